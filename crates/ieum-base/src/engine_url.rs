@@ -1,0 +1,165 @@
+//! One URL chooses an engine: `sqlite://shop.db`, `memory:`, `consul://127.0.0.1:8500`, `ieum://…`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::Secret;
+
+/// A parsed engine URL. Its password is a [`Secret`]: no rendering of the URL shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EngineUrl {
+    scheme: String,
+    user: Option<String>,
+    password: Option<Secret>,
+    rest: String,
+}
+
+/// Why a text is not an engine URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineUrlError {
+    /// There is no `scheme:` in front.
+    #[error("an engine URL starts with its scheme, like `sqlite://shop.db` or `memory:`")]
+    NoScheme,
+    /// The scheme has characters that RFC 3986 does not allow.
+    #[error("`{0}` is not a URL scheme")]
+    BadScheme(String),
+}
+
+impl EngineUrl {
+    /// The scheme in lower case: `sqlite`, `memory`, `consul`, `ieum`, …
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// The user name before `@`, if there is one.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// The password before `@`, if there is one.
+    pub const fn password(&self) -> Option<&Secret> {
+        self.password.as_ref()
+    }
+
+    /// What follows the authority's credentials: `host:port/path`, or a file's path for `sqlite`.
+    pub fn rest(&self) -> &str {
+        &self.rest
+    }
+}
+
+impl FromStr for EngineUrl {
+    type Err = EngineUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (scheme, rest) = text.split_once(':').ok_or(EngineUrlError::NoScheme)?;
+        let legal = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+        if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.chars().all(legal) {
+            return Err(EngineUrlError::BadScheme(scheme.to_owned()));
+        }
+        let rest = rest.strip_prefix("//").unwrap_or(rest);
+        let authority_end = rest.find('/').unwrap_or(rest.len());
+        let (credentials, rest) = match rest[..authority_end].rfind('@') {
+            Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
+            None => (None, rest),
+        };
+        let (user, password) = match credentials.map(|c| c.split_once(':').unwrap_or((c, ""))) {
+            Some((user, "")) => (Some(user.to_owned()), None),
+            Some((user, password)) => (
+                Some(user.to_owned()),
+                Some(Secret::new(password.to_owned())),
+            ),
+            None => (None, None),
+        };
+        Ok(Self {
+            scheme: scheme.to_ascii_lowercase(),
+            user,
+            password,
+            rest: rest.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for EngineUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.scheme == "memory" {
+            return f.write_str("memory:");
+        }
+        write!(f, "{}://", self.scheme)?;
+        match (&self.user, &self.password) {
+            (Some(user), Some(password)) => write!(f, "{user}:{password}@")?,
+            (Some(user), None) => write!(f, "{user}@")?,
+            (None, _) => {}
+        }
+        f.write_str(&self.rest)
+    }
+}
+
+impl fmt::Debug for EngineUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EngineUrl({self})")
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for EngineUrl {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl schemars::JsonSchema for EngineUrl {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "EngineUrl".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^[A-Za-z][A-Za-z0-9+.-]*:",
+            "examples": ["sqlite://shop.db", "memory:", "consul://127.0.0.1:8500"]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> EngineUrl {
+        text.parse().expect("a valid engine URL")
+    }
+
+    #[test]
+    fn takes_a_url_apart() {
+        let url = parse("Postgres://app:s3cret@db.internal:5432/shop");
+        assert_eq!((url.scheme(), url.user()), ("postgres", Some("app")));
+        assert_eq!(url.password().map(|p| p.expose().as_str()), Some("s3cret"));
+        assert_eq!(url.rest(), "db.internal:5432/shop");
+        assert_eq!(
+            parse("sqlite:///var/lib/shop@home.db").rest(),
+            "/var/lib/shop@home.db"
+        );
+        assert_eq!(parse("memory:").to_string(), "memory:");
+    }
+
+    #[test]
+    fn never_shows_the_password() {
+        let url = parse("amqp://app:s3cret@broker");
+        assert_eq!(
+            format!("{url} {url:?}"),
+            "amqp://app:***@broker EngineUrl(amqp://app:***@broker)"
+        );
+    }
+
+    #[test]
+    fn refuses_what_has_no_scheme() {
+        assert_eq!(
+            "shop.db".parse::<EngineUrl>(),
+            Err(EngineUrlError::NoScheme)
+        );
+        assert!(matches!(
+            "1x://a".parse::<EngineUrl>(),
+            Err(EngineUrlError::BadScheme(_))
+        ));
+    }
+}

@@ -1,0 +1,1 @@
+//! The life of a service: configuration, telemetry, health, identity, registration, graceful stop.

@@ -1,0 +1,18 @@
+//! The log as a port: append with an expected version, read, subscribe, decide and evolve, project.
+//!
+//! One append-only, globally ordered, durable log is the ground under events, topics, sagas and
+//! projections. This crate says what such a log promises ([`EventStore`]) and what is built on the
+//! promise; engines live elsewhere and pass the suite in `conformance` (feature `testing`).
+
+mod error;
+mod event;
+mod port;
+
+pub use error::{Error, ErrorKind, Result};
+pub use event::{
+    Event, EventDecodeError, Metadata, NewEvent, Position, StreamName, StreamNameError, Version,
+};
+pub use port::{
+    Append, Appended, Checkpoint, Checkpoints, Condition, EventStore, Expect, Fence, Fences,
+    Filter, Head, Page, Write,
+};

@@ -1,0 +1,1 @@
+//! The incoming side: route, identify, authorise, limit, compose, balance, proxy.

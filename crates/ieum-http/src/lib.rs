@@ -1,0 +1,1 @@
+//! HTTP on hyper: connector, TLS, connection pools, server loop, problem details, trace propagation.

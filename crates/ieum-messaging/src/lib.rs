@@ -1,0 +1,15 @@
+//! Messages between services: CloudEvents envelope, publisher and subscriber ports, consumer,
+//! outbox relay, dead letters.
+//!
+//! Delivery is at least once; effects happen once, because a message is identified by its source and
+//! id and the receiver's inbox row commits together with the effect.
+
+mod envelope;
+mod error;
+mod port;
+
+pub use envelope::{Message, MessageError, SpecVersion};
+pub use error::{Error, ErrorKind, Result};
+pub use port::{
+    Delivery, Epoch, Groups, OutboxRow, OutboxStore, Publisher, Subscriber, Subscription,
+};

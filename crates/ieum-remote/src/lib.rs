@@ -1,0 +1,1 @@
+//! The ieum:// adapter: every port over the HTTP API of a running ieum.

@@ -1,0 +1,1 @@
+//! SQLite: the log, and outbox, inbox, barrier and idempotency records for the database of a service.

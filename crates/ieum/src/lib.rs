@@ -1,0 +1,1 @@
+//! The facade: what a service in Rust depends on.
