@@ -1,2 +1,39 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask bench`.
+
+mod bench;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  tidy          check what the compiler does not: floors, dependencies, licences, docs, file sizes
+  test          build the binaries, run every test, end with one summary line
+  test FILTER   the same for the tests whose names contain FILTER
+  bench proxy   plain proxying beside nginx, CPU per request in paired rounds
+  help          print this text";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["tidy"] => tidy::run(),
+        ["test", rest @ ..] => test::run(rest),
+        ["bench", name, rest @ ..] => bench::run(name, rest),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(anyhow::anyhow!("{USAGE}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A process that a test started: watched by its lines, ended by its id.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::wait::{eventually, now};
+
+/// A running process. Dropping it kills it and waits for its end.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    stdout: Arc<Lines>,
+    stderr: Arc<Lines>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    read: Mutex<Vec<String>>,
+    grew: Condvar,
+}
+
+impl Process {
+    /// Starts `command` and collects what it prints.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let stdout = Lines::collect(child.stdout.take().context("no stdout")?);
+        let stderr = Lines::collect(child.stderr.take().context("no stderr")?);
+        Ok(Self {
+            name,
+            child,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a line of either output for which `pick` answers a value.
+    pub fn wait_for<T>(&self, limit: Duration, pick: impl Fn(&str) -> Option<T>) -> Result<T> {
+        let end = now() + limit;
+        let mut seen = [0, 0];
+        loop {
+            for (lines, seen) in [&self.stdout, &self.stderr].into_iter().zip(&mut seen) {
+                let read = lines.read.lock().unwrap_or_else(PoisonError::into_inner);
+                let found = read[*seen..].iter().find_map(|line| pick(line));
+                *seen = read.len();
+                if let Some(found) = found {
+                    return Ok(found);
+                }
+            }
+            if now() > end {
+                bail!(
+                    "{}: the line did not come within {limit:?}\n{}",
+                    self.name,
+                    self.output()
+                );
+            }
+            let read = self
+                .stdout
+                .read
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            drop(
+                self.stdout
+                    .grew
+                    .wait_timeout(read, Duration::from_millis(20)),
+            );
+        }
+    }
+
+    /// Everything it has printed so far, standard output first.
+    pub fn output(&self) -> String {
+        format!("{}\n{}", self.stdout.text(), self.stderr.text())
+    }
+
+    /// The last line of its standard output.
+    pub fn last_line(&self) -> String {
+        let read = self
+            .stdout
+            .read
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        read.last().cloned().unwrap_or_default()
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) -> Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Sends SIGKILL and waits for the end.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits for the end, at most `limit`.
+    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let child = &mut self.child;
+        let status = eventually("the end of the process", limit, || {
+            child.try_wait().transpose()
+        })
+        .with_context(|| {
+            format!(
+                "{}\n{}\n{}",
+                self.name,
+                self.stdout.text(),
+                self.stderr.text()
+            )
+        })?
+        .with_context(|| self.name.clone())?;
+        self.stdout.closed();
+        self.stderr.closed();
+        Ok(status)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let id = i32::try_from(self.child.id())?;
+        let pid = Pid::from_raw(id).context("a process id is not 0")?;
+        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way nothing is left running.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Lines {
+    fn collect(output: impl Read + Send + 'static) -> Arc<Self> {
+        let lines = Arc::new(Self::default());
+        let writer = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                writer
+                    .read
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(line);
+                writer.grew.notify_all();
+            }
+        });
+        lines
+    }
+
+    /// Waits until the reading thread has seen the end of the output.
+    fn closed(self: &Arc<Self>) {
+        let done = eventually("the end of the output", Duration::from_secs(5), || {
+            (Arc::strong_count(self) == 1).then_some(())
+        });
+        // Somebody who inherited the pipe may hold it open; what was read is what there is.
+        let _ = done;
+    }
+
+    fn text(&self) -> String {
+        self.read
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .join("\n")
+    }
+}

@@ -1,0 +1,151 @@
+//! `cargo xtask test`: builds the binaries, runs every test, and ends with one summary line.
+//!
+//! A test that did not run proves nothing, so an ignored test and a run without tests are failures.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace::{self, cargo};
+
+/// Programs that the black-box tests call, and the Debian package that has each.
+const PROGRAMS: [(&str, &str); 3] = [("bash", "bash"), ("curl", "curl"), ("cc", "gcc")];
+
+#[derive(Default)]
+struct Counts {
+    passed: usize,
+    failed: usize,
+    ignored: Vec<String>,
+    failures: Vec<String>,
+}
+
+/// Runs the tests whose names contain `filter`, or all.
+pub(crate) fn run(filter: &[&str]) -> Result<()> {
+    install_missing_programs()?;
+    // The black-box tests drive these binaries; building them first keeps them the same for all.
+    run_step(
+        "building the binaries",
+        cargo().args(["build", "-p", "ieum-server", "-p", "shop"]),
+    )?;
+    let mut command = cargo();
+    command
+        .args(["test", "--workspace", "--no-fail-fast", "--"])
+        .args(filter);
+    let (counts, succeeded) = run_tests(command)?;
+    report(&counts);
+    if !succeeded || counts.failed > 0 {
+        bail!("tests failed");
+    }
+    if !counts.ignored.is_empty() {
+        bail!("an ignored test proves nothing: mend it or delete it");
+    }
+    if counts.passed == 0 {
+        bail!("no test ran");
+    }
+    Ok(())
+}
+
+fn run_step(what: &str, command: &mut Command) -> Result<()> {
+    eprintln!("xtask: {what}");
+    workspace::run(command).with_context(|| what.to_owned())
+}
+
+fn install_missing_programs() -> Result<()> {
+    let missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !is_installed(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    run_step(
+        "updating Debian's package lists",
+        Command::new("apt-get").args(["update", "-qq"]),
+    )?;
+    let mut install = Command::new("apt-get");
+    install
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(&missing);
+    run_step(&format!("installing {}", missing.join(", ")), &mut install)
+}
+
+fn is_installed(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
+}
+
+/// Passes the runner's lines through and counts what they say.
+fn run_tests(mut command: Command) -> Result<(Counts, bool)> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo test")?;
+    let stdout = child.stdout.take().context("cargo test has no output")?;
+    let mut counts = Counts::default();
+    for line in BufReader::new(stdout).lines() {
+        let line = line?;
+        println!("{line}");
+        counts.read(&line);
+    }
+    Ok((counts, child.wait()?.success()))
+}
+
+impl Counts {
+    /// Reads `test NAME ... ok|FAILED|ignored`, libtest's line for one test.
+    fn read(&mut self, line: &str) {
+        let Some((name, outcome)) = line
+            .strip_prefix("test ")
+            .and_then(|l| l.rsplit_once(" ... "))
+        else {
+            return;
+        };
+        match outcome.split([',', ' ']).next() {
+            Some("ok") => self.passed += 1,
+            Some("FAILED") => {
+                self.failed += 1;
+                self.failures.push(name.to_owned());
+            }
+            Some("ignored") => self.ignored.push(name.to_owned()),
+            _ => {}
+        }
+    }
+}
+
+fn report(counts: &Counts) {
+    println!();
+    for name in &counts.failures {
+        println!("failed: {name}");
+    }
+    for name in &counts.ignored {
+        println!("skipped: {name}");
+    }
+    let (passed, failed, skipped) = (counts.passed, counts.failed, counts.ignored.len());
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_what_the_runner_prints() {
+        let mut counts = Counts::default();
+        for line in [
+            "running 3 tests",
+            "test a::b ... ok",
+            "test a::c ... FAILED",
+            "test a::d ... ignored, needs a server",
+            "test crates/x/src/lib.rs - (line 3) ... ok",
+            "test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out",
+        ] {
+            counts.read(line);
+        }
+        assert_eq!((counts.passed, counts.failed), (2, 1));
+        assert_eq!(
+            (counts.failures, counts.ignored),
+            (vec!["a::c".into()], vec!["a::d".into()])
+        );
+    }
+}
