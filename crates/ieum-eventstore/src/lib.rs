@@ -6,7 +6,10 @@
 
 mod error;
 mod event;
+pub mod memory;
 mod port;
+mod rules;
+mod subscription;
 
 pub use error::{Error, ErrorKind, Result};
 pub use event::{
@@ -16,3 +19,5 @@ pub use port::{
     Append, Appended, Checkpoint, Checkpoints, Condition, EventStore, Expect, Fence, Fences,
     Filter, Head, Page, Write,
 };
+pub use rules::Recorded;
+pub use subscription::{Subscription, subscribe};
