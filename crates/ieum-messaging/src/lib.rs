@@ -4,10 +4,14 @@
 //! Delivery is at least once; effects happen once, because a message is identified by its source and
 //! id and the receiver's inbox row commits together with the effect.
 
+mod dead_letter;
 mod envelope;
 mod error;
 mod port;
 
+pub use dead_letter::{
+    DeadLetter, DeadLetterFilter, DeadLetterReason, GroupState, Inspect, TopicState,
+};
 pub use envelope::{Message, MessageError, SpecVersion};
 pub use error::{Error, ErrorKind, Result};
 pub use port::{

@@ -1,0 +1,16 @@
+//! The JSON of the platform API, shared by its server and its clients.
+//!
+//! Each type is the body (or the query) of one call under `/api/v1/`. Both sides use these types, so
+//! that they cannot disagree; the paths stand in [`paths`]. Rules: names in camelCase; a request
+//! refuses unknown fields, an answer tolerates them (an old client reads a new server); durations
+//! are texts like `"30s"`; lists in a query are joined by commas.
+
+pub mod log;
+pub mod paths;
+pub mod refusal;
+pub mod sagas;
+pub mod services;
+pub mod topics;
+pub mod traces;
+
+pub use refusal::Refusal;
