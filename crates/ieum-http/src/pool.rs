@@ -1,0 +1,389 @@
+//! Keep-alive connections to HTTP/1.1 peers.
+//!
+//! The connection that was used last is used first (LIFO): it is the warmest and the least likely
+//! to have been closed by the peer. A connection returns to the pool in the moment the response's
+//! body ends, by a body type of our own and without boxing.
+//!
+//! A pool belongs to whoever made it. The gateway makes one per core, whose mutex is then never
+//! contended; a service makes one per process. Connections are driven by tasks on the runtime that
+//! opened them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use ieum_base::{TaskKind, Tasks};
+use tokio::time::Instant;
+
+use crate::{BoxError, Connector, Error, ErrorKind, Result, Target};
+
+/// How connections are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How long an unused connection is kept. Default: 30 s.
+    pub idle_timeout: Duration,
+    /// The most unused connections to one authority; more are closed. Default: 256.
+    pub most_idle: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            idle_timeout: Duration::from_secs(30),
+            most_idle: 256,
+        }
+    }
+}
+
+/// A pool of connections for requests with bodies of type `B`. Clones are the same pool.
+pub struct Pool<B> {
+    shared: Arc<Shared<B>>,
+}
+
+struct Shared<B> {
+    connector: Connector,
+    config: Config,
+    tasks: Tasks,
+    idle: Mutex<HashMap<Target, Vec<Idle<B>>>>,
+    open: AtomicUsize,
+    sweeping: AtomicBool,
+}
+
+struct Idle<B> {
+    sender: SendRequest<B>,
+    since: Instant,
+}
+
+/// A request that was not answered. The request comes back if not one byte of it was sent.
+pub struct SendError<B> {
+    /// Why.
+    pub error: Error,
+    /// The request, if it certainly never left.
+    pub request: Option<Box<Request<B>>>,
+}
+
+impl<B> Pool<B>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    /// An empty pool whose connections are tasks of `tasks`. Once its stop is requested, unused
+    /// connections are closed and used ones close after their answer.
+    pub fn new(connector: Connector, config: Config, tasks: Tasks) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                connector,
+                config,
+                tasks,
+                idle: Mutex::default(),
+                open: AtomicUsize::new(0),
+                sweeping: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// Sends a request in origin form (`/path?query`) with a `Host` header, on an unused connection
+    /// or a new one. A connection that turns out to be closed before the request was written is
+    /// replaced in silence. Dropping the future cancels the request and closes its connection.
+    ///
+    /// # Errors
+    /// Those of [`Connector::connect`], all not sent; [`ErrorKind::Broken`], with the request if it
+    /// never left.
+    pub async fn send(
+        &self,
+        target: &Target,
+        mut request: Request<B>,
+    ) -> Result<Response<PooledBody<B>>, SendError<B>> {
+        while let Some(sender) = self.shared.take(target) {
+            match self.send_on(target, sender, request).await {
+                Err(SendError {
+                    request: Some(unsent),
+                    ..
+                }) => request = *unsent,
+                answered_or_sent => return answered_or_sent,
+            }
+        }
+        match self.shared.open(target).await {
+            Ok(sender) => self.send_on(target, sender, request).await,
+            Err(error) => Err(SendError {
+                error,
+                request: Some(Box::new(request)),
+            }),
+        }
+    }
+
+    async fn send_on(
+        &self,
+        target: &Target,
+        mut sender: SendRequest<B>,
+        request: Request<B>,
+    ) -> Result<Response<PooledBody<B>>, SendError<B>> {
+        match sender.try_send_request(request).await {
+            Ok(response) => Ok(self.lease(target, sender, response)),
+            Err(mut failure) => {
+                let request = failure.take_message().map(Box::new);
+                let error = Error::new(ErrorKind::Broken, target.to_string());
+                let error = error.caused_by(failure.into_error());
+                Err(SendError {
+                    error: if request.is_some() { error.not_sent() } else { error },
+                    request,
+                })
+            }
+        }
+    }
+
+    fn lease(
+        &self,
+        target: &Target,
+        sender: SendRequest<B>,
+        response: Response<Incoming>,
+    ) -> Response<PooledBody<B>> {
+        let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        response.map(|incoming| {
+            let mut body = PooledBody {
+                incoming,
+                lease: Some(Lease {
+                    sender,
+                    target: target.clone(),
+                    pool: Arc::downgrade(&self.shared),
+                }),
+            };
+            if upgraded {
+                body.lease = None;
+            } else if body.incoming.is_end_stream() {
+                body.give_back();
+            }
+            body
+        })
+    }
+}
+
+impl<B> Pool<B> {
+    /// How many connections are open, used and unused.
+    pub fn open_connections(&self) -> usize {
+        self.shared.open.load(Ordering::Relaxed)
+    }
+
+    /// How many connections are unused.
+    pub fn idle_connections(&self) -> usize {
+        self.shared.idle().values().map(Vec::len).sum()
+    }
+}
+
+impl<B> Shared<B> {
+    fn idle(&self) -> MutexGuard<'_, HashMap<Target, Vec<Idle<B>>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection that was used last and is still good. One that is still busy with the end of
+    /// its last exchange stays where it is.
+    fn take(&self, target: &Target) -> Option<SendRequest<B>> {
+        let mut idle = self.idle();
+        let kept = idle.get_mut(target)?;
+        let now = Instant::now();
+        for at in (0..kept.len()).rev() {
+            if self.is_over(&kept[at], now) {
+                kept.remove(at);
+            } else if kept[at].sender.is_ready() {
+                return Some(kept.remove(at).sender);
+            }
+        }
+        None
+    }
+
+    fn give_back(&self, target: Target, sender: SendRequest<B>) {
+        if sender.is_closed() || self.tasks.stop().is_requested() {
+            return;
+        }
+        let mut idle = self.idle();
+        let kept = idle.entry(target).or_default();
+        if kept.len() < self.config.most_idle {
+            kept.push(Idle {
+                sender,
+                since: Instant::now(),
+            });
+        }
+    }
+
+    fn is_over(&self, idle: &Idle<B>, now: Instant) -> bool {
+        idle.sender.is_closed() || now.duration_since(idle.since) >= self.config.idle_timeout
+    }
+
+    fn sweep(&self) {
+        let now = Instant::now();
+        self.idle().retain(|_, kept| {
+            kept.retain(|idle| !self.is_over(idle, now));
+            !kept.is_empty()
+        });
+    }
+}
+
+impl<B> Shared<B>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    async fn open(self: &Arc<Self>, target: &Target) -> Result<SendRequest<B>> {
+        let io = TokioIo::new(self.connector.connect(target).await?);
+        let (sender, connection) = http1::handshake(io).await.map_err(|error| {
+            Error::new(ErrorKind::Connect, target.to_string()).caused_by(error)
+        })?;
+        let counted = Open::enter(Arc::downgrade(self), &self.open);
+        let stop = self.tasks.stop().clone();
+        let pool = Arc::downgrade(self);
+        let drive = async move {
+            let _counted = counted;
+            let mut connection = std::pin::pin!(connection.with_upgrades());
+            let ended = stop.unless_requested(connection.as_mut()).await;
+            let outcome = match ended {
+                Some(outcome) => outcome,
+                None => {
+                    if let Some(pool) = pool.upgrade() {
+                        pool.idle().clear();
+                    }
+                    drop(pool);
+                    connection.await
+                }
+            };
+            if let Err(error) = outcome {
+                tracing::debug!(%error, "a connection to a peer broke");
+            }
+        };
+        self.tasks
+            .spawn(TaskKind::Background, "http-connection", drive);
+        self.start_sweeper();
+        Ok(sender)
+    }
+
+    /// Closes unused connections in time, for as long as there are connections.
+    fn start_sweeper(self: &Arc<Self>) {
+        if self.sweeping.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let pool = Arc::downgrade(self);
+        let pause = (self.config.idle_timeout / 2).max(SHORTEST_SWEEP_PAUSE);
+        let stop = self.tasks.stop().clone();
+        let sweep = async move {
+            while stop.unless_requested(tokio::time::sleep(pause)).await.is_some() {
+                let Some(pool) = pool.upgrade() else { return };
+                pool.sweep();
+                if pool.open.load(Ordering::Acquire) == 0 {
+                    pool.sweeping.store(false, Ordering::Release);
+                    return;
+                }
+            }
+        };
+        self.tasks
+            .spawn(TaskKind::Background, "http-pool-sweep", sweep);
+    }
+}
+
+/// Counts an open connection.
+struct Open<B>(Weak<Shared<B>>);
+
+impl<B> Open<B> {
+    fn enter(pool: Weak<Shared<B>>, open: &AtomicUsize) -> Self {
+        open.fetch_add(1, Ordering::AcqRel);
+        Self(pool)
+    }
+}
+
+impl<B> Drop for Open<B> {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.open.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+struct Lease<B> {
+    sender: SendRequest<B>,
+    target: Target,
+    pool: Weak<Shared<B>>,
+}
+
+/// A response's body. When it ends, its connection returns to the pool; when it is dropped before,
+/// the connection is closed.
+pub struct PooledBody<B> {
+    incoming: Incoming,
+    lease: Option<Lease<B>>,
+}
+
+impl<B> PooledBody<B> {
+    fn give_back(&mut self) {
+        if let Some(lease) = self.lease.take()
+            && let Some(pool) = lease.pool.upgrade()
+        {
+            pool.give_back(lease.target, lease.sender);
+        }
+    }
+}
+
+impl<B> Body for PooledBody<B> {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.incoming).poll_frame(cx);
+        match &polled {
+            Poll::Ready(None) => this.give_back(),
+            Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.give_back(),
+            Poll::Ready(Some(Err(_))) => this.lease = None,
+            _ => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl<B> Clone for Pool<B> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<B> fmt::Debug for Pool<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (open, idle) = (self.open_connections(), self.idle_connections());
+        write!(f, "Pool({open} open, {idle} idle)")
+    }
+}
+
+impl<B> fmt::Debug for PooledBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PooledBody").field(&self.incoming).finish()
+    }
+}
+
+impl<B> fmt::Debug for SendError<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.error, f)
+    }
+}
+
+const SHORTEST_SWEEP_PAUSE: Duration = Duration::from_millis(50);

@@ -1,0 +1,45 @@
+//! The limits of a server.
+
+use std::time::Duration;
+
+/// The limits of a server. The defaults are Envoy's advice for the edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The longest time for a request's head, counted from its first byte or, on a connection that
+    /// is kept alive, from the end of the request before. Default: 10 s for a head; an unused
+    /// connection is closed after it too.
+    pub header_timeout: Duration,
+    /// The largest head, in bytes. Default: 16 KiB.
+    pub most_header_bytes: usize,
+    /// The most header fields. Default: 100.
+    pub most_headers: usize,
+    /// The most connections at once; more wait in the kernel's queue. Default: 10,000.
+    pub most_connections: usize,
+    /// The most requests at once on one HTTP/2 connection. Default: 100.
+    pub most_streams: u32,
+    /// The flow-control window of an HTTP/2 stream, in bytes. Default: 64 KiB.
+    pub stream_window: u32,
+    /// The flow-control window of an HTTP/2 connection, in bytes. Default: 1 MiB.
+    pub connection_window: u32,
+    /// How long requests may take to finish after the stop. Default: 30 s.
+    pub drain: Duration,
+    /// Whether a request may turn its connection into a tunnel (`101 Switching Protocols`).
+    /// Default: false.
+    pub upgrades: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(10),
+            most_header_bytes: 16 << 10,
+            most_headers: 100,
+            most_connections: 10_000,
+            most_streams: 100,
+            stream_window: 64 << 10,
+            connection_window: 1 << 20,
+            drain: Duration::from_secs(30),
+            upgrades: false,
+        }
+    }
+}
