@@ -1,1 +1,1 @@
-//! Black-box tests.
+//! The black-box tests live in `blackbox/`; this library is empty.
