@@ -1,12 +1,31 @@
-//! Which instances of a service live where: registry port, health checks, balancers, Consul adapter.
+//! Which instances of a service live where, and which of them takes the next request.
+//!
+//! The port is [`Registry`]; its engines are [`memory`], [`embedded`] (on the log), [`consul`] (over
+//! HTTP) and [`static_`]. A [`Resolver`] watches a registry and keeps the live [`Endpoint`]s of each
+//! [`Service`] with their load and breaker; [`balance`] says how one is picked. [`health`] runs the
+//! checks of the registries that live in this process.
 
 mod error;
 mod model;
 mod port;
 
+pub mod balance;
+pub mod catalog;
+pub mod embedded;
+mod endpoint;
+mod live;
+pub mod memory;
+mod resolver;
+mod service;
+pub mod telemetry;
+
+pub use endpoint::{Endpoint, EndpointId, Outcome, Picked};
 pub use error::{Error, ErrorKind, Result};
+pub use live::Live;
 pub use model::{
     Check, CheckDefinition, CheckId, CheckKind, Instance, InstanceId, Registered, Registration,
     Snapshot, Status,
 };
 pub use port::Registry;
+pub use resolver::{Config, Resolver};
+pub use service::{Absence, Service};

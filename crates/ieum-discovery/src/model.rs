@@ -22,6 +22,13 @@ impl fmt::Display for InstanceId {
     }
 }
 
+impl CheckId {
+    /// The id of an instance's only check, as Consul gives it.
+    pub fn of(instance: &InstanceId) -> Self {
+        Self(format!("service:{instance}"))
+    }
+}
+
 impl fmt::Display for CheckId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -126,6 +133,23 @@ pub struct CheckDefinition {
     /// Remarks for people.
     #[serde(default)]
     pub notes: String,
+    /// The instance is removed when the check was critical for this long; `None` means never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deregister_after: Option<Duration>,
+}
+
+impl CheckDefinition {
+    /// A check of `kind` that is named after its id and critical until its first result.
+    pub fn new(id: CheckId, kind: CheckKind) -> Self {
+        Self {
+            name: id.0.clone(),
+            id,
+            kind,
+            initial: Status::Critical,
+            notes: String::new(),
+            deregister_after: None,
+        }
+    }
 }
 
 /// A check and its state.

@@ -1,0 +1,223 @@
+//! A catalog that many watch: what the in-memory and the event-sourced registry share.
+//!
+//! It owns the catalog behind a lock that is never held over an await, the waiters of each service,
+//! and when each check was last heard of (on the monotonic clock, in memory only: a heartbeat that
+//! changes nothing writes nothing, and after a restart every TTL starts anew).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ieum_base::Deadline;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::catalog::{Catalog, Change, Limits};
+use crate::{CheckId, Registration, Result, Snapshot, Status};
+
+/// A catalog and those who wait for it to change.
+#[derive(Debug)]
+pub struct Live {
+    state: Mutex<State>,
+    /// One waker per service that somebody waits for.
+    wakers: Mutex<HashMap<String, Arc<Notify>>>,
+    membership: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct State {
+    catalog: Catalog,
+    heard: HashMap<CheckId, Instant>,
+}
+
+impl Live {
+    /// An empty catalog.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            state: Mutex::new(State {
+                catalog: Catalog::new(limits),
+                heard: HashMap::new(),
+            }),
+            wakers: Mutex::default(),
+            membership: watch::Sender::new(1),
+        }
+    }
+
+    /// Looks at the catalog. `look` must be short: it runs under the lock.
+    pub fn look<T>(&self, look: impl FnOnce(&Catalog) -> T) -> T {
+        look(&self.lock().catalog)
+    }
+
+    /// Waits at most `wait` for an index of `service` other than `after`, and answers the instances.
+    /// `after` 0, and an index that the service has not reached, are answered at once: it is from
+    /// before a restart, and waiting for it could take for ever. Cancel safe.
+    pub async fn watch(&self, service: &str, after: u64, wait: Duration) -> Snapshot {
+        let deadline = Deadline::after(wait);
+        let waiting = Waiting::on(self, service);
+        loop {
+            // Registered before the look, so that a change in between is not missed.
+            let woken = waiting.waker.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            if after == 0 || self.look(|catalog| catalog.service_index(service)) != after {
+                break;
+            }
+            if tokio::time::timeout_at(deadline.instant(), woken)
+                .await
+                .is_err()
+            {
+                break;
+            }
+        }
+        self.look(|catalog| catalog.snapshot(service))
+    }
+
+    /// The same for the set of all services: the index of the last registration or removal, and
+    /// the services with their tags. Cancel safe.
+    pub async fn watch_services(
+        &self,
+        after: u64,
+        wait: Duration,
+    ) -> (u64, BTreeMap<String, Vec<String>>) {
+        let mut changed = self.membership.subscribe();
+        if after != 0 {
+            let other = changed.wait_for(|index| *index != after);
+            // Both a timeout and a dropped registry answer what there is.
+            let _ = tokio::time::timeout(wait, other).await;
+        }
+        self.look(|catalog| (catalog.membership_index(), catalog.services()))
+    }
+
+    /// A receiver that changes with every registration and removal.
+    pub fn membership(&self) -> watch::Receiver<u64> {
+        self.membership.subscribe()
+    }
+
+    /// When `check` was last heard of: its last result or registration, or the start of the process.
+    pub fn heard(&self, check: &CheckId) -> Option<Instant> {
+        self.lock().heard.get(check).copied()
+    }
+
+    /// Folds changes in at their indexes and wakes those who wait for the services that changed.
+    pub(crate) fn apply(&self, changes: &[(u64, Change)]) {
+        let membership = {
+            let mut state = self.lock();
+            let state = &mut *state;
+            for (index, change) in changes {
+                let left = state.apply(*index, change);
+                self.wake(change.service());
+                left.iter().for_each(|service| self.wake(service));
+            }
+            state.catalog.membership_index()
+        };
+        self.membership
+            .send_if_modified(|index| std::mem::replace(index, membership) != membership);
+    }
+
+    /// Notes that a result came in for `check`, and keeps the output of one that changed nothing.
+    pub(crate) fn hear(&self, check: &CheckId, output: &str) {
+        let mut state = self.lock();
+        if state.catalog.check(check).is_some() {
+            state.heard.insert(check.clone(), Instant::now());
+            state.catalog.set_output(check, output);
+        }
+    }
+
+    /// Notes that an instance registered (again): its TTLs start anew.
+    pub(crate) fn hear_all(&self, registration: &Registration) {
+        let mut state = self.lock();
+        for check in &registration.checks {
+            state.heard.insert(check.id.clone(), Instant::now());
+        }
+    }
+
+    /// What follows if `check` has not been heard of since `since`: nothing, if it has.
+    pub(crate) fn expire(
+        &self,
+        check: &CheckId,
+        since: Instant,
+        output: &str,
+    ) -> Result<Vec<Change>> {
+        let state = self.lock();
+        match state.heard.get(check) {
+            Some(heard) if *heard > since => Ok(Vec::new()),
+            _ => state.catalog.report(check, Status::Critical, output),
+        }
+    }
+
+    fn wake(&self, service: &str) {
+        if let Some(waker) = lock(&self.wakers).get(service) {
+            waker.notify_waiters();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl State {
+    /// Folds a change in and keeps `heard` to the checks that exist. Answers the service that an
+    /// instance left by registering under another name.
+    fn apply(&mut self, index: u64, change: &Change) -> Option<String> {
+        let instance = match change {
+            Change::Registered(registration) => &registration.instance.id,
+            Change::Deregistered { instance, .. } => instance,
+            Change::StatusChanged { .. } => {
+                self.catalog.apply(index, change);
+                return None;
+            }
+        };
+        let mut left = None;
+        if let Some(known) = self.catalog.instance(instance) {
+            for check in &known.checks {
+                self.heard.remove(&check.definition.id);
+            }
+            left = Some(known.instance.service.clone()).filter(|s| s != change.service());
+        }
+        self.catalog.apply(index, change);
+        let checks = self.catalog.instance(instance).map(|known| &known.checks);
+        for check in checks.into_iter().flatten() {
+            self.heard
+                .insert(check.definition.id.clone(), Instant::now());
+        }
+        left
+    }
+}
+
+/// Somebody waits for a service; the last one to go takes the waker along.
+struct Waiting<'a> {
+    live: &'a Live,
+    service: &'a str,
+    waker: Arc<Notify>,
+}
+
+impl<'a> Waiting<'a> {
+    fn on(live: &'a Live, service: &'a str) -> Self {
+        let mut wakers = lock(&live.wakers);
+        let waker = match wakers.get(service) {
+            Some(waker) => Arc::clone(waker),
+            None => Arc::clone(wakers.entry(service.to_owned()).or_default()),
+        };
+        drop(wakers);
+        Self {
+            live,
+            service,
+            waker,
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut wakers = lock(&self.live.wakers);
+        // One reference is the map's and one is ours.
+        if Arc::strong_count(&self.waker) == 2 {
+            wakers.remove(self.service);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
