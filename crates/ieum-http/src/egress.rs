@@ -40,7 +40,10 @@ impl Policy {
     pub fn check(&self, address: IpAddr) -> Result<()> {
         match self.refusal(canonical(address)) {
             None => Ok(()),
-            Some(why) => Err(Error::new(ErrorKind::Forbidden, format!("{address} is {why}"))),
+            Some(why) => Err(Error::new(
+                ErrorKind::Forbidden,
+                format!("{address} is {why}"),
+            )),
         }
     }
 
@@ -134,14 +137,28 @@ mod tests {
 
     #[test]
     fn services_on_loopback_and_private_networks_are_called_by_default() {
-        for address in ["127.0.0.1", "::1", "10.1.2.3", "192.168.0.9", "fd12::1", "8.8.8.8"] {
+        for address in [
+            "127.0.0.1",
+            "::1",
+            "10.1.2.3",
+            "192.168.0.9",
+            "fd12::1",
+            "8.8.8.8",
+        ] {
             assert!(check(Policy::default(), address), "{address}");
         }
     }
 
     #[test]
     fn strangers_reach_only_public_addresses() {
-        for address in ["127.0.0.1", "::ffff:127.0.0.1", "::1", "10.0.0.1", "100.64.0.1", "fd12::1"] {
+        for address in [
+            "127.0.0.1",
+            "::ffff:127.0.0.1",
+            "::1",
+            "10.0.0.1",
+            "100.64.0.1",
+            "fd12::1",
+        ] {
             assert!(!check(Policy::PUBLIC_ONLY, address), "{address}");
         }
         assert!(check(Policy::PUBLIC_ONLY, "93.184.215.14"));

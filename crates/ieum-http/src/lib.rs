@@ -5,9 +5,11 @@ pub mod client;
 pub mod connector;
 pub mod egress;
 mod error;
+pub mod listener;
 pub mod pool;
 pub mod problem;
 pub mod propagation;
+pub mod server;
 mod target;
 
 pub use client::HttpClient;

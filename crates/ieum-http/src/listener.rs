@@ -173,7 +173,10 @@ mod tests {
     async fn shared_listeners_have_one_address_and_share_it_with_nobody_else() {
         let set = bind_shared(any(), 3).expect("a free port");
         let address = set[0].local_addr().expect("bound");
-        assert!(set.iter().all(|l| l.local_addr().expect("bound") == address));
+        assert!(
+            set.iter()
+                .all(|l| l.local_addr().expect("bound") == address)
+        );
         assert!(bind_shared(address, 3).expect_err("taken").is_in_use());
         let moved = bind_shared_first_free(address, 2).expect("one of the next hundred");
         assert_ne!(moved[0].local_addr().expect("bound"), address);

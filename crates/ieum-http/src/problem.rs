@@ -255,7 +255,10 @@ mod tests {
             .body(Bytes::from_static(b"<h1>sorry</h1>"))
             .expect("valid");
         let problem = Problem::from_response(&response);
-        assert_eq!((problem.status, &*problem.title), (503, "Service Unavailable"));
+        assert_eq!(
+            (problem.status, &*problem.title),
+            (503, "Service Unavailable")
+        );
         assert_eq!(problem.retry_after, Some(2));
     }
 

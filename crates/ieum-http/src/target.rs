@@ -60,22 +60,24 @@ impl Target {
                 format!("`{text}` is not a host with a port"),
             )
         };
-        let authority: Authority = text
-            .to_ascii_lowercase()
-            .parse()
-            .map_err(|_| invalid())?;
+        let authority: Authority = text.to_ascii_lowercase().parse().map_err(|_| invalid())?;
         let port_text = authority.as_str().strip_prefix(authority.host());
         let has_credentials = port_text.is_none();
         let bad_port = port_text.is_some_and(|t| !t.is_empty()) && authority.port_u16().is_none();
         if authority.host().is_empty() || has_credentials || bad_port {
             return Err(invalid());
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
         Ok(Self(Arc::new(Inner {
             secure,
             header: HeaderValue::from_str(authority.as_str()).map_err(|_| invalid())?,
             host: host.into(),
-            port: authority.port_u16().unwrap_or(if secure { 443 } else { 80 }),
+            port: authority
+                .port_u16()
+                .unwrap_or(if secure { 443 } else { 80 }),
             authority: authority.as_str().into(),
         })))
     }
@@ -146,14 +148,25 @@ mod tests {
 
     #[test]
     fn a_url_names_scheme_host_and_port() {
-        assert_eq!(parts("http://Users:3001/x"), Some((false, "users".into(), 3001)));
-        assert_eq!(parts("https://example.com"), Some((true, "example.com".into(), 443)));
+        assert_eq!(
+            parts("http://Users:3001/x"),
+            Some((false, "users".into(), 3001))
+        );
+        assert_eq!(
+            parts("https://example.com"),
+            Some((true, "example.com".into(), 443))
+        );
         assert_eq!(parts("http://[::1]:80/"), Some((false, "::1".into(), 80)));
     }
 
     #[test]
     fn what_is_not_a_host_with_a_port_is_refused() {
-        for url in ["/relative", "ftp://host/", "http://user:pw@host/", "http://host:99999/"] {
+        for url in [
+            "/relative",
+            "ftp://host/",
+            "http://user:pw@host/",
+            "http://host:99999/",
+        ] {
             assert_eq!(parts(url), None, "{url}");
         }
         for authority in ["", ":80", "host:", "host:http", "a b"] {
@@ -165,6 +178,9 @@ mod tests {
     fn equal_targets_share_connections_and_the_scheme_tells_them_apart() {
         let http = |authority| Target::http(authority).expect("valid");
         assert_eq!(http("USERS:80"), http("users:80"));
-        assert_ne!(http("users:443"), Target::https("users:443").expect("valid"));
+        assert_ne!(
+            http("users:443"),
+            Target::https("users:443").expect("valid")
+        );
     }
 }
