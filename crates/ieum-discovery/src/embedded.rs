@@ -23,6 +23,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::catalog::{Catalog, Change, Limits};
+use crate::health::Checked;
 use crate::live::Live;
 use crate::{CheckId, Error, ErrorKind, InstanceId, Registration, Result, Snapshot, Status};
 
@@ -90,12 +91,6 @@ impl Registry {
         self.change(|catalog| catalog.register(merge(catalog)?))
             .await?;
         Ok(())
-    }
-
-    /// Makes `check` critical unless it was heard of after `since`.
-    pub(crate) async fn expire(&self, check: &CheckId, since: Instant, output: &str) -> Result<()> {
-        self.change(|_| self.live.expire(check, since, output))
-            .await
     }
 
     async fn run_follower(&self) {
@@ -238,6 +233,18 @@ impl crate::Registry for Registry {
 
     async fn services(&self) -> Result<BTreeMap<String, Vec<String>>> {
         Ok(self.live.look(Catalog::services))
+    }
+}
+
+#[async_trait]
+impl Checked for Registry {
+    fn live(&self) -> &Live {
+        &self.live
+    }
+
+    async fn expire(&self, check: &CheckId, since: Instant, output: &str) -> Result<()> {
+        self.change(|_| self.live.expire(check, since, output))
+            .await
     }
 }
 

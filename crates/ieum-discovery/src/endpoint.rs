@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::uri::Authority;
+use ieum_http::Target;
 use ieum_resilience::circuit_breaker::{self, Breaker, Permit};
 use tokio::time::Instant;
 
@@ -21,6 +22,7 @@ use crate::resolver::Config;
 pub struct Endpoint {
     id: EndpointId,
     authority: Authority,
+    target: Target,
     instance: ArcSwap<Instance>,
     load: Load,
     breaker: Breaker,
@@ -54,9 +56,11 @@ impl Endpoint {
     pub(crate) fn new(instance: Instance, config: &Config) -> Option<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let authority = Authority::try_from(instance.authority()).ok()?;
+        let target = target_of(&instance)?;
         Some(Self {
             id: EndpointId(NEXT.fetch_add(1, Ordering::Relaxed)),
             authority,
+            target,
             instance: ArcSwap::from_pointee(instance),
             load: Load::new(config.balance),
             breaker: Breaker::new(config.breaker),
@@ -71,6 +75,12 @@ impl Endpoint {
     /// `host:port`, where it is reached.
     pub const fn authority(&self) -> &Authority {
         &self.authority
+    }
+
+    /// What a connection is opened to. An instance whose metadata say `scheme = https` is reached
+    /// over TLS.
+    pub const fn target(&self) -> &Target {
+        &self.target
     }
 
     /// The instance behind it, as it was last registered.
@@ -90,11 +100,19 @@ impl Endpoint {
 
     /// True if this is the endpoint of `instance`, whatever else changed in its registration.
     pub(crate) fn is_of(&self, instance: &Instance) -> bool {
-        self.instance.load().id == instance.id && self.authority == instance.authority().as_str()
+        self.instance.load().id == instance.id && target_of(instance).as_ref() == Some(&self.target)
     }
 
     pub(crate) fn update(&self, instance: Instance) {
         self.instance.store(Arc::new(instance));
+    }
+}
+
+fn target_of(instance: &Instance) -> Option<Target> {
+    let authority = instance.authority();
+    match instance.meta.get("scheme").map(String::as_str) {
+        Some("https") => Target::https(&authority).ok(),
+        _ => Target::http(&authority).ok(),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod balance;
 pub mod catalog;
 pub mod embedded;
 mod endpoint;
+pub mod health;
 mod live;
 pub mod memory;
 mod resolver;

@@ -5,8 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use crate::catalog::{Catalog, Change, Limits};
+use crate::health::Checked;
 use crate::live::Live;
 use crate::{CheckId, InstanceId, Registration, Result, Snapshot, Status};
 
@@ -37,9 +39,14 @@ impl Registry {
         &self.live
     }
 
-    fn change(&self, decide: impl FnOnce(&Catalog) -> Result<Vec<Change>>) -> Result<()> {
+    fn decide(&self, on: impl FnOnce(&Catalog) -> Result<Vec<Change>>) -> Result<()> {
+        self.change(|| self.live.look(on))
+    }
+
+    fn change(&self, decide: impl FnOnce() -> Result<Vec<Change>>) -> Result<()> {
         let _deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
-        let (changes, index) = self.live.look(|c| (decide(c), c.index()));
+        let changes = decide();
+        let index = self.live.look(Catalog::index);
         let changes: Vec<_> = (index + 1..).zip(changes?).collect();
         self.live.apply(&changes);
         Ok(())
@@ -55,17 +62,17 @@ impl Default for Registry {
 #[async_trait]
 impl crate::Registry for Registry {
     async fn register(&self, registration: Registration) -> Result<()> {
-        self.change(|catalog| catalog.register(registration.clone()))?;
+        self.decide(|catalog| catalog.register(registration.clone()))?;
         self.live.hear_all(&registration);
         Ok(())
     }
 
     async fn deregister(&self, instance: &InstanceId) -> Result<()> {
-        self.change(|catalog| catalog.deregister(instance))
+        self.decide(|catalog| catalog.deregister(instance))
     }
 
     async fn report(&self, check: &CheckId, status: Status, output: &str) -> Result<()> {
-        self.change(|catalog| catalog.report(check, status, output))?;
+        self.decide(|catalog| catalog.report(check, status, output))?;
         self.live.hear(check, output);
         Ok(())
     }
@@ -76,5 +83,16 @@ impl crate::Registry for Registry {
 
     async fn services(&self) -> Result<BTreeMap<String, Vec<String>>> {
         Ok(self.live.look(Catalog::services))
+    }
+}
+
+#[async_trait]
+impl Checked for Registry {
+    fn live(&self) -> &Live {
+        &self.live
+    }
+
+    async fn expire(&self, check: &CheckId, since: Instant, output: &str) -> Result<()> {
+        self.change(|| self.live.expire(check, since, output))
     }
 }

@@ -1,0 +1,127 @@
+//! The life of one check: ask, tell the registry, wait, for as long as it is registered.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::checker::{Shared, Wanted};
+use super::probe::Finding;
+use crate::{CheckKind, ErrorKind, Status};
+
+/// One check that is being run.
+pub(super) struct Life<'a> {
+    shared: &'a Shared,
+    wanted: &'a Wanted,
+    /// Since when it is critical, on our own monotonic clock.
+    critical_since: Option<Instant>,
+}
+
+/// The check is not registered any more.
+struct Gone;
+
+impl<'a> Life<'a> {
+    pub(super) const fn new(shared: &'a Shared, wanted: &'a Wanted) -> Self {
+        Self {
+            shared,
+            wanted,
+            critical_since: None,
+        }
+    }
+
+    /// Runs until the check is gone. Cancel safe: the caller drops it at the stop.
+    pub(super) async fn run(mut self) {
+        let pace = match &self.wanted.kind {
+            CheckKind::Http { interval, .. } | CheckKind::Tcp { interval, .. } => *interval,
+            CheckKind::Ttl { ttl } => *ttl,
+        };
+        loop {
+            let next = match &self.wanted.kind {
+                CheckKind::Ttl { ttl } => self.expire(*ttl).await,
+                _ => self.ask().await.map(|()| self.jittered(pace)),
+            };
+            let Ok(next) = next else {
+                return;
+            };
+            let Ok(due) = self.remove_if_due().await else {
+                return;
+            };
+            tokio::time::sleep(due.map_or(next, |due| due.min(next))).await;
+        }
+    }
+
+    async fn ask(&self) -> Result<(), Gone> {
+        // The semaphore is never closed, so there always is a permit to wait for.
+        let asking = self.shared.asking.acquire().await;
+        let finding = self.shared.prober.ask(&self.wanted.kind).await;
+        drop(asking);
+        match finding {
+            Some(Finding { status, output }) => {
+                let registry = &self.shared.registry;
+                self.settle(registry.report(&self.wanted.id, status, &output).await)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the check critical if it was silent for `ttl`; answers when to look again.
+    async fn expire(&self, ttl: Duration) -> Result<Duration, Gone> {
+        let registry = &self.shared.registry;
+        let Some(heard) = registry.live().heard(&self.wanted.id) else {
+            return Err(Gone);
+        };
+        let left = ttl.saturating_sub(heard.elapsed());
+        if !left.is_zero() {
+            return Ok(left);
+        }
+        let output = format!("TTL expired (no report for {ttl:?})");
+        self.settle(registry.expire(&self.wanted.id, heard, &output).await)?;
+        // A report starts the TTL anew; to look again after a whole one is never too late for it.
+        Ok(ttl)
+    }
+
+    /// Removes the instance when the check was critical for long enough; answers the time until then.
+    async fn remove_if_due(&mut self) -> Result<Option<Duration>, Gone> {
+        let Some(after) = self.wanted.deregister_after else {
+            return Ok(None);
+        };
+        let registry = &self.shared.registry;
+        let status = registry
+            .live()
+            .look(|catalog| Some(catalog.check(&self.wanted.id)?.1.status))
+            .ok_or(Gone)?;
+        if status != Status::Critical {
+            self.critical_since = None;
+            return Ok(None);
+        }
+        let since = *self.critical_since.get_or_insert_with(Instant::now);
+        let left = after.saturating_sub(since.elapsed());
+        if !left.is_zero() {
+            return Ok(Some(left));
+        }
+        tracing::warn!(
+            instance = %self.wanted.instance, check = %self.wanted.id, ?after,
+            "removing an instance that was critical for too long"
+        );
+        self.settle(registry.deregister(&self.wanted.instance).await)?;
+        Ok(Some(after))
+    }
+
+    /// A registry that cannot write is told again at the next run.
+    fn settle(&self, told: crate::Result<()>) -> Result<(), Gone> {
+        match told {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Gone),
+            Err(error) => {
+                tracing::warn!(check = %self.wanted.id, %error, "a check's result was not recorded");
+                Ok(())
+            }
+        }
+    }
+
+    fn jittered(&self, interval: Duration) -> Duration {
+        let config = &self.shared.config;
+        let jitter = config.jitter.clamp(0.0, 1.0);
+        let factor = 1.0 + jitter * (self.shared.rng.fraction() - 0.5);
+        interval.mul_f64(factor).max(config.least_interval.0)
+    }
+}
