@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use ieum_base::{Fault, Retry};
 
+use crate::MessageError;
+
 /// The result of an operation on messages.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -76,6 +78,12 @@ impl Error {
             ErrorKind::Unavailable => Retry::SOON,
             _ => Retry::Never,
         }
+    }
+}
+
+impl From<MessageError> for Error {
+    fn from(error: MessageError) -> Self {
+        Self::new(ErrorKind::Invalid, error.to_string()).caused_by(error)
     }
 }
 

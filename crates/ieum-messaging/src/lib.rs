@@ -4,16 +4,23 @@
 //! Delivery is at least once; effects happen once, because a message is identified by its source and
 //! id and the receiver's inbox row commits together with the effect.
 
+pub mod consumer;
 mod dead_letter;
 mod envelope;
 mod error;
+mod group_subscription;
+pub mod memory;
+pub mod names;
 mod port;
+pub mod relay;
+pub mod telemetry;
 
 pub use dead_letter::{
     DeadLetter, DeadLetterFilter, DeadLetterReason, GroupState, Inspect, TopicState,
 };
-pub use envelope::{Message, MessageError, SpecVersion};
+pub use envelope::{Limits, Message, MessageError, SpecVersion};
 pub use error::{Error, ErrorKind, Result};
+pub use group_subscription::{GroupConfig, GroupSubscriber};
 pub use port::{
     Delivery, Epoch, Groups, OutboxRow, OutboxStore, Publisher, Subscriber, Subscription,
 };

@@ -12,7 +12,8 @@ use crate::{Message, Result};
 pub trait Publisher: Send + Sync + 'static {
     /// Publishes `messages` to `topic`, all or none, in order per key.
     ///
-    /// *Idempotent* by source and id. *Durable at return*, unless the engine declares otherwise.
+    /// *Idempotent* by source and id, also message by message: a batch of which a part was published
+    /// before adds the rest. *Durable at return*, unless the engine declares otherwise.
     /// Dropping the future leaves it unknown; publishing again settles it.
     async fn publish(&self, topic: &str, messages: &[Message]) -> Result<()>;
 }
@@ -44,6 +45,12 @@ pub trait Subscription: Send {
     /// Gives up on `delivery`: it becomes a dead letter, and what follows on *its key* waits behind
     /// it, so that other keys flow. Acknowledges it.
     async fn dead_letter(&mut self, delivery: &Delivery, reason: &str) -> Result<()>;
+
+    /// Says that this member is alive while it works longer than a lease on what it has. Engines
+    /// without a lease do nothing.
+    async fn keep(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Consumer groups of an engine that keeps a log: a group is a checkpoint over a topic.
@@ -56,7 +63,8 @@ pub trait Groups: Send + Sync + 'static {
     async fn join(&self, topic: &str, group: &str, member: &str) -> Result<Epoch>;
 
     /// The messages after the group's checkpoint, at most `max`, waiting at most `wait` for one.
-    /// Renews the lease. `Superseded` if `epoch` is over.
+    /// Messages of a parked key are left out. Renews the lease, which is all that a `max` of 0 does.
+    /// `Superseded` if `epoch` is over.
     async fn pull(
         &self,
         topic: &str,
@@ -66,11 +74,14 @@ pub trait Groups: Send + Sync + 'static {
         wait: Duration,
     ) -> Result<Vec<Delivery>>;
 
-    /// Moves the group's checkpoint to `up_to`, never back. `Superseded` if `epoch` is over.
+    /// Moves the group's checkpoint to `up_to`, never back. Messages of a parked key that it passes
+    /// are parked in the same transaction. `Superseded` if `epoch` is over; `Full` if the parked
+    /// messages have reached their bound; `Invalid` beyond the topic's end.
     async fn ack(&self, topic: &str, group: &str, epoch: Epoch, up_to: u64) -> Result<()>;
 
     /// Keeps the message at `position` as a dead letter, parks its key, and moves the checkpoint
-    /// past it, in one transaction.
+    /// past it, in one transaction. Idempotent. On a key that is parked already the message waits
+    /// behind the one before. Errors as for [`ack`](Self::ack).
     async fn dead_letter(
         &self,
         topic: &str,
