@@ -1,1 +1,11 @@
-//! SQLite: the log, and outbox, inbox, barrier and idempotency records for the database of a service.
+//! SQLite: the log, and outbox, inbox, barrier and idempotency records for a service's own database.
+//!
+//! One [`sqlite::Database`] owns one file. On it stand [`sqlite::Log`] and [`sqlite::Topics`] for the
+//! platform, and for a service `sqlite::{outbox, inbox, barrier, idempotency}`, each a few functions
+//! that work inside the service's own transaction.
+
+mod error;
+pub mod sqlite;
+
+pub use error::{Error, ErrorKind, Result};
+pub use rusqlite;

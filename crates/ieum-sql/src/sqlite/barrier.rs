@@ -1,0 +1,219 @@
+//! The barrier of a saga's participant: every call of a step counts once, in any order.
+//!
+//! A participant is called again after a lost answer, cancelled before it was called, called after
+//! it was cancelled, and called by an owner that was superseded. The barrier makes all of these
+//! harmless, with one table in the participant's database that commits together with the effect:
+//! - a repeated call is given the stored answer;
+//! - an undo without a done do has nothing to undo: it is recorded and answered 200
+//!   (null compensation), and its effect does not run;
+//! - a do that comes after its undo is refused (409, code `cancelled`);
+//! - a call of an earlier epoch than one that was seen is refused (409, code `superseded`).
+//!
+//! The idea is the sub-transaction barrier of dtm (Ye, 2021).
+
+use ieum_base::Timestamp;
+use rusqlite::{OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+pub use super::answer::Answer;
+use super::{Migration, Tx};
+use crate::{Error, Result};
+
+/// The schema of the barrier.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    component: "barrier",
+    version: 1,
+    sql: "CREATE TABLE ieum_barrier (
+              saga TEXT NOT NULL,
+              step TEXT NOT NULL,
+              round INTEGER NOT NULL,
+              op TEXT NOT NULL,
+              status INTEGER NOT NULL,
+              body TEXT NOT NULL,
+              epoch INTEGER NOT NULL,
+              recorded_at INTEGER NOT NULL,
+              PRIMARY KEY (saga, step, round, op)
+          ) STRICT, WITHOUT ROWID;
+          CREATE INDEX ieum_barrier_by_time ON ieum_barrier (recorded_at);
+          CREATE TABLE ieum_barrier_epochs (
+              saga TEXT PRIMARY KEY,
+              epoch INTEGER NOT NULL,
+              seen_at INTEGER NOT NULL
+          ) STRICT, WITHOUT ROWID;
+          CREATE INDEX ieum_barrier_epochs_by_time ON ieum_barrier_epochs (seen_at);",
+}];
+
+/// One call of a step, as the saga's headers name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The saga (`Ieum-Saga-Id`).
+    pub saga: String,
+    /// The step (`Ieum-Step`).
+    pub step: String,
+    /// The round: a restart from the step begins the next one.
+    pub round: u32,
+    /// The owner's epoch (`Ieum-Epoch`).
+    pub epoch: u64,
+    /// What is asked for.
+    pub op: Op,
+}
+
+/// What a call asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Op {
+    /// The step's effect.
+    Do,
+    /// Its compensation.
+    Undo,
+}
+
+impl Op {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Do => "do",
+            Self::Undo => "undo",
+        }
+    }
+}
+
+/// Answers `call`, running `effect` only if this is the call's first time and it may happen.
+///
+/// What `effect` writes commits together with the stored answer. A final answer is stored and given
+/// again, a refusal of a do (4xx) with what `effect` wrote about it. An answer that is not final
+/// ([`Answer::is_final`]), an undo that was not a success, and an `Err` leave nothing behind, so that
+/// the call can be made again.
+pub fn run<E: From<Error>>(
+    tx: &Tx<'_>,
+    call: &Call,
+    effect: impl FnOnce() -> Result<Answer, E>,
+) -> Result<Answer, E> {
+    if !note_epoch(tx, call)? {
+        let title = "A later owner of the saga has taken over";
+        return Ok(Answer::problem(409, title, "superseded"));
+    }
+    match call.op {
+        Op::Do => {
+            if stored(tx, call, Op::Undo)?.is_some() {
+                let title = "The step was cancelled before this call";
+                return Ok(Answer::problem(409, title, "cancelled"));
+            }
+            if let Some(answer) = stored(tx, call, Op::Do)? {
+                return Ok(answer);
+            }
+            run_effect(tx, call, effect, Answer::is_final)
+        }
+        Op::Undo => {
+            if let Some(answer) = stored(tx, call, Op::Undo)? {
+                return Ok(answer);
+            }
+            if !stored(tx, call, Op::Do)?.is_some_and(|answer| answer.is_success()) {
+                let nothing = Answer::new(200, serde_json::json!({ "undone": false }));
+                store(tx, call, &nothing)?;
+                return Ok(nothing);
+            }
+            run_effect(tx, call, effect, Answer::is_success)
+        }
+    }
+}
+
+/// Deletes at most `limit` answers from before `before`, and says how many. A call that comes again
+/// later than that runs again: keep answers longer than sagas live.
+pub fn forget_before(tx: &Tx<'_>, before: Timestamp, limit: usize) -> Result<usize> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let deleted = tx.execute(
+        "DELETE FROM ieum_barrier WHERE (saga, step, round, op) IN \
+         (SELECT saga, step, round, op FROM ieum_barrier WHERE recorded_at < ?1 \
+          ORDER BY recorded_at LIMIT ?2)",
+        params![before.as_micros(), limit],
+    )?;
+    tx.execute(
+        "DELETE FROM ieum_barrier_epochs WHERE saga IN \
+         (SELECT saga FROM ieum_barrier_epochs e WHERE seen_at < ?1 AND NOT EXISTS \
+          (SELECT 1 FROM ieum_barrier b WHERE b.saga = e.saga) ORDER BY seen_at LIMIT ?2)",
+        params![before.as_micros(), limit],
+    )?;
+    Ok(deleted)
+}
+
+fn run_effect<E: From<Error>>(
+    tx: &Tx<'_>,
+    call: &Call,
+    effect: impl FnOnce() -> Result<Answer, E>,
+    is_kept: impl FnOnce(&Answer) -> bool,
+) -> Result<Answer, E> {
+    let ran = tx.nested(|| match effect() {
+        Ok(answer) if is_kept(&answer) => {
+            store(tx, call, &answer).map_err(|error| Forgotten::Failed(error.into()))?;
+            Ok(answer)
+        }
+        Ok(answer) => Err(Forgotten::Answer(answer)),
+        Err(error) => Err(Forgotten::Failed(error)),
+    });
+    match ran {
+        Ok(answer) | Err(Forgotten::Answer(answer)) => Ok(answer),
+        Err(Forgotten::Failed(error)) => Err(error),
+    }
+}
+
+/// Why the writes of an effect are forgotten.
+pub(super) enum Forgotten<E> {
+    /// Its answer is not final.
+    Answer(Answer),
+    /// It failed.
+    Failed(E),
+}
+
+impl<E: From<Error>> From<Error> for Forgotten<E> {
+    fn from(error: Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Remembers the highest epoch of the saga; false if the call's is lower.
+fn note_epoch(tx: &Tx<'_>, call: &Call) -> Result<bool> {
+    let epoch = i64::try_from(call.epoch).unwrap_or(i64::MAX);
+    let highest: i64 = tx
+        .prepare_cached(
+            "INSERT INTO ieum_barrier_epochs (saga, epoch, seen_at) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (saga) DO UPDATE SET epoch = max(epoch, excluded.epoch), \
+             seen_at = excluded.seen_at RETURNING epoch",
+        )?
+        .query_row(params![call.saga, epoch, tx.now().as_micros()], |row| {
+            row.get(0)
+        })?;
+    Ok(highest == epoch)
+}
+
+fn stored(tx: &Tx<'_>, call: &Call, op: Op) -> Result<Option<Answer>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT status, body FROM ieum_barrier \
+         WHERE saga = ?1 AND step = ?2 AND round = ?3 AND op = ?4",
+    )?;
+    let row = statement
+        .query_row(
+            params![call.saga, call.step, call.round, op.as_str()],
+            |row| Ok((row.get::<_, u16>(0)?, row.get::<_, String>(1)?)),
+        )
+        .optional()?;
+    row.map(|(status, body)| Answer::from_row(status, &body))
+        .transpose()
+}
+
+fn store(tx: &Tx<'_>, call: &Call, answer: &Answer) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO ieum_barrier (saga, step, round, op, status, body, epoch, recorded_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        call.saga,
+        call.step,
+        call.round,
+        call.op.as_str(),
+        answer.status,
+        answer.body_json(),
+        i64::try_from(call.epoch).unwrap_or(i64::MAX),
+        tx.now().as_micros()
+    ])?;
+    Ok(())
+}
