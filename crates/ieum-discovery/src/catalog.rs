@@ -424,6 +424,12 @@ impl Catalog {
                 timeout,
             } => (address.as_str(), vec![*interval, *timeout]),
             CheckKind::Ttl { ttl } => ("", vec![*ttl]),
+            CheckKind::Elsewhere => {
+                return Err(invalid(format!(
+                    "the check `{}` does not say how it is run",
+                    check.id
+                )));
+            }
         };
         limits.value("the target of a check", target)?;
         if times.iter().any(|time| time.is_zero() || *time > LONGEST) {

@@ -17,7 +17,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ieum_base::{Backoff, Clock, Rng, TaskKind, Tasks, Uuid};
 use ieum_eventstore::{
-    Append, Event, EventStore, Expect, Filter, NewEvent, Position, StreamName, Version, Write,
+    Append, Event, EventStore, Expect, Filter, NewEvent, Position, StreamName, StreamNameError,
+    Version, Write,
 };
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -64,8 +65,26 @@ impl Registry {
             live: Live::new(limits),
             log: Mutex::default(),
         };
-        registry.catch_up(&mut *registry.log.lock().await).await?;
+        registry.begin().await?;
         Ok(Arc::new(registry))
+    }
+
+    /// Reads the log; one without any event gets its first. A service without instances has index
+    /// 1, the least that a blocking query can wait on, so no change may ever stand at position 1.
+    async fn begin(&self) -> Result<()> {
+        let mut log = self.log.lock().await;
+        self.catch_up(&mut log).await?;
+        if log.position > Position::START {
+            return Ok(());
+        }
+        // Two processes that begin together write the same event, which counts once.
+        let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, OPENED.as_bytes());
+        let event = NewEvent::new(id, OPENED, &()).map_err(unwritable)?;
+        let stream = StreamName::new(CATEGORY, "%opened").map_err(unnameable)?;
+        let append = Append::to(stream, Expect::Any, vec![event]);
+        let appended = self.store.append(append).await;
+        appended.map_err(|e| unavailable("opening the registry", e))?;
+        self.catch_up(&mut log).await
     }
 
     /// Follows what others append to the log: other processes, and calls that were given up.
@@ -271,21 +290,24 @@ fn stream_of(service: &str) -> Result<StreamName> {
         let hash = Uuid::new_v5(&Uuid::NAMESPACE_URL, service.as_bytes());
         id = format!("%hash-{hash}");
     }
-    StreamName::new(CATEGORY, id)
-        .map_err(|e| Error::new(ErrorKind::Invalid, "naming a service's stream").caused_by(e))
+    StreamName::new(CATEGORY, id).map_err(unnameable)
 }
 
 const fn type_of(change: &Change) -> &'static str {
     match change {
-        Change::Registered(_) => "instance.registered",
-        Change::Deregistered { .. } => "instance.deregistered",
-        Change::StatusChanged { .. } => "check.changed",
+        Change::Registered(_) => REGISTERED,
+        Change::Deregistered { .. } => DEREGISTERED,
+        Change::StatusChanged { .. } => STATUS_CHANGED,
     }
 }
 
-/// The change that an event tells of. One that cannot be read must not keep all other services from
-/// being found: it is reported and passed over.
+/// The change that an event tells of; other types, also those of later versions, tell of none. One
+/// that cannot be read must not keep all other services from being found: it is reported and passed
+/// over.
 fn change_from(event: &Event) -> Option<Change> {
+    if ![REGISTERED, DEREGISTERED, STATUS_CHANGED].contains(&event.kind.as_str()) {
+        return None;
+    }
     event
         .decode()
         .map_err(|error| {
@@ -308,6 +330,20 @@ fn is_lost_race(error: &ieum_eventstore::Error) -> bool {
 fn unavailable(what: &str, error: ieum_eventstore::Error) -> Error {
     Error::new(ErrorKind::Unavailable, what).caused_by(error)
 }
+
+fn unwritable(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Internal, "writing a registration as JSON").caused_by(error)
+}
+
+fn unnameable(error: StreamNameError) -> Error {
+    Error::new(ErrorKind::Internal, "naming a service's stream").caused_by(error)
+}
+
+/// The types of the registry's events.
+const OPENED: &str = "registry.opened";
+const REGISTERED: &str = "instance.registered";
+const DEREGISTERED: &str = "instance.deregistered";
+const STATUS_CHANGED: &str = "check.changed";
 
 /// How often a decision is made again because another process was quicker.
 const MAX_RACES: usize = 16;

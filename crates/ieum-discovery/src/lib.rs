@@ -11,6 +11,9 @@ mod port;
 
 pub mod balance;
 pub mod catalog;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+pub mod consul;
 pub mod embedded;
 mod endpoint;
 pub mod health;
@@ -18,7 +21,10 @@ mod live;
 pub mod memory;
 mod resolver;
 mod service;
+pub mod static_;
 pub mod telemetry;
+#[cfg(test)]
+mod tests;
 
 pub use endpoint::{Endpoint, EndpointId, Outcome, Picked};
 pub use error::{Error, ErrorKind, Result};

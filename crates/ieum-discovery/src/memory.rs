@@ -47,7 +47,8 @@ impl Registry {
         let _deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = decide();
         let index = self.live.look(Catalog::index);
-        let changes: Vec<_> = (index + 1..).zip(changes?).collect();
+        // Index 1 is that of a service without instances.
+        let changes: Vec<_> = (index.max(1) + 1..).zip(changes?).collect();
         self.live.apply(&changes);
         Ok(())
     }

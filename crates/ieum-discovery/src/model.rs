@@ -116,6 +116,8 @@ pub enum CheckKind {
         /// The longest time between two reports.
         ttl: Duration,
     },
+    /// Another registry finds it out, and does not say how. Seen in a snapshot, never registered.
+    Elsewhere,
 }
 
 /// A check as it is registered.

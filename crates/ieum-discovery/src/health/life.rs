@@ -33,6 +33,7 @@ impl<'a> Life<'a> {
         let pace = match &self.wanted.kind {
             CheckKind::Http { interval, .. } | CheckKind::Tcp { interval, .. } => *interval,
             CheckKind::Ttl { ttl } => *ttl,
+            CheckKind::Elsewhere => return,
         };
         loop {
             let next = match &self.wanted.kind {

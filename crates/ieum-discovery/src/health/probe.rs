@@ -34,7 +34,7 @@ impl Finding {
 }
 
 impl Prober {
-    /// Asks once, within the check's timeout; `None` for a TTL, which nobody asks.
+    /// Asks once, within the check's timeout; `None` for one that is not asked.
     pub(super) async fn ask(&self, kind: &CheckKind) -> Option<Finding> {
         let (finding, timeout) = match kind {
             CheckKind::Http {
@@ -46,7 +46,7 @@ impl Prober {
             CheckKind::Tcp {
                 address, timeout, ..
             } => (within(*timeout, self.ask_tcp(address)).await, timeout),
-            CheckKind::Ttl { .. } => return None,
+            CheckKind::Ttl { .. } | CheckKind::Elsewhere => return None,
         };
         Some(finding.unwrap_or_else(|| Finding::critical(format!("no answer within {timeout:?}"))))
     }
