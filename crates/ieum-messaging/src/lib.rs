@@ -9,6 +9,7 @@ mod dead_letter;
 mod envelope;
 mod error;
 mod group_subscription;
+pub mod http_binding;
 pub mod memory;
 pub mod names;
 mod port;
