@@ -189,14 +189,14 @@ impl Database {
         if let Some(error) = self.0.health.poison() {
             return Err(error.clone());
         }
-        if let Some(file) = &self.0.file {
-            if identity(&file.path)? != file.identity {
-                let context = format!(
-                    "{} was replaced while it was in use: start again to use the new file",
-                    file.path.display()
-                );
-                return Err(Error::new(ErrorKind::Missing, context));
-            }
+        if let Some(file) = &self.0.file
+            && identity(&file.path)? != file.identity
+        {
+            let context = format!(
+                "{} was replaced while it was in use: start again to use the new file",
+                file.path.display()
+            );
+            return Err(Error::new(ErrorKind::Missing, context));
         }
         self.read(|connection| {
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
@@ -266,10 +266,10 @@ impl Drop for Inner {
     fn drop(&mut self) {
         drop(self.take_jobs());
         // A closure may own the last handle; its thread cannot wait for itself.
-        if std::thread::current().id() != self.writer {
-            if let Some(thread) = self.take_thread() {
-                let _panicked = thread.join();
-            }
+        if std::thread::current().id() != self.writer
+            && let Some(thread) = self.take_thread()
+        {
+            let _panicked = thread.join();
         }
     }
 }

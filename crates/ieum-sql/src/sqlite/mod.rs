@@ -28,4 +28,5 @@ pub use config::{Config, Location, SCHEME};
 pub use database::Database;
 pub use log::Log;
 pub use migration::Migration;
+pub use topics::Topics;
 pub use tx::Tx;

@@ -26,8 +26,11 @@ pub(super) enum Job {
     /// Run a closure in the transaction.
     Write(Box<dyn Write>),
     /// Read on the write connection, between transactions: how a database in memory is read.
-    Read(Box<dyn FnOnce(&Connection) + Send>),
+    Read(Read),
 }
+
+/// A read whose types the writer need not know.
+pub(super) type Read = Box<dyn FnOnce(&Connection) + Send>;
 
 /// A closure whose types the writer need not know.
 pub(super) trait Write: Send {
@@ -77,7 +80,7 @@ impl Writer {
         &mut self,
         first: Job,
         batch: &mut Vec<Box<dyn Write>>,
-    ) -> Option<Box<dyn FnOnce(&Connection) + Send>> {
+    ) -> Option<Read> {
         let mut next = Some(first);
         while let Some(job) = next {
             match job {

@@ -28,7 +28,7 @@ pub fn append_in(tx: &Tx<'_>, append: &Append) -> Result<Appended> {
 }
 
 /// For a caller whose own error forgets everything that the append did.
-pub(super) fn append_checked(tx: &Tx<'_>, append: &Append) -> Result<Appended, Failure> {
+pub(crate) fn append_checked(tx: &Tx<'_>, append: &Append) -> Result<Appended, Failure> {
     if let Some(fence) = &append.fence {
         check_fence(tx, fence)?;
     }

@@ -15,7 +15,7 @@ pub use append::append_in;
 pub use read::read_in;
 pub use store::Log;
 
-pub(crate) use append::recorded;
+pub(crate) use append::{append_checked, recorded};
 pub(crate) use failure::Failure;
 pub(crate) use read::{category_events, event_at, head, incarnation_of};
 pub(crate) use row::{signed, unsigned};

@@ -21,3 +21,8 @@ CREATE TABLE ieum_dead_letters (
     PRIMARY KEY (topic, name, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX ieum_dead_letters_by_key ON ieum_dead_letters (topic, name, key, position);
+
+-- Which categories of the log are topics: those that were published to or joined.
+CREATE TABLE ieum_topics (
+    name TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
