@@ -1,0 +1,6 @@
+//! audit
+mod book;
+mod books;
+mod money;
+mod orders;
+mod stock;

@@ -1,0 +1,134 @@
+//! Did every order end, and as planned?
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::book::Reading;
+use super::books::Books;
+
+/// An order as its events tell it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Order {
+    /// Where it stands: the last event decides.
+    pub(super) end: End,
+    /// Price times quantity, summed.
+    pub(super) total: i64,
+    /// Pieces per product.
+    pub(super) pieces: BTreeMap<String, i64>,
+}
+
+/// How an order ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum End {
+    /// It did not.
+    #[default]
+    Open,
+    /// Completed.
+    Completed,
+    /// Cancelled, for this reason.
+    Cancelled(String),
+}
+
+/// All orders by id.
+pub(super) type Orders = BTreeMap<String, Order>;
+
+/// Replays the events of all orders, with nothing but their JSON.
+pub(super) fn replay(book: &Reading<'_>) -> Result<Orders> {
+    let events = book.rows(
+        "SELECT stream, type, data FROM ieum_events WHERE stream GLOB 'order-*' ORDER BY position",
+        |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)),
+    )?;
+    let mut orders = Orders::new();
+    for (stream, kind, data) in events {
+        let id = stream.strip_prefix("order-").unwrap_or(&stream).to_owned();
+        let data: Value = serde_json::from_str(&data)
+            .with_context(|| format!("an event of order {id} is not JSON"))?;
+        apply(orders.entry(id).or_default(), &kind, &data);
+    }
+    Ok(orders)
+}
+
+fn apply(order: &mut Order, kind: &str, data: &Value) {
+    match kind {
+        "ItemAdded" => {
+            let number = |name: &str| data[name].as_i64().unwrap_or(0);
+            order.total += number("price") * number("quantity");
+            let product = data["productId"].as_str().unwrap_or_default().to_owned();
+            *order.pieces.entry(product).or_default() += number("quantity");
+        }
+        "OrderCompleted" => order.end = End::Completed,
+        "OrderCancelled" => {
+            let reason = data["reason"].as_str().unwrap_or_default();
+            order.end = End::Cancelled(reason.to_owned());
+        }
+        _ => {}
+    }
+}
+
+/// Counts how the orders ended, and compares the read model with the events.
+pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> Result<()> {
+    for (id, order) in orders {
+        books.orders += 1;
+        match &order.end {
+            End::Completed => books.completed += 1,
+            End::Cancelled(reason) => {
+                books.cancelled += 1;
+                match reason.as_str() {
+                    "payment-declined" => books.declined += 1,
+                    "insufficient-inventory" => books.out_of_stock += 1,
+                    "address-undeliverable" => books.undeliverable += 1,
+                    other => books.find(format_args!("order {id} was cancelled for `{other}`")),
+                }
+            }
+            End::Open => {
+                books.stuck += 1;
+                books.find(format_args!("order {id} is neither completed nor cancelled"));
+            }
+        }
+    }
+    let seen = book.rows("SELECT id, status, total FROM order_view", |row| {
+        let id: String = row.get(0)?;
+        Ok((id, (row.get::<_, String>(1)?, row.get::<_, i64>(2)?)))
+    })?;
+    let seen: BTreeMap<_, _> = seen.into_iter().collect();
+    for (id, order) in orders {
+        let status = match order.end {
+            End::Open => continue,
+            End::Completed => "completed",
+            End::Cancelled(_) => "cancelled",
+        };
+        if seen.get(id) != Some(&(status.to_owned(), order.total)) {
+            books.find(format_args!("the read model does not show order {id} as {status}"));
+        }
+    }
+    Ok(())
+}
+
+/// Compares what was planned with what happened.
+pub(super) fn check_plan(orders: &Orders, plan: &Reading<'_>, books: &mut Books) -> Result<()> {
+    let planned = plan.rows("SELECT n, outcome, order_id FROM planned_orders", |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
+    })?;
+    for (n, outcome, order_id) in planned {
+        let Some(order) = order_id.as_ref().and_then(|id| orders.get(id)) else {
+            books.stuck += 1;
+            books.find(format_args!("planned order {n} was not placed"));
+            continue;
+        };
+        let expected = match outcome.as_str() {
+            "declined" => End::Cancelled("payment-declined".to_owned()),
+            "out-of-stock" => End::Cancelled("insufficient-inventory".to_owned()),
+            "undeliverable" => End::Cancelled("address-undeliverable".to_owned()),
+            _ => End::Completed,
+        };
+        if order.end != End::Open && order.end != expected {
+            books.find(format_args!(
+                "planned order {n} should have ended {outcome}, and ended {:?}",
+                order.end
+            ));
+        }
+    }
+    Ok(())
+}

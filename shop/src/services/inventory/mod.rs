@@ -1,0 +1,34 @@
+//! inventory: what is in stock, and what is set aside for orders.
+//!
+//! A participant of the saga `place-order` (set aside, put back), and of the choreographed flow. It
+//! learns of products from `product.created`.
+
+mod api;
+mod domain;
+mod events;
+mod store;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::support::service::{Service, Settings, Spec};
+
+/// What it is.
+pub(crate) const SPEC: Spec = Spec {
+    name: "inventory",
+    owner: "warehouse",
+    topic: "inventory.events",
+    port: 3006,
+    tables: store::TABLES,
+};
+
+/// Opens the database and begins to consume and to serve.
+pub(crate) async fn start(settings: Settings) -> Result<Arc<Service>> {
+    let service = Service::open(SPEC, settings).await?;
+    service.consume("product.events", events::on_product).await?;
+    service.consume("order.events", events::on_order).await?;
+    service.consume("payment.events", events::on_payment).await?;
+    service.serve(api::router(Arc::clone(&service))).await?;
+    Ok(service)
+}

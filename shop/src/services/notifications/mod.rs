@@ -1,0 +1,32 @@
+//! notifications: what customers were told.
+//!
+//! Welcomes new users and says that an order is done. A mail that cannot be sent never undoes an
+//! order: the saga sends it after the point of no return.
+
+mod api;
+mod events;
+mod store;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::support::service::{Service, Settings, Spec};
+
+/// What it is.
+pub(crate) const SPEC: Spec = Spec {
+    name: "notifications",
+    owner: "customer-care",
+    topic: "notification.events",
+    port: 3004,
+    tables: store::TABLES,
+};
+
+/// Opens the database and begins to consume and to serve.
+pub(crate) async fn start(settings: Settings) -> Result<Arc<Service>> {
+    let service = Service::open(SPEC, settings).await?;
+    service.consume("user.events", events::on_user).await?;
+    service.consume("order.events", events::on_order).await?;
+    service.serve(api::router(Arc::clone(&service))).await?;
+    Ok(service)
+}

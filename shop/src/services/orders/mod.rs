@@ -1,0 +1,40 @@
+//! orders: who ordered what, and how it ended.
+//!
+//! An order is an event-sourced aggregate in the service's own database. Placing one writes its
+//! events, its messages and the record of the request's key in one transaction; `order.placed` starts
+//! the saga, `order.created` the choreographed flow. Lists are answered from a read model that a
+//! projection keeps; one order is answered from its events, so that who placed it sees it at once.
+
+mod api;
+mod domain;
+mod events;
+mod internal;
+mod read_model;
+mod store;
+mod upstream;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::support::service::{Service, Settings, Spec};
+
+/// What it is.
+pub(crate) const SPEC: Spec = Spec {
+    name: "orders",
+    owner: "sales",
+    topic: "order.events",
+    port: 3002,
+    tables: read_model::TABLES,
+};
+
+/// Opens the database and begins to project, to consume and to serve.
+pub(crate) async fn start(settings: Settings) -> Result<Arc<Service>> {
+    let service = Service::open(SPEC, settings).await?;
+    read_model::project(&service);
+    service.consume("inventory.events", events::on_inventory).await?;
+    service.consume("shipping.events", events::on_shipping).await?;
+    let routes = api::router(Arc::clone(&service)).merge(internal::router(Arc::clone(&service)));
+    service.serve(routes).await?;
+    Ok(service)
+}

@@ -1,0 +1,150 @@
+//! The read side of orders: a table folded from the events, for lists.
+//!
+//! The projection moves the rows and its checkpoint in one transaction, so that a crash neither skips
+//! an event nor applies one twice. It can be thrown away and built again: delete the rows and the
+//! checkpoint.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ieum::base::{TaskKind, Timestamp};
+use ieum::eventstore::{Event as Stored, EventStore, Filter, Position};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::domain::{Event, Order, evolve};
+use super::store::{self, CATEGORY, View};
+use crate::support::failure::{Failure, Reply};
+use crate::support::service::Service;
+use crate::support::streams;
+use crate::support::work::Work;
+
+/// The schema of the read side.
+pub(super) const TABLES: &str = "
+    CREATE TABLE order_view (
+        id TEXT PRIMARY KEY,
+        user_id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        total INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        created_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX order_view_by_user ON order_view (user_id, id);
+    CREATE TABLE order_view_checkpoint (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        position INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO order_view_checkpoint VALUES (1, 0);";
+
+/// How many events are folded in one transaction.
+const BATCH: usize = 256;
+/// How long to wait for news before looking again.
+const POLL: Duration = Duration::from_secs(5);
+/// How long to wait after a failure.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Keeps the table up to date until the service stops.
+pub(super) fn project(service: &Arc<Service>) {
+    let work = Arc::clone(service);
+    service.tasks().spawn(TaskKind::Essential, "projection order_view", async move {
+        let stop = work.tasks().stop().clone();
+        stop.unless_requested(follow(&work)).await;
+    });
+}
+
+async fn follow(service: &Service) {
+    loop {
+        if let Err(failure) = catch_up(service).await {
+            tracing::warn!(%failure, "the read model of orders is behind");
+            service.clock().sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Folds a batch, or waits for one.
+async fn catch_up(service: &Service) -> Reply<()> {
+    let after = service.read(|db| checkpoint(db)).await?;
+    let filter = Filter::category(CATEGORY);
+    let page = service.log().read_all(after, &filter, BATCH).await.map_err(Failure::internal)?;
+    if page.scanned_to > after {
+        let to = page.scanned_to;
+        return service.write(move |work| advance(work, after, to, &page.events)).await;
+    }
+    service.log().wait(after, POLL).await.map_err(Failure::internal)?;
+    Ok(())
+}
+
+/// Moves rows and checkpoint together, by compare-and-set: of two projections one stops.
+fn advance(work: &Work<'_>, from: Position, to: Position, events: &[Stored]) -> Reply<()> {
+    let moved = work
+        .prepare_cached("UPDATE order_view_checkpoint SET position = ?2 WHERE position = ?1")?
+        .execute((signed(from), signed(to)))?;
+    if moved != 1 {
+        return Err(Failure::internal("another projection moved the checkpoint"));
+    }
+    for event in events {
+        apply(work, event)?;
+    }
+    Ok(())
+}
+
+fn apply(db: &Connection, stored: &Stored) -> Reply<()> {
+    let id = stored.stream.id();
+    let (order, created_at) = row(db, id)?.unwrap_or((Order::default(), stored.recorded_at));
+    let order = evolve(order, &streams::decode::<Event>(stored)?);
+    let state = serde_json::to_string(&order)?;
+    let user_id = order.created.as_ref().map(|created| created.user_id.as_str());
+    db.prepare_cached(
+        "INSERT INTO order_view VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (id) DO UPDATE SET status = excluded.status, total = excluded.total,
+             state = excluded.state",
+    )?
+    .execute((
+        id,
+        user_id.unwrap_or_default(),
+        order.status.as_str(),
+        order.total(),
+        state,
+        created_at.as_micros(),
+    ))?;
+    Ok(())
+}
+
+fn row(db: &Connection, id: &str) -> Reply<Option<(Order, Timestamp)>> {
+    let row = db
+        .prepare_cached("SELECT state, created_at FROM order_view WHERE id = ?1")?
+        .query_row([id], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
+        .optional()?;
+    row.map(|(state, at)| Ok((serde_json::from_str(&state)?, Timestamp::from_micros(at))))
+        .transpose()
+}
+
+/// A customer's orders, latest first; `after` is the id of the last one seen.
+pub(super) fn of_user(
+    db: &Connection,
+    user_id: &str,
+    after: Option<&str>,
+    limit: u32,
+) -> Reply<Vec<View>> {
+    let mut statement = db.prepare_cached(
+        "SELECT id, state, created_at FROM order_view
+         WHERE user_id = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
+    )?;
+    let mut rows = statement.query((user_id, after, limit))?;
+    let mut views = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, state): (String, String) = (row.get(0)?, row.get(1)?);
+        let created_at = Timestamp::from_micros(row.get(2)?);
+        views.extend(store::view(&id, serde_json::from_str(&state)?, created_at));
+    }
+    Ok(views)
+}
+
+fn checkpoint(db: &Connection) -> Reply<Position> {
+    let position: i64 =
+        db.query_row("SELECT position FROM order_view_checkpoint", [], |row| row.get(0))?;
+    Ok(Position(u64::try_from(position).unwrap_or(0)))
+}
+
+fn signed(position: Position) -> i64 {
+    i64::try_from(position.0).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,35 @@
+//! payments: who paid what.
+//!
+//! Swaps card numbers for tokens, charges and refunds, and keeps a ledger in which every transaction
+//! has two sides. A participant of the saga `place-order` and of the choreographed flow. An order
+//! without a card is charged to the customer's account.
+
+mod api;
+mod card;
+mod events;
+mod ledger;
+mod store;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::support::service::{Service, Settings, Spec};
+
+/// What it is.
+pub(crate) const SPEC: Spec = Spec {
+    name: "payments",
+    owner: "billing",
+    topic: "payment.events",
+    port: 3003,
+    tables: store::TABLES,
+};
+
+/// Opens the database and begins to consume and to serve.
+pub(crate) async fn start(settings: Settings) -> Result<Arc<Service>> {
+    let service = Service::open(SPEC, settings).await?;
+    service.consume("inventory.events", events::on_inventory).await?;
+    service.consume("shipping.events", events::on_shipping).await?;
+    service.serve(api::router(Arc::clone(&service))).await?;
+    Ok(service)
+}

@@ -1,0 +1,149 @@
+//! The HTTP interface of users. Signing up and in is for everybody; a user is its owner's and the
+//! staff's.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use ieum::base::Secret;
+use serde::Deserialize;
+
+use super::Users;
+use super::domain::{Email, Name};
+use super::password::acceptable;
+use super::store::{self, User};
+use super::token::Session;
+use crate::support::failure::{Failure, Reply};
+use crate::support::web::{Body, Caller};
+
+/// The routes.
+pub(super) fn router(users: Arc<Users>) -> Router {
+    Router::new()
+        .route("/users", post(sign_up))
+        .route("/users/{id}", get(show).patch(change).delete(remove))
+        .route("/sessions", post(sign_in))
+        .with_state(users)
+}
+
+/// What a sign-up says. There is no role in it, and an unknown field is refused.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignUp {
+    email: String,
+    name: String,
+    password: Secret,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignIn {
+    email: String,
+    password: Secret,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    password: Option<Secret>,
+}
+
+async fn sign_up(
+    State(users): State<Arc<Users>>,
+    Body(body): Body<SignUp>,
+) -> Reply<(StatusCode, Json<User>)> {
+    let email = Email::parse(&body.email).map_err(Failure::invalid)?;
+    let name = Name::parse(&body.name).map_err(Failure::invalid)?;
+    acceptable(&body.password).map_err(Failure::invalid)?;
+    let hash = users.passwords.hash(body.password).await.map_err(Failure::internal)?;
+    let user = users
+        .service
+        .write(move |work| store::create(work, email, name, &hash))
+        .await?;
+    Ok((StatusCode::CREATED, Json(user)))
+}
+
+/// Opens a session. An unknown address and a wrong password get the same answer, after the same
+/// time.
+async fn sign_in(
+    State(users): State<Arc<Users>>,
+    Body(body): Body<SignIn>,
+) -> Reply<(StatusCode, Json<Session>)> {
+    let key = body.email.trim().to_lowercase();
+    let login = users.service.read(move |db| store::login(db, &key)).await?;
+    let hash = login.as_ref().map(|login| login.hash.clone());
+    let right = users.passwords.verify(body.password, hash).await.map_err(Failure::internal)?;
+    match login.filter(|_| right) {
+        Some(login) => {
+            let session = users.tokens.issue(&login.user_id, &login.roles);
+            Ok((StatusCode::CREATED, Json(session.map_err(Failure::internal)?)))
+        }
+        None => Err(Failure::new(
+            StatusCode::UNAUTHORIZED,
+            "wrong-credentials",
+            "the e-mail address or the password is wrong",
+        )),
+    }
+}
+
+async fn show(
+    State(users): State<Arc<Users>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Reply<Json<User>> {
+    let id = own(&caller, id)?;
+    let user = users.service.read(move |db| store::find(db, &id)).await?;
+    user.map(Json).ok_or_else(|| Failure::not_found("user"))
+}
+
+async fn change(
+    State(users): State<Arc<Users>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(body): Body<Change>,
+) -> Reply<Json<User>> {
+    let id = own(&caller, id)?;
+    let email = body.email.as_deref().map(Email::parse).transpose().map_err(Failure::invalid)?;
+    let name = body.name.as_deref().map(Name::parse).transpose().map_err(Failure::invalid)?;
+    let hash = match body.password {
+        None => None,
+        Some(password) => {
+            acceptable(&password).map_err(Failure::invalid)?;
+            Some(users.passwords.hash(password).await.map_err(Failure::internal)?)
+        }
+    };
+    let changed = users.service.write(move |work| {
+        let user = store::update(work, &id, email, name)?;
+        if let Some(hash) = hash {
+            store::set_password(work, &id, &hash)?;
+        }
+        Ok(user)
+    });
+    Ok(Json(changed.await?))
+}
+
+async fn remove(
+    State(users): State<Arc<Users>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Reply<StatusCode> {
+    let id = own(&caller, id)?;
+    users.service.write(move |work| store::delete(work, &id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The id, `me` being the caller's, if it is the caller's to see.
+fn own(caller: &Caller, id: String) -> Reply<String> {
+    let id = if id == "me" { caller.user_id.clone() } else { id };
+    if caller.may_act_for(&id) {
+        Ok(id)
+    } else {
+        Err(Failure::not_found("user"))
+    }
+}

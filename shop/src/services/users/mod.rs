@@ -1,0 +1,78 @@
+//! users: who the customers are, and who they say they are.
+//!
+//! A user is an event-sourced aggregate in the service's own database; the table `users` is folded
+//! from its events in the same transaction, so that an address is unique. Passwords are kept as
+//! argon2id hashes beside it and never in an event. Sessions are ES256 tokens.
+
+mod api;
+mod domain;
+mod password;
+mod store;
+mod token;
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use ieum::base::Secret;
+
+use crate::support::keys;
+use crate::support::service::{Service, Settings, Spec};
+
+use self::domain::{Email, Name};
+use self::password::Passwords;
+use self::token::Tokens;
+
+/// What it is.
+pub(crate) const SPEC: Spec = Spec {
+    name: "users",
+    owner: "identity",
+    topic: "user.events",
+    port: 3001,
+    tables: store::TABLES,
+};
+
+/// The member of staff that exists from the start.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin {
+    /// The address to sign in with.
+    pub(crate) email: String,
+    /// The password; it replaces the one from an earlier start.
+    pub(crate) password: Secret,
+}
+
+/// What the handlers need beside the service.
+struct Users {
+    service: Arc<Service>,
+    passwords: Passwords,
+    tokens: Tokens,
+}
+
+/// Opens the database and begins to serve. Nobody becomes staff by signing up: `admin`, if given,
+/// is made here.
+pub(crate) async fn start(settings: Settings, admin: Option<Admin>) -> Result<Arc<Service>> {
+    let key = keys::load_or_create(&settings.data)?;
+    let service = Service::open(SPEC, settings).await?;
+    let users = Users {
+        passwords: Passwords::new().await?,
+        tokens: Tokens::new(&key, service.clock().clone())?,
+        service: Arc::clone(&service),
+    };
+    if let Some(admin) = admin {
+        users.employ(admin).await?;
+    }
+    service.serve(api::router(Arc::new(users))).await?;
+    Ok(service)
+}
+
+impl Users {
+    async fn employ(&self, admin: Admin) -> Result<()> {
+        let email = Email::parse(&admin.email).map_err(anyhow::Error::msg)?;
+        let name = Name::parse("Shop").map_err(anyhow::Error::msg)?;
+        let hash = self.passwords.hash(admin.password).await?;
+        let employed = self.service.write(move |work| store::employ(work, &email, &name, &hash));
+        employed
+            .await
+            .map_err(|failure| anyhow::anyhow!("{failure}"))
+            .context("the administrator could not be made")
+    }
+}

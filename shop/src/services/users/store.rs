@@ -1,0 +1,196 @@
+//! The streams and tables of users, and what is done to them inside a transaction.
+
+use ieum::base::Timestamp;
+use rusqlite::{Connection, OptionalExtension};
+use serde::Serialize;
+use serde_json::json;
+
+use super::domain::{self, Command, Email, Event, Name, Refusal, State};
+use crate::support::failure::{Failure, Reply};
+use crate::support::streams;
+use crate::support::work::Work;
+use http::StatusCode;
+
+/// The schema of what is folded from the streams, and of the passwords.
+pub(super) const TABLES: &str = "
+    CREATE TABLE users (
+        id TEXT PRIMARY KEY,
+        email TEXT NOT NULL,
+        email_key TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        role TEXT,
+        created_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE credentials (
+        user_id TEXT PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+        hash TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;";
+
+/// The category of the users' streams.
+const CATEGORY: &str = "user";
+
+/// A user, as others see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct User {
+    pub(super) id: String,
+    pub(super) email: String,
+    pub(super) name: String,
+    pub(super) created_at: Timestamp,
+}
+
+/// What is needed to open a session.
+#[derive(Clone, Debug)]
+pub(super) struct Login {
+    pub(super) user_id: String,
+    pub(super) roles: Vec<String>,
+    pub(super) hash: String,
+}
+
+/// Signs somebody up.
+pub(super) fn create(work: &Work<'_>, email: Email, name: Name, hash: &str) -> Reply<User> {
+    if id_of(work, &email.key())?.is_some() {
+        return Err(email_taken());
+    }
+    let id = work.new_id().to_string();
+    let command = Command::Create {
+        email: email.clone(),
+        name,
+    };
+    act(work, &id, command)?;
+    set_password(work, &id, hash)?;
+    find(work, &id)?.ok_or_else(|| Failure::internal("a new user is missing"))
+}
+
+/// Makes the member of staff, or gives it another password.
+pub(super) fn employ(work: &Work<'_>, email: &Email, name: &Name, hash: &str) -> Reply<()> {
+    let id = match id_of(work, &email.key())? {
+        Some(id) => id,
+        None => create(work, email.clone(), name.clone(), hash)?.id,
+    };
+    set_password(work, &id, hash)?;
+    work.prepare_cached("UPDATE users SET role = 'admin' WHERE id = ?1")?
+        .execute([&id])?;
+    Ok(())
+}
+
+/// Changes what is given.
+pub(super) fn update(
+    work: &Work<'_>,
+    id: &str,
+    email: Option<Email>,
+    name: Option<Name>,
+) -> Reply<User> {
+    if let Some(email) = &email
+        && id_of(work, &email.key())?.is_some_and(|owner| owner != id)
+    {
+        return Err(email_taken());
+    }
+    act(work, id, Command::Update { email, name })?;
+    find(work, id)?.ok_or_else(|| Failure::not_found("user"))
+}
+
+/// Removes a user and its password.
+pub(super) fn delete(work: &Work<'_>, id: &str) -> Reply<()> {
+    act(work, id, Command::Delete)
+}
+
+/// Sets the hash of a user's password.
+pub(super) fn set_password(work: &Work<'_>, id: &str, hash: &str) -> Reply<()> {
+    work.prepare_cached(
+        "INSERT INTO credentials VALUES (?1, ?2)
+         ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash",
+    )?
+    .execute((id, hash))?;
+    Ok(())
+}
+
+/// The user with this id.
+pub(super) fn find(db: &Connection, id: &str) -> Reply<Option<User>> {
+    let user = db
+        .prepare_cached("SELECT id, email, name, created_at FROM users WHERE id = ?1")?
+        .query_row([id], |row| {
+            Ok(User {
+                id: row.get(0)?,
+                email: row.get(1)?,
+                name: row.get(2)?,
+                created_at: Timestamp::from_micros(row.get(3)?),
+            })
+        })
+        .optional()?;
+    Ok(user)
+}
+
+/// What is needed to open a session under this address.
+pub(super) fn login(db: &Connection, email_key: &str) -> Reply<Option<Login>> {
+    let login = db
+        .prepare_cached(
+            "SELECT id, role, hash FROM users JOIN credentials ON user_id = id
+             WHERE email_key = ?1",
+        )?
+        .query_row([email_key], |row| {
+            Ok(Login {
+                user_id: row.get(0)?,
+                roles: row.get::<_, Option<String>>(1)?.into_iter().collect(),
+                hash: row.get(2)?,
+            })
+        })
+        .optional()?;
+    Ok(login)
+}
+
+fn id_of(db: &Connection, email_key: &str) -> Reply<Option<String>> {
+    let id = db
+        .prepare_cached("SELECT id FROM users WHERE email_key = ?1")?
+        .query_row([email_key], |row| row.get(0))
+        .optional()?;
+    Ok(id)
+}
+
+/// Decides, appends what happened, folds it into the tables, and publishes it: one transaction.
+fn act(work: &Work<'_>, id: &str, command: Command) -> Reply<()> {
+    let stream = streams::name(CATEGORY, id)?;
+    let (state, version) = streams::fold::<State, Event>(work, &stream, domain::evolve)?;
+    let events = domain::decide(&state, command).map_err(refuse)?;
+    streams::append(work, &stream, version, &events)?;
+    for event in &events {
+        fold_into_tables(work, id, event)?;
+        let mut data = serde_json::to_value(event)?["data"].take();
+        data["userId"] = json!(id);
+        work.publish(event.kind(), id, None, &data)?;
+    }
+    Ok(())
+}
+
+fn fold_into_tables(work: &Work<'_>, id: &str, event: &Event) -> Reply<()> {
+    match event {
+        Event::Created { email, name } => work
+            .prepare_cached("INSERT INTO users VALUES (?1, ?2, ?3, ?4, NULL, ?5)")?
+            .execute((id, email, email.to_lowercase(), name, work.now().as_micros()))?,
+        Event::Updated { email, name } => work
+            .prepare_cached(
+                "UPDATE users SET email = coalesce(?2, email), name = coalesce(?4, name),
+                     email_key = coalesce(?3, email_key) WHERE id = ?1",
+            )?
+            .execute((id, email, email.as_ref().map(|e| e.to_lowercase()), name))?,
+        Event::Deleted {} => {
+            work.execute("DELETE FROM credentials WHERE user_id = ?1", [id])?;
+            work.execute("DELETE FROM users WHERE id = ?1", [id])?
+        }
+    };
+    Ok(())
+}
+
+fn refuse(refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::NotFound => Failure::not_found("user"),
+        Refusal::Exists => {
+            Failure::new(StatusCode::CONFLICT, "user-exists", "the user already exists")
+        }
+    }
+}
+
+fn email_taken() -> Failure {
+    let detail = "somebody has signed up with this e-mail address";
+    Failure::new(StatusCode::CONFLICT, "email-taken", detail)
+}

@@ -1,0 +1,16 @@
+//! The little that all services share: starting on the chassis, transactions, refusals, money.
+//!
+//! Nothing about any one service belongs here.
+
+pub(crate) mod failure;
+pub(crate) mod idempotency;
+pub(crate) mod keys;
+pub(crate) mod money;
+pub(crate) mod participant;
+mod platform;
+pub(crate) mod sabotage;
+pub(crate) mod service;
+pub(crate) mod streams;
+pub(crate) mod text;
+pub(crate) mod web;
+pub(crate) mod work;

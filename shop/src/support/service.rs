@@ -1,0 +1,248 @@
+//! A service's life: its database, its relay, its consumers, its server.
+//!
+//! Everything that all eight services do alike is here, so that a service's own module is its
+//! business and nothing else.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use ieum::base::trace::{self, Tracer};
+use ieum::base::{Clock, Tasks};
+use ieum::client::Client;
+use ieum::messaging::consumer::{Consumer, HandlerError};
+use ieum::messaging::{Message, relay};
+use ieum::sql::sqlite::{
+    Database, Log, Migration, Tx, barrier, idempotency, inbox, log, outbox,
+};
+use rusqlite::Connection;
+
+use super::failure::{Failure, Reply};
+use super::idempotency::Request;
+use super::participant::{Answer, Call};
+use super::platform::Platform;
+use super::sabotage::{LossyOutbox, Sabotage};
+use super::work::Work;
+
+/// What a service is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spec {
+    /// Its name, in the registry and as the source of its events (`/name`).
+    pub(crate) name: &'static str,
+    /// The team that it belongs to.
+    pub(crate) owner: &'static str,
+    /// Where it tells others what happened.
+    pub(crate) topic: &'static str,
+    /// The port that it uses where it is free.
+    pub(crate) port: u16,
+    /// The schema of its own tables.
+    pub(crate) tables: &'static str,
+}
+
+/// Where a service runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// The platform's API, `host:port`.
+    pub(crate) platform: String,
+    /// The folder of its database.
+    pub(crate) data: PathBuf,
+    /// The defect that is planted, for the auditor to find.
+    pub(crate) sabotage: Option<Sabotage>,
+    /// The tree of tasks that it belongs to, and stops with.
+    pub(crate) tasks: Tasks,
+}
+
+/// A running service, as its handlers see it.
+pub(crate) struct Service {
+    spec: Spec,
+    settings: Settings,
+    database: Database,
+    log: Log,
+    platform: Platform,
+}
+
+impl Service {
+    /// Opens the database, connects to the platform, and begins to relay what was published.
+    pub(crate) async fn open(spec: Spec, settings: Settings) -> Result<Arc<Self>> {
+        let file = settings.data.join(format!("{}.db", spec.name));
+        let database = tokio::task::spawn_blocking(move || open_database(file, &spec))
+            .await?
+            .with_context(|| format!("the service {} cannot open its database", spec.name))?;
+        let platform = Platform::connect(&spec, &settings).await?;
+        let store = LossyOutbox::new(outbox::Store::new(database.clone()), settings.sabotage);
+        let publisher = Arc::clone(&platform.publisher);
+        let relay = relay::Service::new(Arc::new(store), publisher, relay::Config::default());
+        let _handle = relay.spawn(&settings.tasks);
+        Ok(Arc::new(Self {
+            spec,
+            log: Log::over(database.clone()),
+            database,
+            platform,
+            settings,
+        }))
+    }
+
+    /// Handles the messages of `topic`, each once: the inbox's row commits with the effect.
+    pub(crate) async fn consume(
+        self: &Arc<Self>,
+        topic: &'static str,
+        handle: fn(&Work<'_>, &Message) -> Reply<()>,
+    ) -> Result<()> {
+        let service = Arc::clone(self);
+        let subscriber = Arc::clone(&self.platform.subscriber);
+        let _handle = Consumer::new(subscriber, self.spec.name, self.member())
+            .tracer(self.tracer().clone())
+            .topic(topic)
+            .otherwise(move |delivery| {
+                let service = Arc::clone(&service);
+                async move { service.receive(delivery.message, handle).await }
+            })
+            .spawn(&self.settings.tasks);
+        Ok(())
+    }
+
+    async fn receive(
+        &self,
+        message: Message,
+        handle: fn(&Work<'_>, &Message) -> Reply<()>,
+    ) -> Result<(), HandlerError> {
+        let consumer = self.spec.name;
+        let done = self.write(move |work| {
+            if inbox::claim(work.tx(), consumer, &message.source, &message.id)? {
+                handle(work, &message)?;
+            }
+            Ok(())
+        });
+        done.await.map_err(|failure| match failure.problem().status {
+            408 | 425 | 429 | 500.. => HandlerError::retry(failure),
+            _ => HandlerError::reject(failure),
+        })
+    }
+
+    /// Answers requests, registered under the service's name, until the stop.
+    pub(crate) async fn serve(self: &Arc<Self>, routes: Router) -> Result<()> {
+        self.platform.serve(&self.spec, &self.settings, &self.database, routes).await
+    }
+
+    /// Runs `work` in a transaction, for the request that is being handled.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Work<'_>) -> Reply<T> + Send + 'static,
+    ) -> Reply<T> {
+        let (spec, sabotage) = (self.spec, self.settings.sabotage);
+        let traceparent = trace::current().map(|context| context.to_traceparent());
+        self.database
+            .write(move |tx: &Tx<'_>| {
+                work(&Work::new(tx, &spec, traceparent.as_deref(), sabotage))
+            })
+            .await
+    }
+
+    /// Runs `work` on a snapshot.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Reply<T> + Send + 'static,
+    ) -> Reply<T> {
+        self.database.read(work).await
+    }
+
+    /// Answers a saga's call: its effect happens once, in any order of calls.
+    pub(crate) async fn participate(
+        &self,
+        Call(call): Call,
+        effect: impl FnOnce(&Work<'_>) -> Reply<Answer> + Send + 'static,
+    ) -> Reply<Response> {
+        let answer = self.write(move |work| {
+            barrier::run(work.tx(), &call, || effect(work).map(|Answer(answer)| answer))
+        });
+        Ok(Answer(answer.await?).into_response())
+    }
+
+    /// Answers a request: once, if it has a key.
+    pub(crate) async fn once(
+        &self,
+        request: Option<Request>,
+        effect: impl FnOnce(&Work<'_>) -> Reply<Answer> + Send + 'static,
+    ) -> Reply<Response> {
+        let answer = self.write(move |work| {
+            let effect = || effect(work).map(|Answer(answer)| answer);
+            match &request {
+                None => effect(),
+                Some(Request { scope, key, fingerprint }) => {
+                    let outcome = idempotency::run(work.tx(), scope, key, fingerprint, effect)?;
+                    Ok(outcome.into_answer())
+                }
+            }
+        });
+        Ok(Answer(answer.await?).into_response())
+    }
+
+    /// What a request was answered before. Saves preparations; only [`Service::once`] decides.
+    pub(crate) async fn recall(&self, request: Option<Request>) -> Reply<Option<Response>> {
+        let Some(Request { scope, key, fingerprint }) = request else {
+            return Ok(None);
+        };
+        let known = self
+            .read(move |db| Ok(idempotency::find(db, &scope, &key, &fingerprint)?))
+            .await?;
+        Ok(known.map(|outcome| Answer(outcome.into_answer()).into_response()))
+    }
+
+    /// Calls other services by their names.
+    pub(crate) const fn client(&self) -> &Client {
+        &self.platform.client
+    }
+
+    /// The service's own streams.
+    pub(crate) const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The time of day.
+    pub(crate) fn clock(&self) -> &Clock {
+        self.database.clock()
+    }
+
+    /// The tree of tasks that the service belongs to.
+    pub(crate) const fn tasks(&self) -> &Tasks {
+        &self.settings.tasks
+    }
+
+    fn tracer(&self) -> &Tracer {
+        &self.platform.tracer
+    }
+
+    /// The name under which this copy works for the service's consumer groups: the same after a
+    /// restart, so that it goes on at once.
+    fn member(&self) -> String {
+        format!("{}-1", self.spec.name)
+    }
+}
+
+fn open_database(file: PathBuf, spec: &Spec) -> ieum::sql::Result<Database> {
+    let own = Migration {
+        component: spec.name,
+        version: 1,
+        sql: spec.tables,
+    };
+    let parts = [
+        log::MIGRATIONS,
+        outbox::MIGRATIONS,
+        inbox::MIGRATIONS,
+        barrier::MIGRATIONS,
+        idempotency::MIGRATIONS,
+        &[own],
+    ];
+    Database::open(file, &parts.concat())
+}
+
+impl From<Failure> for anyhow::Error {
+    fn from(failure: Failure) -> Self {
+        anyhow::anyhow!("{failure}")
+    }
+}
