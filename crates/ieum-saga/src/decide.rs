@@ -1,0 +1,302 @@
+//! The rules of a saga: from its state to what happens next. Pure, no IO and no clock.
+//!
+//! Everything that the engine does to a saga is decided here, so that the rules can be read in one
+//! place and tested by the thousand. The engine writes down what [`decide`] says, makes the call it
+//! asks for, turns the result into facts with [`facts_of`], and asks again.
+
+use crate::definition::Plan;
+use crate::events::{Attempt, Fact, Failure};
+use crate::outcome::{Effect, Outcome};
+use crate::state::{Progress, State, Status, StepState};
+
+/// What the engine knows besides the saga's state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signals {
+    /// The saga's deadline has passed.
+    pub overdue: bool,
+    /// The wait before the next attempt is over.
+    pub due: bool,
+    /// How many attempts in a row are made where a step does not say it.
+    pub attempts: u32,
+}
+
+/// What happens next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Write down the intent, then make the call.
+    Attempt {
+        /// The intent.
+        intent: Fact,
+        /// The call.
+        target: Target,
+    },
+    /// Write this down and decide again.
+    Record(Fact),
+    /// Wait before the next attempt; `failed` attempts in a row have failed.
+    Wait {
+        /// How many attempts in a row have failed.
+        failed: u32,
+    },
+    /// Wait for an operator.
+    Rest,
+    /// Nothing is left to do.
+    End,
+}
+
+/// Which call to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The place of the step.
+    pub index: usize,
+    /// Do it or undo it.
+    pub operation: Operation,
+    /// The attempt that the call is.
+    pub attempt: Attempt,
+}
+
+/// The direction of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// The step's `call`.
+    Do,
+    /// Its `undo`.
+    Undo,
+}
+
+impl std::fmt::Display for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Do => "do",
+            Self::Undo => "undo",
+        })
+    }
+}
+
+/// What happens next to a saga in `state`.
+///
+/// A call that is in flight in `state` is one whose end was never written down: the engine that
+/// made it is gone. Its effect is unknown.
+pub fn decide(plan: &Plan, state: &State, signals: Signals) -> Action {
+    match state.status {
+        Status::Completed | Status::Compensated => Action::End,
+        Status::Running => forward(plan, state, signals),
+        Status::Compensating => backward(plan, state, signals),
+        Status::Parked => match &state.cancel {
+            Some(reason) if state.failure.is_none() && may_turn_back(plan, state) => {
+                turn_back(state, CANCELLED, reason)
+            }
+            _ => Action::Rest,
+        },
+    }
+}
+
+/// The facts that follow from the outcome of a call.
+pub fn facts_of(target: &Target, outcome: Outcome) -> Vec<Fact> {
+    match target.operation {
+        Operation::Do => facts_of_call(target, outcome),
+        Operation::Undo => facts_of_undo(target, outcome),
+    }
+}
+
+fn forward(plan: &Plan, state: &State, signals: Signals) -> Action {
+    let Some(index) = state.current() else {
+        return Action::Record(Fact::Completed);
+    };
+    let step = &state.steps[index];
+    let attempt = attempt(step, step.call.attempts);
+    match step.call.progress {
+        Progress::InFlight => {
+            let why = INTERRUPTED.to_owned();
+            return Action::Record(Fact::StepUncertain { attempt, why });
+        }
+        Progress::Rejected => return rejected(plan, step, index),
+        Progress::Idle | Progress::Failed | Progress::Done => {}
+    }
+    let spent = step.call.attempts_in_a_row >= limit(plan, index, signals);
+    if may_turn_back(plan, state) {
+        if let Some(reason) = &state.cancel {
+            return turn_back(state, CANCELLED, reason);
+        }
+        if signals.overdue {
+            return turn_back(state, OVERDUE, "the saga's deadline has passed");
+        }
+        if spent {
+            return turn_back(state, EXHAUSTED, last_error(&step.call.error));
+        }
+    } else if spent {
+        return park(
+            step,
+            &format!("gave up after {} attempts", step.call.attempts),
+        );
+    }
+    if step.call.attempts_in_a_row > 0 && !signals.due {
+        let failed = step.call.attempts_in_a_row;
+        return Action::Wait { failed };
+    }
+    let attempt = self::attempt(step, step.call.attempts + 1);
+    Action::Attempt {
+        intent: Fact::StepIntended {
+            attempt: attempt.clone(),
+        },
+        target: Target {
+            index,
+            operation: Operation::Do,
+            attempt,
+        },
+    }
+}
+
+/// Before the pivot, and at it, a no turns the saga back; behind it there is only forward.
+fn rejected(plan: &Plan, step: &StepState, index: usize) -> Action {
+    let failure = step.rejection.clone().unwrap_or_else(|| Failure {
+        step: Some(step.name.clone()),
+        code: "rejected".to_owned(),
+        detail: String::new(),
+    });
+    if plan.pivot().is_some_and(|pivot| index > pivot) {
+        let why = format!("rejected behind the pivot: {}", failure.code);
+        return park(step, &why);
+    }
+    Action::Record(Fact::Compensating { failure })
+}
+
+fn backward(plan: &Plan, state: &State, signals: Signals) -> Action {
+    let Some(index) = state.next_undo(plan) else {
+        return Action::Record(Fact::Compensated);
+    };
+    let step = &state.steps[index];
+    if step.undo.progress == Progress::InFlight {
+        return Action::Record(Fact::UndoFailed {
+            attempt: attempt(step, step.undo.attempts),
+            why: INTERRUPTED.to_owned(),
+        });
+    }
+    if step.undo.attempts_in_a_row >= limit(plan, index, signals) {
+        let why = format!("could not be undone in {} attempts", step.undo.attempts);
+        return park(step, &why);
+    }
+    if step.undo.attempts_in_a_row > 0 && !signals.due {
+        let failed = step.undo.attempts_in_a_row;
+        return Action::Wait { failed };
+    }
+    let attempt = attempt(step, step.undo.attempts + 1);
+    Action::Attempt {
+        intent: Fact::UndoIntended {
+            attempt: attempt.clone(),
+        },
+        target: Target {
+            index,
+            operation: Operation::Undo,
+            attempt,
+        },
+    }
+}
+
+fn may_turn_back(plan: &Plan, state: &State) -> bool {
+    !state.is_past_pivot(plan)
+}
+
+fn turn_back(state: &State, code: &str, detail: &str) -> Action {
+    let step = state.current().map(|index| state.steps[index].name.clone());
+    Action::Record(Fact::Compensating {
+        failure: Failure {
+            step,
+            code: code.to_owned(),
+            detail: detail.to_owned(),
+        },
+    })
+}
+
+fn park(step: &StepState, why: &str) -> Action {
+    Action::Record(Fact::Parked {
+        step: step.name.clone(),
+        why: why.to_owned(),
+    })
+}
+
+fn limit(plan: &Plan, index: usize, signals: Signals) -> u32 {
+    let own = plan.step(index).and_then(|step| step.attempts);
+    own.unwrap_or(signals.attempts).max(1)
+}
+
+fn attempt(step: &StepState, attempt: u32) -> Attempt {
+    Attempt {
+        step: step.name.clone(),
+        round: step.round,
+        attempt,
+    }
+}
+
+fn last_error(error: &Option<String>) -> &str {
+    error.as_deref().unwrap_or("every attempt failed")
+}
+
+fn facts_of_call(target: &Target, outcome: Outcome) -> Vec<Fact> {
+    let attempt = target.attempt.clone();
+    match outcome {
+        Outcome::Done { status, answer } => vec![Fact::StepSucceeded {
+            attempt,
+            status,
+            answer,
+        }],
+        Outcome::Reject {
+            status,
+            code,
+            detail,
+        } => {
+            vec![Fact::StepRejected {
+                attempt,
+                status,
+                code,
+                detail,
+            }]
+        }
+        Outcome::Retry { effect, why, .. } => vec![missed(attempt, effect, why)],
+        Outcome::Fatal { effect, why } => {
+            let step = attempt.step.clone();
+            vec![
+                missed(attempt, effect, why.clone()),
+                Fact::Parked { step, why },
+            ]
+        }
+    }
+}
+
+fn missed(attempt: Attempt, effect: Effect, why: String) -> Fact {
+    match effect {
+        Effect::Nothing => Fact::StepFailed { attempt, why },
+        Effect::Unknown => Fact::StepUncertain { attempt, why },
+    }
+}
+
+/// A compensation has no business no: whoever refuses one is a case for a person.
+fn facts_of_undo(target: &Target, outcome: Outcome) -> Vec<Fact> {
+    let attempt = target.attempt.clone();
+    let (why, for_good) = match outcome {
+        Outcome::Done { status, .. } => return vec![Fact::UndoSucceeded { attempt, status }],
+        Outcome::Reject { code, detail, .. } => (format!("refused: {code}: {detail}"), true),
+        Outcome::Fatal { why, .. } => (why, true),
+        Outcome::Retry { why, .. } => (why, false),
+    };
+    let step = attempt.step.clone();
+    let mut facts = vec![Fact::UndoFailed {
+        attempt,
+        why: why.clone(),
+    }];
+    if for_good {
+        facts.push(Fact::Parked {
+            step,
+            why: format!("could not be undone: {why}"),
+        });
+    }
+    facts
+}
+
+/// The failure's code when somebody cancelled the saga.
+pub const CANCELLED: &str = "cancelled";
+/// The failure's code when the deadline passed.
+pub const OVERDUE: &str = "deadline-exceeded";
+/// The failure's code when a step's attempts are used up.
+pub const EXHAUSTED: &str = "attempts-exhausted";
+/// What is noted for a call whose end was never written down.
+const INTERRUPTED: &str = "interrupted: the engine stopped before it noted the answer";

@@ -1,0 +1,562 @@
+//! One open saga: its task.
+//!
+//! The loop is short on purpose. It asks the rules what is next ([`decide`]), stages the facts that
+//! follow, and flushes them to the log before every call and every wait, so that the outcome of one
+//! step and the intent of the next are one append. Whatever happens to this task, the log has enough
+//! to go on: a call that was made is a call whose intent is durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ieum_base::trace::{AttributeValue, TraceContext};
+use ieum_base::{Deadline, TaskKind, Uuid};
+use ieum_eventstore::{Expect, Version};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
+
+use super::config::STORE_BACKOFF;
+use super::handle::Command;
+use super::index::{Activity, Summary};
+use super::shared::Shared;
+use super::writer::{Refused, read_saga};
+use super::{Error, ErrorKind};
+use crate::decide::{Action, Operation, Signals, Target, decide, facts_of};
+use crate::definition::Plan;
+use crate::events::{Fact, Recorded, stream};
+use crate::outcome::Outcome;
+use crate::port::{Call, CallResult};
+use crate::state::{Progress, State, Status};
+use crate::telemetry::{self, Finished};
+
+/// Why a saga's task stops running it.
+#[derive(Debug)]
+enum Exit {
+    /// It has ended.
+    Ended,
+    /// The engine stops, or a later one has taken over.
+    Stopping,
+    /// Somebody else wrote to its stream: read it again.
+    Stale,
+    /// It cannot be run.
+    Broken(String),
+}
+
+struct Saga<'a> {
+    shared: &'a Arc<Shared>,
+    plan: Arc<Plan>,
+    state: State,
+    /// Facts that the state has and the log has not.
+    staged: Vec<Recorded>,
+    commands: &'a mut mpsc::Receiver<Command>,
+    permit: Option<OwnedSemaphorePermit>,
+    deadline: Deadline,
+    /// The wait before the next attempt is over.
+    due: bool,
+    /// A participant asked to be left alone for this long.
+    asked_for: Duration,
+    span: TraceContext,
+}
+
+impl Shared {
+    /// Runs a saga in a task of its own until it ends or the engine stops.
+    pub(super) fn run_saga(
+        self: &Arc<Self>,
+        id: Uuid,
+        commands: mpsc::Receiver<Command>,
+        known: Option<(Arc<Plan>, State)>,
+    ) {
+        let shared = Arc::clone(self);
+        let work = async move { shared.live(id, commands, known).await };
+        self.tasks.spawn(TaskKind::Request, "saga", work);
+    }
+
+    /// Runs a saga again and again: what is broken now may be mended later, and what cannot be run
+    /// is shown by the liveness query meanwhile.
+    async fn live(
+        self: &Arc<Self>,
+        id: Uuid,
+        mut commands: mpsc::Receiver<Command>,
+        mut known: Option<(Arc<Plan>, State)>,
+    ) {
+        let stop = self.tasks.stop().clone();
+        for failures in 1_u32.. {
+            let permit = match &known {
+                Some(_) => None,
+                // Reading is bounded like calling: a restart does not read everything at once.
+                None => {
+                    let turn = Arc::clone(&self.permits).acquire_owned();
+                    match stop.unless_requested(turn).await {
+                        Some(permit) => permit.ok(),
+                        None => return,
+                    }
+                }
+            };
+            let exit = match self.load(id, known.take()).await {
+                Ok((plan, state)) => {
+                    let saga = Saga::new(self, plan, state, &mut commands, permit);
+                    Box::pin(saga.run()).await
+                }
+                Err(error) => Exit::Broken(error.to_string()),
+            };
+            let why = match exit {
+                Exit::Ended | Exit::Stopping => return,
+                Exit::Stale => "its stream was written by somebody else".to_owned(),
+                Exit::Broken(why) => {
+                    tracing::error!(saga = %id, why, "a saga cannot be run; it is tried again");
+                    self.index.set_activity(id, Activity::Broken(why.clone()));
+                    why
+                }
+            };
+            let wait = STORE_BACKOFF.delay(failures, &self.rng);
+            let again = decline_for(wait, &mut commands, &why);
+            if stop.unless_requested(again).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn load(
+        &self,
+        id: Uuid,
+        known: Option<(Arc<Plan>, State)>,
+    ) -> Result<(Arc<Plan>, State), Error> {
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let facts = read_saga(&self.store, id).await?;
+        let plan = self.plan_of(id, &facts)?;
+        let state = State::fold(id, &facts, &plan).map_err(|error| {
+            Error::new(ErrorKind::Unreadable, format!("saga {id}: {error}")).caused_by(error)
+        })?;
+        Ok((plan, state))
+    }
+}
+
+impl<'a> Saga<'a> {
+    fn new(
+        shared: &'a Arc<Shared>,
+        plan: Arc<Plan>,
+        state: State,
+        commands: &'a mut mpsc::Receiver<Command>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        // From here on the deadline is on the monotonic clock: a step of the time of day moves it
+        // only if it happens while no engine runs.
+        let elapsed = shared.clock.now().since(state.started_at);
+        let left = state.started.deadline.0.saturating_sub(elapsed);
+        let span = state.started.trace.context();
+        Self {
+            shared,
+            deadline: Deadline::after(left),
+            span: span.unwrap_or_else(|| TraceContext::root(&shared.rng, false)),
+            plan,
+            state,
+            staged: Vec::new(),
+            commands,
+            permit,
+            due: false,
+            asked_for: Duration::ZERO,
+        }
+    }
+
+    async fn run(mut self) -> Exit {
+        self.shared.index.update(Summary::of(&self.state));
+        loop {
+            if let Err(exit) = self.advance().await {
+                return exit;
+            }
+        }
+    }
+
+    /// Does the one thing that is next.
+    async fn advance(&mut self) -> Result<(), Exit> {
+        match decide(&self.plan, &self.state, self.signals()) {
+            Action::Record(fact) => self.stage(fact),
+            Action::Attempt { intent, target } => {
+                if self.permit.is_some() {
+                    self.attempt(intent, &target).await
+                } else {
+                    self.queue().await
+                }
+            }
+            Action::Wait { failed } => {
+                self.flush().await?;
+                self.permit = None;
+                self.wait(failed).await
+            }
+            Action::Rest => {
+                self.flush().await?;
+                self.permit = None;
+                self.shared
+                    .index
+                    .set_activity(self.state.id, Activity::Operator);
+                self.listen(None).await
+            }
+            Action::End => {
+                self.flush().await?;
+                self.finish();
+                Err(Exit::Ended)
+            }
+        }
+    }
+
+    fn signals(&self) -> Signals {
+        Signals {
+            overdue: self.deadline.is_over(),
+            due: self.due,
+            attempts: self.shared.config.attempts,
+        }
+    }
+
+    /// Applies a fact to the state; the next flush writes it down.
+    fn stage(&mut self, fact: Fact) -> Result<(), Exit> {
+        let at = self.shared.clock.now().max(self.state.updated_at);
+        let recorded = Recorded { at, fact };
+        let applied = self.state.apply(&recorded);
+        applied.map_err(|error| Exit::Broken(error.to_string()))?;
+        self.staged.push(recorded);
+        Ok(())
+    }
+
+    /// Writes the staged facts down, in one append.
+    async fn flush(&mut self) -> Result<(), Exit> {
+        if self.staged.is_empty() {
+            return Ok(());
+        }
+        let staged = u64::try_from(self.staged.len()).unwrap_or(u64::MAX);
+        let before = self.state.version.saturating_sub(staged);
+        let id = self.state.id;
+        let broken = |why: String| Exit::Broken(why);
+        let name = stream(id).map_err(|error| broken(error.to_string()))?;
+        let span = self.span.to_traceparent();
+        let events = self
+            .shared
+            .saga_events(id, before + 1, &self.staged, &span)
+            .map_err(|error| broken(error.to_string()))?;
+        let expect = Expect::Version(Version(before));
+        match self.shared.append(name, expect, events).await {
+            Ok(_) => {}
+            Err(Refused::Superseded | Refused::Stopping) => return Err(Exit::Stopping),
+            Err(Refused::Conflict) => return Err(Exit::Stale),
+            Err(Refused::ForGood(error)) => return Err(Exit::Broken(error.to_string())),
+        }
+        self.note();
+        Ok(())
+    }
+
+    /// Makes what was just written down visible outside of the log.
+    fn note(&mut self) {
+        let parked = |recorded: &Recorded| matches!(recorded.fact, Fact::Parked { .. });
+        if self.staged.iter().any(parked) {
+            self.shared.counters.parked.add(1);
+            let why = self.state.parked.as_ref().map(|(_, why)| why.as_str());
+            tracing::warn!(saga = %self.state.id, why, "a saga is parked: it waits for an operator");
+        }
+        self.staged.clear();
+        self.shared.index.update(Summary::of(&self.state));
+        self.shared.changed.notify_waiters();
+    }
+
+    /// Waits for a turn to make calls; the state may have changed when it comes.
+    async fn queue(&mut self) -> Result<(), Exit> {
+        self.flush().await?;
+        let permits = Arc::clone(&self.shared.permits);
+        let shared = Arc::clone(self.shared);
+        let turn = permits.acquire_owned();
+        tokio::pin!(turn);
+        tokio::select! {
+            permit = &mut turn => self.permit = permit.ok(),
+            () = shared.tasks.stop().requested() => return Err(Exit::Stopping),
+            command = self.commands.recv() => self.obey(command).await?,
+        }
+        Ok(())
+    }
+
+    /// Makes one attempt: intent, call, outcome.
+    async fn attempt(&mut self, intent: Fact, target: &Target) -> Result<(), Exit> {
+        let call = match self.prepare(target) {
+            Ok(call) => call,
+            Err(why) => {
+                let step = target.attempt.step.clone();
+                return self.stage(Fact::Parked { step, why });
+            }
+        };
+        if self.shared.tasks.stop().is_requested() {
+            self.flush().await?;
+            return Err(Exit::Stopping);
+        }
+        self.due = false;
+        self.asked_for = Duration::ZERO;
+        self.stage(intent)?;
+        self.flush().await?;
+        self.shared.counters.calls.add(1);
+        self.shared
+            .counters
+            .retries
+            .add(u64::from(target.attempt.attempt > 1));
+        let result = self.call(call).await?;
+        let outcome = Outcome::of(&result);
+        if let Outcome::Retry {
+            after: Some(after), ..
+        } = outcome
+        {
+            self.asked_for = after;
+        }
+        for fact in facts_of(target, outcome) {
+            self.stage(fact)?;
+        }
+        self.end_step_span(target);
+        Ok(())
+    }
+
+    /// Makes the call, and obeys commands meanwhile.
+    async fn call(&mut self, call: Call) -> Result<CallResult, Exit> {
+        let deadline = call.deadline;
+        let participants = Arc::clone(&self.shared.participants);
+        let answer = tokio::time::timeout_at(deadline.instant(), participants.call(call));
+        tokio::pin!(answer);
+        let mut listening = true;
+        loop {
+            tokio::select! {
+                result = &mut answer => {
+                    let why = || "no answer in time".to_owned();
+                    return Ok(result.unwrap_or_else(|_| CallResult::Unknown { why: why() }));
+                }
+                command = self.commands.recv(), if listening => {
+                    listening = command.is_some();
+                    self.obey(command).await?;
+                }
+            }
+        }
+    }
+
+    fn prepare(&self, target: &Target) -> Result<Call, String> {
+        let plan = match target.operation {
+            Operation::Do => self.plan.call(target.index),
+            Operation::Undo => self.plan.undo(target.index),
+        };
+        let plan = plan.ok_or("the definition has no such call")?;
+        let (path, body) = plan
+            .render(&self.state)
+            .map_err(|error| format!("the call cannot be filled in: {error}"))?;
+        let step = &target.attempt.step;
+        let round = target.attempt.round;
+        Ok(Call {
+            service: plan.service.clone(),
+            method: plan.method,
+            path,
+            headers: headers(self.state.id, target, self.shared.fence.epoch),
+            body,
+            deadline: self.call_deadline(target),
+            trace: Some(telemetry::step_context(
+                &self.span,
+                self.state.id,
+                step,
+                round,
+                target.operation,
+            )),
+            max_answer: self.shared.config.max_answer(),
+        })
+    }
+
+    /// A step's own timeout; before the pivot the saga's deadline bounds it too.
+    fn call_deadline(&self, target: &Target) -> Deadline {
+        let step = self.plan.step(target.index);
+        let own = step
+            .and_then(|step| step.timeout)
+            .unwrap_or(self.shared.config.timeout);
+        let before_pivot = self.plan.pivot().is_none_or(|pivot| target.index < pivot);
+        match target.operation {
+            Operation::Do if before_pivot => self.deadline.at_most(own.0),
+            Operation::Do | Operation::Undo => Deadline::after(own.0),
+        }
+    }
+
+    /// Waits before the next attempt, no longer than the saga's deadline where it counts.
+    async fn wait(&mut self, failed: u32) -> Result<(), Exit> {
+        let config = &self.shared.config;
+        let backoff = config.backoff().delay(failed, &self.shared.rng);
+        let delay = backoff.max(self.asked_for.min(config.backoff_most.0));
+        let until = Instant::now() + delay;
+        let forward = self.state.status == Status::Running;
+        let deadline_counts = forward && !self.state.is_past_pivot(&self.plan);
+        let wake = match self.deadline.instant() {
+            deadline if deadline_counts && deadline < until => deadline,
+            _ => until,
+        };
+        self.shared
+            .index
+            .set_activity(self.state.id, Activity::Until(wake));
+        self.listen(Some(wake)).await?;
+        self.due |= Instant::now() >= until;
+        Ok(())
+    }
+
+    /// Waits for a moment (for ever, if there is none), a command, or the stop.
+    async fn listen(&mut self, wake: Option<Instant>) -> Result<(), Exit> {
+        let shared = Arc::clone(self.shared);
+        let timer = async {
+            match wake {
+                Some(wake) => tokio::time::sleep_until(wake).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = timer => {}
+            () = shared.tasks.stop().requested() => return Err(Exit::Stopping),
+            command = self.commands.recv() => self.obey(command).await?,
+        }
+        shared.index.set_activity(self.state.id, Activity::Runnable);
+        Ok(())
+    }
+
+    async fn obey(&mut self, command: Option<Command>) -> Result<(), Exit> {
+        let (reply, done) = match command {
+            None => return Ok(()),
+            Some(Command::RetryNow { reply }) => {
+                self.due = true;
+                (reply, Ok(()))
+            }
+            Some(Command::Cancel { reason, reply }) => (reply, self.cancel(reason).await),
+            Some(Command::Resume { reason, reply }) => (reply, self.resume(reason).await),
+        };
+        let (answer, exit) = match done {
+            Ok(()) => (Ok(()), Ok(())),
+            Err(Told::Refused(error)) => (Err(error), Ok(())),
+            Err(Told::Exit(exit)) => {
+                let error = Error::new(ErrorKind::Log, "the command was not written down");
+                (Err(error), Err(exit))
+            }
+        };
+        // Whoever asked may have gone away.
+        let _gone = reply.send(answer);
+        exit
+    }
+
+    async fn cancel(&mut self, reason: String) -> Result<(), Told> {
+        if self.state.failure.is_some() || self.state.cancel.is_some() {
+            return Ok(());
+        }
+        if self.state.is_past_pivot(&self.plan) {
+            let id = self.state.id.to_string();
+            return Err(Told::Refused(Error::new(ErrorKind::TooLate, id)));
+        }
+        self.write(Fact::CancelRequested { reason }).await
+    }
+
+    async fn resume(&mut self, reason: String) -> Result<(), Told> {
+        if self.state.status != Status::Parked {
+            let id = self.state.id.to_string();
+            return Err(Told::Refused(Error::new(ErrorKind::NotParked, id)));
+        }
+        self.due = true;
+        self.write(Fact::Resumed { reason }).await
+    }
+
+    async fn write(&mut self, fact: Fact) -> Result<(), Told> {
+        self.stage(fact).map_err(Told::Exit)?;
+        self.flush().await.map_err(Told::Exit)
+    }
+
+    /// Takes the saga out of the open ones and records its span, with the time at which it began.
+    fn finish(&mut self) {
+        let completed = self.state.status == Status::Completed;
+        let counters = &self.shared.counters;
+        counters.completed.add(u64::from(completed));
+        counters.compensated.add(u64::from(!completed));
+        let started = &self.state.started;
+        let parent = started
+            .trace
+            .parent
+            .as_deref()
+            .and_then(TraceContext::parse);
+        let text = |value: &str| AttributeValue::from(value.to_owned());
+        self.shared.record(Finished {
+            context: self.span.clone(),
+            parent: parent.map(|parent| parent.span_id),
+            name: format!("saga {}", started.definition),
+            start: self.state.started_at,
+            end: self.state.updated_at,
+            attributes: vec![
+                (telemetry::SAGA_ID, text(&self.state.id.to_string())),
+                (telemetry::DEFINITION, text(&started.definition)),
+                (telemetry::KEY, text(&started.key)),
+                (telemetry::STATUS, text(self.state.status.as_str())),
+            ],
+            error: None,
+        });
+        self.shared.index.finish(Summary::of(&self.state));
+        self.shared.changed.notify_waiters();
+    }
+
+    /// Records the span of a step once it is settled, from its first attempt on.
+    fn end_step_span(&self, target: &Target) {
+        let step = &self.state.steps[target.index];
+        let call = match target.operation {
+            Operation::Do => &step.call,
+            Operation::Undo => &step.undo,
+        };
+        let given_up = self.state.status == Status::Parked;
+        if !given_up && !matches!(call.progress, Progress::Done | Progress::Rejected) {
+            return;
+        }
+        let (id, name, round) = (self.state.id, &step.name, target.attempt.round);
+        let verb = match target.operation {
+            Operation::Do => "step",
+            Operation::Undo => "undo",
+        };
+        self.shared.record(Finished {
+            context: telemetry::step_context(&self.span, id, name, round, target.operation),
+            parent: Some(self.span.span_id),
+            name: format!("{verb} {name}"),
+            start: call.first_at.unwrap_or(self.state.started_at),
+            end: self.state.updated_at,
+            attributes: vec![
+                (telemetry::SAGA_ID, AttributeValue::from(id.to_string())),
+                (telemetry::STEP, AttributeValue::from(name.clone())),
+                (
+                    telemetry::ATTEMPTS,
+                    AttributeValue::from(i64::from(call.attempts)),
+                ),
+            ],
+            error: call.error.clone(),
+        });
+    }
+}
+
+/// Answers commands for `wait` with why they cannot be carried out.
+async fn decline_for(wait: Duration, commands: &mut mpsc::Receiver<Command>, why: &str) {
+    let until = Instant::now() + wait;
+    while let Ok(Some(command)) = tokio::time::timeout_at(until, commands.recv()).await {
+        let (Command::Cancel { reply, .. }
+        | Command::Resume { reply, .. }
+        | Command::RetryNow { reply }) = command;
+        // Whoever asked may have gone away.
+        let _gone = reply.send(Err(Error::new(ErrorKind::Unreadable, why)));
+    }
+}
+
+/// Why a command was not carried out.
+enum Told {
+    /// It cannot be, now.
+    Refused(Error),
+    /// It could not be written down.
+    Exit(Exit),
+}
+
+fn headers(id: Uuid, target: &Target, epoch: u64) -> Vec<(&'static str, String)> {
+    use crate::port::{EPOCH, IDEMPOTENCY_KEY, OPERATION, ROUND, SAGA_ID, STEP};
+    let (step, round) = (&target.attempt.step, target.attempt.round);
+    let key = match target.operation {
+        Operation::Do => format!("{id}/{step}/{round}"),
+        Operation::Undo => format!("{id}/{step}/{round}/undo"),
+    };
+    vec![
+        (IDEMPOTENCY_KEY, key),
+        (SAGA_ID, id.to_string()),
+        (STEP, step.clone()),
+        (ROUND, round.to_string()),
+        (EPOCH, epoch.to_string()),
+        (OPERATION, target.operation.to_string()),
+    ]
+}

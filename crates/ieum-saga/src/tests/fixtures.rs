@@ -1,0 +1,36 @@
+//! The saga that the tests run: an order of six steps with its pivot at the fifth.
+
+use crate::definition::Definition;
+use serde_json::{Value, json};
+
+/// The names of the steps.
+pub(crate) const STEPS: [&str; 6] = ["validate", "reserve", "charge", "ship", "confirm", "notify"];
+
+/// Four steps with an undo, the pivot, and one step behind it.
+pub(crate) fn order() -> Definition {
+    from_json(order_json())
+}
+
+/// The same as JSON, to be changed.
+pub(crate) fn order_json() -> Value {
+    let call = |path: String| json!({"service": "shop", "path": path});
+    let undo = "undo?because=${failure.code}";
+    let step = |name: &str| {
+        json!({"name": name, "call": call(format!("/{name}/${{input.orderId}}")),
+               "undo": call(format!("/{name}/${{input.orderId}}/{undo}"))})
+    };
+    json!({"name": "place-order", "deadline": "10m", "steps": [
+        step("validate"), step("reserve"), step("charge"), step("ship"),
+        {"name": "confirm", "pivot": true, "call": call("/confirm".to_owned())},
+        {"name": "notify", "call": call("/notify".to_owned())}]})
+}
+
+/// A definition from its JSON.
+pub(crate) fn from_json(json: Value) -> Definition {
+    serde_json::from_value(json).expect("a definition")
+}
+
+/// What the saga needs to begin.
+pub(crate) fn input() -> Value {
+    json!({"orderId": "o-1"})
+}

@@ -1,0 +1,5 @@
+//! Sagas, tested through the engine's own interface on tokio's paused clock.
+
+mod crashes;
+mod fixtures;
+mod running;
