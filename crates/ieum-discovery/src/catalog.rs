@@ -7,13 +7,13 @@
 //! service never wakes the watchers of a quiet one.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::limits::Limits;
 use crate::{
-    Check, CheckDefinition, CheckId, CheckKind, Error, ErrorKind, InstanceId, Registered,
-    Registration, Result, Snapshot, Status,
+    Check, CheckDefinition, CheckId, Error, ErrorKind, InstanceId, Registered, Registration,
+    Result, Snapshot, Status,
 };
 
 /// What happened to the catalog; the data of the registry's events. Readers ignore fields that
@@ -49,40 +49,6 @@ impl Change {
         match self {
             Self::Registered(registration) => &registration.instance.service,
             Self::Deregistered { service, .. } | Self::StatusChanged { service, .. } => service,
-        }
-    }
-}
-
-/// How much a catalog takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The most instances over all services; 10,000 by default.
-    pub instances: usize,
-    /// The most checks of one instance; 16 by default.
-    pub checks: usize,
-    /// The most tags, and the most pairs of metadata, of one instance; 64 by default, as in Consul.
-    pub labels: usize,
-    /// The most bytes of a name, an id or a tag; 255 by default.
-    pub name_bytes: usize,
-    /// The most bytes of a value of metadata or of a URL; 2,048 by default.
-    pub value_bytes: usize,
-    /// The most bytes of a check's output that are kept; 4,096 by default, as in Consul.
-    pub output_bytes: usize,
-    /// How many services without instances are remembered with an index of their own; 1,024 by
-    /// default.
-    pub deleted: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            instances: 10_000,
-            checks: 16,
-            labels: 64,
-            name_bytes: 255,
-            value_bytes: 2_048,
-            output_bytes: 4_096,
-            deleted: 1_024,
         }
     }
 }
@@ -215,12 +181,40 @@ impl Catalog {
         Ok(changes)
     }
 
+    /// A registration with the checks that its instance already has beside it.
+    pub fn merged(&self, mut registration: Registration) -> Registration {
+        let known = self.instance(&registration.instance.id);
+        for check in known.into_iter().flat_map(|known| &known.checks) {
+            let id = &check.definition.id;
+            if registration.checks.iter().all(|given| given.id != *id) {
+                registration.checks.push(check.definition.clone());
+            }
+        }
+        registration
+    }
+
+    /// What follows from adding a check to an instance, or replacing the one of the same id.
+    pub fn register_check(&self, id: &InstanceId, check: CheckDefinition) -> Result<Vec<Change>> {
+        let known = self.instance(id).ok_or_else(|| no_instance(id))?;
+        let mut registration = known.registration();
+        match registration.checks.iter_mut().find(|c| c.id == check.id) {
+            Some(known) => *known = check,
+            None => registration.checks.push(check),
+        }
+        self.register(registration)
+    }
+
+    /// What follows from removing a check from its instance.
+    pub fn deregister_check(&self, id: &CheckId) -> Result<Vec<Change>> {
+        let (known, _) = self.check(id).ok_or_else(|| no_check(id))?;
+        let mut registration = known.registration();
+        registration.checks.retain(|check| check.id != *id);
+        self.register(registration)
+    }
+
     /// What follows from a removal.
     pub fn deregister(&self, id: &InstanceId) -> Result<Vec<Change>> {
-        let service = self
-            .instances
-            .get(id)
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("instance `{id}`")))?;
+        let service = self.instances.get(id).ok_or_else(|| no_instance(id))?;
         Ok(vec![Change::Deregistered {
             service: service.clone(),
             instance: id.clone(),
@@ -229,9 +223,7 @@ impl Catalog {
 
     /// What follows from a check's result: nothing, if its status is the same.
     pub fn report(&self, check: &CheckId, status: Status, output: &str) -> Result<Vec<Change>> {
-        let (registered, known) = self
-            .check(check)
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("check `{check}`")))?;
+        let (registered, known) = self.check(check).ok_or_else(|| no_check(check))?;
         if known.status == status {
             return Ok(Vec::new());
         }
@@ -364,105 +356,17 @@ impl Catalog {
     }
 
     fn validate(&self, registration: &Registration) -> Result<()> {
-        let Registration { instance, checks } = registration;
-        let limits = &self.limits;
-        let name = |what, text| limits.name(what, text);
-        name("the id of an instance", &instance.id.0)?;
-        name("the name of a service", &instance.service)?;
-        name("the address of an instance", &instance.address)?;
-        instance
-            .tags
-            .iter()
-            .try_for_each(|tag| name("a tag", tag))?;
-        for (key, value) in &instance.meta {
-            name("a key of metadata", key)?;
-            limits.value("a value of metadata", value)?;
-        }
-        let most = |what: &str, count: usize, most: usize| match count <= most {
-            true => Ok(()),
-            false => Err(invalid(format!("{count} {what} are more than {most}"))),
-        };
-        most("tags", instance.tags.len(), limits.labels)?;
-        most("pairs of metadata", instance.meta.len(), limits.labels)?;
-        most("checks", checks.len(), limits.checks)?;
-        for (place, check) in checks.iter().enumerate() {
-            self.validate_check(&instance.id, check)?;
-            if checks[..place].iter().any(|other| other.id == check.id) {
-                return Err(invalid(format!(
-                    "the check id `{}` is given twice",
-                    check.id
-                )));
+        self.limits.check(registration)?;
+        for check in &registration.checks {
+            match self.checks.get(&check.id) {
+                Some(owner) if *owner != registration.instance.id => {
+                    let why = format!("the check id `{}` belongs to `{owner}`", check.id);
+                    return Err(invalid(why));
+                }
+                _ => {}
             }
         }
         Ok(())
-    }
-
-    fn validate_check(&self, instance: &InstanceId, check: &CheckDefinition) -> Result<()> {
-        let limits = &self.limits;
-        limits.name("the id of a check", &check.id.0)?;
-        limits.value("the name of a check", &check.name)?;
-        limits.value("the notes of a check", &check.notes)?;
-        match self.checks.get(&check.id) {
-            Some(owner) if owner != instance => {
-                return Err(invalid(format!(
-                    "the check id `{}` belongs to the instance `{owner}`",
-                    check.id
-                )));
-            }
-            _ => {}
-        }
-        let (target, times) = match &check.kind {
-            CheckKind::Http {
-                url,
-                interval,
-                timeout,
-                ..
-            } => (url.as_str(), vec![*interval, *timeout]),
-            CheckKind::Tcp {
-                address,
-                interval,
-                timeout,
-            } => (address.as_str(), vec![*interval, *timeout]),
-            CheckKind::Ttl { ttl } => ("", vec![*ttl]),
-            CheckKind::Elsewhere => {
-                return Err(invalid(format!(
-                    "the check `{}` does not say how it is run",
-                    check.id
-                )));
-            }
-        };
-        limits.value("the target of a check", target)?;
-        if times.iter().any(|time| time.is_zero() || *time > LONGEST) {
-            return Err(invalid(format!(
-                "the times of check `{}` must be above 0 and at most 1 day",
-                check.id
-            )));
-        }
-        Ok(())
-    }
-}
-
-impl Limits {
-    fn name(&self, what: &str, text: &str) -> Result<()> {
-        if text.is_empty() || text.contains(char::is_control) {
-            return Err(invalid(format!(
-                "{what} must not be empty or have control characters"
-            )));
-        }
-        Self::within(what, text, self.name_bytes)
-    }
-
-    fn value(&self, what: &str, text: &str) -> Result<()> {
-        Self::within(what, text, self.value_bytes)
-    }
-
-    fn within(what: &str, text: &str, most: usize) -> Result<()> {
-        match text.len() {
-            length if length <= most => Ok(()),
-            length => Err(invalid(format!(
-                "{what} has {length} bytes, more than {most}"
-            ))),
-        }
     }
 }
 
@@ -500,9 +404,14 @@ fn clipped(text: &str, most: usize) -> String {
     text[..end].to_owned()
 }
 
+fn no_instance(id: &InstanceId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("instance `{id}`"))
+}
+
+fn no_check(id: &CheckId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("check `{id}`"))
+}
+
 fn invalid(why: String) -> Error {
     Error::new(ErrorKind::Invalid, why)
 }
-
-/// The longest interval, timeout or TTL.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);

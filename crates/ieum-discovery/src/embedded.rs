@@ -26,7 +26,9 @@ use tokio::time::Instant;
 use crate::catalog::{Catalog, Change, Limits};
 use crate::health::Checked;
 use crate::live::Live;
-use crate::{CheckId, Error, ErrorKind, InstanceId, Registration, Result, Snapshot, Status};
+use crate::{
+    CheckDefinition, CheckId, Error, ErrorKind, InstanceId, Registration, Result, Snapshot, Status,
+};
 
 /// The category of the registry's streams.
 pub const CATEGORY: &str = "registry";
@@ -101,15 +103,39 @@ impl Registry {
         &self.live
     }
 
-    /// Registers with a decision of the caller's: `merge` gets the instance as it is registered and
-    /// answers what it is to become. Nobody else changes the registry in between.
-    pub async fn register_with(
-        &self,
-        merge: impl Fn(&Catalog) -> Result<Registration> + Send + Sync,
-    ) -> Result<()> {
-        self.change(|catalog| catalog.register(merge(catalog)?))
+    /// Registers as Consul does by default: checks that the instance has and the registration does
+    /// not mention stay.
+    ///
+    /// # Errors
+    /// As [`register`](crate::Registry::register).
+    pub async fn register_merging(&self, registration: Registration) -> Result<()> {
+        self.change(|catalog| catalog.register(catalog.merged(registration.clone())))
             .await?;
+        self.live.hear_all(&registration.checks);
         Ok(())
+    }
+
+    /// Adds a check to an instance, or replaces the one of the same id.
+    ///
+    /// # Errors
+    /// As [`register`](crate::Registry::register), and `NotFound` if there is no such instance.
+    pub async fn register_check(
+        &self,
+        instance: &InstanceId,
+        check: CheckDefinition,
+    ) -> Result<()> {
+        self.change(|catalog| catalog.register_check(instance, check.clone()))
+            .await?;
+        self.live.hear_all(&[check]);
+        Ok(())
+    }
+
+    /// Removes a check from its instance.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such check.
+    pub async fn deregister_check(&self, check: &CheckId) -> Result<()> {
+        self.change(|catalog| catalog.deregister_check(check)).await
     }
 
     async fn run_follower(&self) {
@@ -231,7 +257,7 @@ impl crate::Registry for Registry {
     async fn register(&self, registration: Registration) -> Result<()> {
         self.change(|catalog| catalog.register(registration.clone()))
             .await?;
-        self.live.hear_all(&registration);
+        self.live.hear_all(&registration.checks);
         Ok(())
     }
 

@@ -17,6 +17,7 @@ pub mod consul;
 pub mod embedded;
 mod endpoint;
 pub mod health;
+mod limits;
 mod live;
 pub mod memory;
 mod resolver;

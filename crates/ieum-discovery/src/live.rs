@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::catalog::{Catalog, Change, Limits};
-use crate::{CheckId, Registration, Result, Snapshot, Status};
+use crate::{CheckDefinition, CheckId, Result, Snapshot, Status};
 
 /// A catalog and those who wait for it to change.
 #[derive(Debug)]
@@ -123,10 +123,10 @@ impl Live {
         }
     }
 
-    /// Notes that an instance registered (again): its TTLs start anew.
-    pub(crate) fn hear_all(&self, registration: &Registration) {
+    /// Notes that checks were registered (again): their TTLs start anew.
+    pub(crate) fn hear_all(&self, checks: &[CheckDefinition]) {
         let mut state = self.lock();
-        for check in &registration.checks {
+        for check in checks {
             state.heard.insert(check.id.clone(), Instant::now());
         }
     }

@@ -64,7 +64,7 @@ impl Default for Registry {
 impl crate::Registry for Registry {
     async fn register(&self, registration: Registration) -> Result<()> {
         self.decide(|catalog| catalog.register(registration.clone()))?;
-        self.live.hear_all(&registration);
+        self.live.hear_all(&registration.checks);
         Ok(())
     }
 

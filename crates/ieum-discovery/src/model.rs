@@ -189,6 +189,14 @@ pub struct Registered {
 }
 
 impl Registered {
+    /// What was registered.
+    pub fn registration(&self) -> Registration {
+        Registration {
+            instance: self.instance.clone(),
+            checks: self.checks.iter().map(|c| c.definition.clone()).collect(),
+        }
+    }
+
     /// The worst state of its checks; passing if there is none.
     pub fn status(&self) -> Status {
         self.checks
