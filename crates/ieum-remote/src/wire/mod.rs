@@ -14,3 +14,9 @@ pub mod topics;
 pub mod traces;
 
 pub use refusal::Refusal;
+
+/// The most items of one answer; asking for more is refused.
+pub const MAX_PAGE: usize = 1_000;
+
+/// The longest wait of one call; a longer one is cut down to it.
+pub const MAX_WAIT: std::time::Duration = std::time::Duration::from_secs(60);

@@ -1,6 +1,8 @@
 //! Where each call lives. Names in a path are percent-encoded by [`segment`].
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde_json::Value;
 
 /// The log.
 pub const LOG: &str = "/api/v1/log";
@@ -45,13 +47,30 @@ pub fn segment(name: &str) -> Option<String> {
     legal.then(|| utf8_percent_encode(name, SEGMENT).to_string())
 }
 
-/// A value in a query.
-pub fn query_value(value: &str) -> String {
-    utf8_percent_encode(value, SEGMENT).to_string()
+/// `path` with the members of `query`, a struct of texts, numbers and booleans, as its query; what
+/// is absent is left out.
+pub fn with_query<Q: Serialize>(path: &str, query: &Q) -> String {
+    let mut whole = path.to_owned();
+    let Ok(Value::Object(members)) = serde_json::to_value(query) else {
+        return whole;
+    };
+    for (name, value) in members {
+        let text = match value {
+            Value::Null => continue,
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        whole.push(if whole.contains('?') { '&' } else { '?' });
+        whole.push_str(&name);
+        whole.push('=');
+        whole.extend(utf8_percent_encode(&text, SEGMENT));
+    }
+    whole
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::log::{ReadLog, ReadStream};
     use super::*;
 
     #[test]
@@ -64,5 +83,19 @@ mod tests {
         for wrong in ["", ".", ".."] {
             assert_eq!(segment(wrong), None);
         }
+    }
+
+    #[test]
+    fn a_query_has_what_is_present() {
+        let query = ReadLog {
+            category: Some("a.events,b.events".into()),
+            wait: Some(ieum_base::HumanDuration::from_millis(1_500)),
+            ..ReadLog::default()
+        };
+        assert_eq!(
+            with_query(LOG, &query),
+            "/api/v1/log?after=0&category=a.events%2Cb.events&wait=1500ms"
+        );
+        assert_eq!(with_query("/x", &ReadStream::default()), "/x?after=0");
     }
 }

@@ -6,11 +6,16 @@
 //! | `GET /api/v1/sagas/definitions` | | 200 [`Definitions`] |
 //! | `POST /api/v1/sagas` | [`Start`] | 201 [`Started`], 200 if the key had started one |
 //! | `GET /api/v1/sagas` | [`List`] | 200 [`Sagas`] |
-//! | `GET /api/v1/sagas/{id}` | | 200 a saga, 404 |
-//! | `GET /api/v1/sagas/liveness` | | 200 [`Sagas`] |
+//! | `GET /api/v1/sagas/{id}` | | 200 [`Saga`], 404 |
+//! | `GET /api/v1/sagas/liveness` | | 200 [`Liveness`] |
 
+use ieum_saga::SagaView;
+use ieum_saga::engine::{DefinitionSummary, Stalled, Summary};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// The whole of a saga.
+pub type Saga = SagaView;
 
 /// Starts a saga. Idempotent by definition and key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,7 +45,7 @@ pub struct Started {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct List {
-    /// In this state.
+    /// In this state: `running`, `compensating`, `parked`, `completed`, `compensated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// Of this definition.
@@ -52,11 +57,19 @@ pub struct List {
 }
 
 /// A list of sagas, the latest first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Sagas<T = Value> {
-    /// The sagas.
-    pub sagas: Vec<T>,
+pub struct Sagas {
+    /// The sagas, one line each.
+    pub sagas: Vec<Summary>,
+}
+
+/// The open sagas that nothing will ever move; must be empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Liveness {
+    /// The sagas and why they stand still.
+    pub stalled: Vec<Stalled>,
 }
 
 /// A definition was stored.
@@ -70,9 +83,9 @@ pub struct Defined {
 }
 
 /// All definitions in their latest versions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Definitions {
     /// By name.
-    pub definitions: Vec<Defined>,
+    pub definitions: Vec<DefinitionSummary>,
 }

@@ -1,0 +1,207 @@
+//! A running ieum: where it is, and its ports.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use ieum_base::{EngineUrl, HumanDuration, Secret, Tasks};
+use ieum_discovery::{Registry, consul};
+use ieum_eventstore::{Checkpoints, EventStore, Fences};
+use ieum_http::HttpClient;
+use ieum_messaging::{GroupSubscriber, Groups, Inspect, Publisher, Subscriber};
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Api, segment};
+use crate::checkpoints::RemoteCheckpoints;
+use crate::event_store::RemoteLog;
+use crate::fences::RemoteFences;
+use crate::groups::RemoteGroups;
+use crate::inspect::RemoteInspect;
+use crate::publisher::RemotePublisher;
+use crate::sagas::Sagas;
+use crate::wire::paths;
+use crate::wire::services::{Routes, ServiceView, Services};
+use crate::wire::traces::{ListTraces, Trace, TraceSummary, Traces};
+use crate::{Error, ErrorKind, Result};
+
+/// The scheme of its URLs: `ieum://127.0.0.1:8500`, `ieum://:TOKEN@ieum.internal:8500`.
+pub const SCHEME: &str = "ieum";
+
+/// The scheme of its URLs with TLS: `ieums://:TOKEN@ieum.example`.
+pub const SCHEME_TLS: &str = "ieums";
+
+/// How the API is called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// The longest wait for an answer, beside the wait that a long poll asks for. Default 15 s.
+    pub timeout: HumanDuration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            timeout: HumanDuration::from_secs(15),
+        }
+    }
+}
+
+/// A running ieum. Clones share the connections.
+#[derive(Clone, Debug)]
+pub struct Platform {
+    api: Api,
+    registry: Arc<consul::Registry>,
+}
+
+/// The platform at `url`; its connections are tasks of `tasks`. It connects when it is first used,
+/// so that services start in any order.
+///
+/// # Errors
+/// `Invalid` if the URL is not of the scheme [`SCHEME`] or [`SCHEME_TLS`], or its password cannot
+/// be a token.
+pub fn connect(url: &EngineUrl, tasks: &Tasks) -> Result<Platform> {
+    let http = HttpClient::new(tasks.clone());
+    Platform::new(url, http, &Config::default())
+}
+
+impl Platform {
+    /// The platform at `url`, over a client that is there already.
+    ///
+    /// # Errors
+    /// As [`connect`].
+    pub fn new(url: &EngineUrl, http: HttpClient, config: &Config) -> Result<Self> {
+        let scheme = match url.scheme() {
+            SCHEME => "http",
+            SCHEME_TLS => "https",
+            _ => return Err(wrong(url)),
+        };
+        let address = url.rest().trim_end_matches('/');
+        if address.is_empty() || address.contains(['/', '?', '#']) {
+            return Err(wrong(url));
+        }
+        let token = url.password().map(bearer).transpose()?;
+        let registry = registry(url, address, http.clone(), config)?;
+        let base = format!("{scheme}://{address}");
+        Ok(Self {
+            api: Api::new(http, base, token, config.timeout.0),
+            registry: Arc::new(registry),
+        })
+    }
+
+    /// Its log.
+    pub fn event_store(&self) -> Arc<dyn EventStore> {
+        Arc::new(RemoteLog(self.api.clone()))
+    }
+
+    /// The checkpoints beside its log.
+    pub fn checkpoints(&self) -> Arc<dyn Checkpoints> {
+        Arc::new(RemoteCheckpoints(self.api.clone()))
+    }
+
+    /// The fences beside its log.
+    pub fn fences(&self) -> Arc<dyn Fences> {
+        Arc::new(RemoteFences(self.api.clone()))
+    }
+
+    /// Its topics, to publish to.
+    pub fn publisher(&self) -> Arc<dyn Publisher> {
+        Arc::new(RemotePublisher(self.api.clone()))
+    }
+
+    /// Its consumer groups.
+    pub fn groups(&self) -> Arc<dyn Groups> {
+        Arc::new(RemoteGroups(self.api.clone()))
+    }
+
+    /// Subscriptions to its topics.
+    pub fn subscriber(&self) -> Arc<dyn Subscriber> {
+        Arc::new(GroupSubscriber::new(self.groups()))
+    }
+
+    /// Its topics, groups and dead letters, to look at.
+    pub fn inspect(&self) -> Arc<dyn Inspect> {
+        Arc::new(RemoteInspect(self.api.clone()))
+    }
+
+    /// Its sagas.
+    pub fn sagas(&self) -> Sagas {
+        Sagas(self.api.clone())
+    }
+
+    /// Its registry, over Consul's API.
+    pub fn registry(&self) -> Arc<dyn Registry> {
+        Arc::<consul::Registry>::clone(&self.registry)
+    }
+
+    /// Its services and their instances, by name.
+    pub async fn services(&self) -> Result<Vec<ServiceView>> {
+        let answer = self
+            .api
+            .get::<Services>(paths::SERVICES, Duration::ZERO)
+            .await;
+        let answer = answer.map_err(|failure| failure.into_error("listing services"));
+        Ok(answer?.services)
+    }
+
+    /// The routes of its gateway, in the order in which they are tried.
+    pub async fn routes(&self) -> Result<Routes> {
+        let answer = self.api.get(paths::ROUTES, Duration::ZERO).await;
+        answer.map_err(|failure| failure.into_error("listing routes"))
+    }
+
+    /// The latest traces that it keeps.
+    pub async fn traces(&self, limit: Option<usize>) -> Result<Vec<TraceSummary>> {
+        let path = paths::with_query(paths::TRACES, &ListTraces { limit });
+        let answer = self.api.get::<Traces>(&path, Duration::ZERO).await;
+        let answer = answer.map_err(|failure| failure.into_error("listing traces"));
+        Ok(answer?.traces)
+    }
+
+    /// A trace, by its id, an order's id or a saga's id; `NotFound` if it keeps none.
+    pub async fn trace(&self, id: &str) -> Result<Trace> {
+        let doing = format!("reading trace `{id}`");
+        let path = segment(id).map(|id| format!("{}/{id}", paths::TRACES));
+        let path = path.map_err(|failure| failure.into_error(&doing))?;
+        let answer = self.api.get(&path, Duration::ZERO).await;
+        answer.map_err(|failure| failure.into_error(&doing))
+    }
+}
+
+fn wrong(url: &EngineUrl) -> Error {
+    let why = format!("`{url}` is not the URL of a platform; write it like ieum://127.0.0.1:8500");
+    Error::new(ErrorKind::Invalid, why)
+}
+
+fn bearer(token: &Secret) -> Result<HeaderValue> {
+    let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+    let mut value = value.map_err(|_| {
+        Error::new(
+            ErrorKind::Invalid,
+            "the platform's token has illegal characters",
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The registry is Consul's API at the same address with the same token.
+fn registry(
+    url: &EngineUrl,
+    address: &str,
+    http: HttpClient,
+    config: &Config,
+) -> Result<consul::Registry> {
+    let token = url.password().map(|token| token.expose().as_str());
+    let credentials = token.map(|token| format!(":{token}@")).unwrap_or_default();
+    let refused = || Error::new(ErrorKind::Invalid, "the platform's address");
+    let consul_url = format!("{}://{credentials}{address}", consul::SCHEME);
+    let consul_url: EngineUrl = consul_url
+        .parse()
+        .map_err(|error| refused().caused_by(error))?;
+    let config = consul::Config {
+        timeout: config.timeout,
+        tls: url.scheme() == SCHEME_TLS,
+    };
+    consul::Registry::with_config(&consul_url, http, config)
+        .map_err(|error| refused().caused_by(error))
+}

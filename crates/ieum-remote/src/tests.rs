@@ -1,0 +1,1 @@
+//! The adapters against a small platform in this process.
