@@ -199,3 +199,16 @@ fn without_query(uri: &Uri) -> String {
     let authority = uri.authority().map_or("", |a| a.as_str());
     format!("{authority}{}", uri.path())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_waiting_request_is_small_enough_to_have_thousands_of() {
+        let client = HttpClient::new(Tasks::new(ieum_base::Stop::new()));
+        let request = client.get("http://127.0.0.1:1/", Duration::from_secs(1));
+        let bytes = size_of_val(&request);
+        assert!(bytes <= 4096, "{bytes} bytes");
+    }
+}

@@ -115,7 +115,8 @@ where
                 answered_or_sent => return answered_or_sent,
             }
         }
-        match self.shared.open(target).await {
+        // Boxed: opening a connection is rare and its future is large (TLS).
+        match Box::pin(self.shared.open(target)).await {
             Ok(sender) => self.send_on(target, sender, request).await,
             Err(error) => Err(SendError {
                 error,
@@ -290,7 +291,11 @@ where
                 pool.sweep();
                 if pool.open.load(Ordering::Acquire) == 0 {
                     pool.sweeping.store(false, Ordering::Release);
-                    return;
+                    // Opened in between, and counting on this sweeper: go on.
+                    let missed = pool.open.load(Ordering::Acquire) > 0;
+                    if !missed || pool.sweeping.swap(true, Ordering::AcqRel) {
+                        return;
+                    }
                 }
             }
         };

@@ -1,0 +1,141 @@
+//! Around every request: its span, its figures, its line in the log, and no way out but a problem.
+//!
+//! It runs inside the router, because only there the route's template is known: names of spans and
+//! labels of metrics come from it and never from the path.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::FutureExt;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use ieum_base::Clock;
+use ieum_base::trace::{self, Span, SpanKind, Tracer};
+use ieum_http::{body, problem, propagation};
+use tokio::time::Instant;
+
+use crate::problems::{internal, malformed};
+use crate::telemetry::names::{RequestLabels, RequestMetrics, method_label};
+
+/// What the middleware needs.
+pub(crate) struct Observer {
+    pub(crate) service: Arc<str>,
+    pub(crate) tracer: Tracer,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: RequestMetrics,
+}
+
+pub(crate) async fn observe(
+    State(observer): State<Arc<Observer>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let began = Instant::now();
+    let method = method_label(request.method());
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or(UNMATCHED, MatchedPath::as_str).to_owned();
+    let path = request.uri().path().to_owned();
+    let id = propagation::request_id(request.headers(), &observer.clock);
+    request
+        .headers_mut()
+        .insert(propagation::X_REQUEST_ID, id.clone());
+
+    let mut span = observer.begin(&request, method, &route);
+    let context = span.context().clone();
+    let handled = trace::scope(context.clone(), next.run(request));
+    let mut response = match AssertUnwindSafe(handled).catch_unwind().await {
+        Ok(response) => as_problem(response).await,
+        Err(_) => {
+            tracing::error!(trace_id = %context.trace_id, route, "a handler panicked");
+            span.fail("the handler panicked");
+            internal().into_response()
+        }
+    };
+    response.headers_mut().insert(propagation::X_REQUEST_ID, id);
+
+    let status = response.status();
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.fail(status.to_string());
+    }
+    drop(span);
+    let elapsed = began.elapsed();
+    let labels = RequestLabels {
+        method,
+        path: route,
+        status_code: status.as_u16(),
+    };
+    observer
+        .metrics
+        .observe(&labels, elapsed.as_secs_f64() * 1_000.0);
+    tracing::info!(
+        target: "access",
+        service = &*observer.service,
+        method,
+        path,
+        status = status.as_u16(),
+        micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+        trace_id = %context.trace_id,
+        "answered"
+    );
+    response
+}
+
+impl Observer {
+    fn begin(&self, request: &Request, method: &'static str, route: &str) -> Span {
+        let parent = propagation::extract(request.headers());
+        let mut span = self
+            .tracer
+            .span(format!("{method} {route}"))
+            .kind(SpanKind::Server)
+            .parent(parent)
+            .start();
+        if span.is_recorded() {
+            span.set("http.request.method", method);
+            span.set("http.route", route.to_owned());
+            span.set("url.path", request.uri().path().to_owned());
+        }
+        span
+    }
+}
+
+/// An error in plain text, as axum's extractors answer it, becomes a problem of the same status.
+async fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || !is_plain_text(response.headers().get(CONTENT_TYPE)) {
+        return response;
+    }
+    let (head, text) = response.into_parts();
+    let text = body::collect(text, LONGEST_REASON)
+        .await
+        .unwrap_or_default();
+    let why = String::from_utf8_lossy(&text).into_owned();
+    let problem = if status == StatusCode::INTERNAL_SERVER_ERROR {
+        tracing::error!(why, "an extractor failed");
+        internal()
+    } else {
+        malformed(status, why)
+    };
+    let mut response = problem.into_response::<Body>();
+    for (name, value) in &head.headers {
+        response.headers_mut().entry(name).or_insert(value.clone());
+    }
+    // The old length is that of the text.
+    response.headers_mut().remove(http::header::CONTENT_LENGTH);
+    debug_assert!(problem::is_problem(response.headers()));
+    response
+}
+
+fn is_plain_text(content_type: Option<&HeaderValue>) -> bool {
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/plain"))
+}
+
+/// The template of requests that no route matched.
+const UNMATCHED: &str = "{unmatched}";
+/// The longest text of an extractor that is passed on, in bytes.
+const LONGEST_REASON: usize = 4096;
