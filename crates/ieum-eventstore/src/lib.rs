@@ -4,13 +4,20 @@
 //! projections. This crate says what such a log promises ([`EventStore`]) and what is built on the
 //! promise; engines live elsewhere and pass the suite in `conformance` (feature `testing`).
 
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+pub mod decider;
 mod error;
 mod event;
 pub mod memory;
 mod port;
+pub mod projection;
 mod rules;
 mod subscription;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
+pub use decider::{Decider, ExecuteError, Executed, Loaded, execute, load};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{
     Event, EventDecodeError, Metadata, NewEvent, Position, StreamName, StreamNameError, Version,
@@ -19,5 +26,6 @@ pub use port::{
     Append, Appended, Checkpoint, Checkpoints, Condition, EventStore, Expect, Fence, Fences,
     Filter, Head, Page, Write,
 };
+pub use projection::Projection;
 pub use rules::Recorded;
 pub use subscription::{Subscription, subscribe};

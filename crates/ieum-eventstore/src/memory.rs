@@ -233,6 +233,7 @@ impl State {
         let Some(condition) = &append.condition else {
             return Ok(());
         };
+        self.head().accept_position(condition.after)?;
         let beyond = usize::try_from(condition.after.0).unwrap_or(usize::MAX);
         let mut later = self.events.iter().skip(beyond);
         later

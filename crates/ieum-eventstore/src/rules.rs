@@ -155,7 +155,10 @@ impl Head {
     /// `ForeignCheckpoint` if `position` is beyond the head: what was there is not there any more.
     pub fn accept_position(self, position: Position) -> Result<()> {
         if position > self.position {
-            let context = format!("position {position} of a log that ends at {}", self.position);
+            let context = format!(
+                "position {position} of a log that ends at {}",
+                self.position
+            );
             return Err(Error::new(ErrorKind::ForeignCheckpoint, context));
         }
         Ok(())
