@@ -30,14 +30,14 @@ where
 {
     fn or_internal(self, doing: &'static str) -> Result<T> {
         self.map_err(|error| {
-            log(doing, error.into());
+            log(doing, &*error.into());
             internal()
         })
     }
 
     fn or_unavailable(self, doing: &'static str) -> Result<T> {
         self.map_err(|error| {
-            log(doing, error.into());
+            log(doing, &*error.into());
             unavailable()
         })
     }
@@ -116,7 +116,7 @@ pub(crate) fn unavailable() -> Problem {
         .retry_after(1)
 }
 
-fn log(doing: &'static str, error: Box<dyn std::error::Error + Send + Sync>) {
+fn log(doing: &'static str, error: &(dyn std::error::Error + Send + Sync)) {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     let causes = causes.map(ToString::to_string).collect::<Vec<_>>();
     let causes = causes.join(": ");

@@ -4,6 +4,7 @@
 //! client needs one decoder. `code` is stable: programs switch on it, people look its page up.
 
 use std::borrow::Cow;
+use std::ops::{Deref, DerefMut};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -15,9 +16,16 @@ use serde_json::{Map, Value};
 /// The media type of problem details.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// An error as its receiver sees it.
+/// An error as its receiver sees it. A pointer wide, so that a `Result` with it stays small; its
+/// members are those of [`Details`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Problem {
+#[serde(transparent)]
+pub struct Problem(Box<Details>);
+
+/// The members of a problem document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Problem")]
+pub struct Details {
     /// A URI that names the kind of problem; `about:blank` says that the title tells it all.
     #[serde(rename = "type", default = "about_blank")]
     pub kind: Cow<'static, str>,
@@ -56,7 +64,7 @@ const fn about_blank() -> Cow<'static, str> {
 impl Problem {
     /// A problem of this status; its title is the status's reason phrase until another is set.
     pub fn new(status: StatusCode) -> Self {
-        Self {
+        Self(Box::new(Details {
             kind: about_blank(),
             title: Cow::Borrowed(status.canonical_reason().unwrap_or("Error")),
             status: status.as_u16(),
@@ -65,48 +73,48 @@ impl Problem {
             code: None,
             retry_after: None,
             members: Map::new(),
-        }
+        }))
     }
 
     /// The same problem with its stable code.
     #[must_use]
     pub fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
-        self.code = Some(code.into());
+        self.0.code = Some(code.into());
         self
     }
 
     /// The same problem with another title.
     #[must_use]
     pub fn title(mut self, title: impl Into<Cow<'static, str>>) -> Self {
-        self.title = title.into();
+        self.0.title = title.into();
         self
     }
 
     /// The same problem with another type URI.
     #[must_use]
     pub fn kind(mut self, uri: impl Into<Cow<'static, str>>) -> Self {
-        self.kind = uri.into();
+        self.0.kind = uri.into();
         self
     }
 
     /// The same problem with what happened this time. Never put a secret in here.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.0.detail = Some(detail.into());
         self
     }
 
     /// The same problem with the URI of this occurrence.
     #[must_use]
     pub fn instance(mut self, uri: impl Into<String>) -> Self {
-        self.instance = Some(uri.into());
+        self.0.instance = Some(uri.into());
         self
     }
 
     /// The same problem with a `Retry-After` of so many seconds.
     #[must_use]
-    pub const fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after = Some(seconds);
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
         self
     }
 
@@ -115,7 +123,7 @@ impl Problem {
     pub fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         let name = name.into();
         if !RESERVED.contains(&name.as_str()) {
-            self.members.insert(name, value.into());
+            self.0.members.insert(name, value.into());
         }
         self
     }
@@ -148,7 +156,7 @@ impl Problem {
         let mut problem = parsed.unwrap_or_else(|| Self::new(response.status()));
         problem.status = response.status().as_u16();
         if problem.title.is_empty() {
-            problem.title = Self::new(response.status()).title;
+            problem.title = Self::new(response.status()).0.title;
         }
         if problem.retry_after.is_none() {
             problem.retry_after = response
@@ -185,6 +193,20 @@ impl std::fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+impl Deref for Problem {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl DerefMut for Problem {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
+    }
+}
 
 impl From<Problem> for Response<Full<Bytes>> {
     fn from(problem: Problem) -> Self {

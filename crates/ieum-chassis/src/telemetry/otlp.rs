@@ -71,12 +71,13 @@ struct KeyValue<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 enum Value<'a> {
-    StringValue(&'a str),
-    BoolValue(bool),
-    #[serde(serialize_with = "text")]
-    IntValue(i64),
+    #[serde(rename = "stringValue")]
+    Text(&'a str),
+    #[serde(rename = "boolValue")]
+    Bool(bool),
+    #[serde(rename = "intValue", serialize_with = "text")]
+    Int(i64),
 }
 
 impl<'a> ExportRequest<'a> {
@@ -99,7 +100,7 @@ impl<'a> ExportRequest<'a> {
                 resource: Resource {
                     attributes: [KeyValue {
                         key: "service.name",
-                        value: Value::StringValue(service),
+                        value: Value::Text(service),
                     }],
                 },
                 scope_spans: [ScopeSpans {
@@ -118,9 +119,9 @@ impl<'a> Span<'a> {
         let attributes = data.attributes.iter().map(|(key, value)| KeyValue {
             key,
             value: match value {
-                AttributeValue::Int(number) => Value::IntValue(*number),
-                AttributeValue::Bool(truth) => Value::BoolValue(*truth),
-                AttributeValue::Text(text) => Value::StringValue(text),
+                AttributeValue::Int(number) => Value::Int(*number),
+                AttributeValue::Bool(truth) => Value::Bool(*truth),
+                AttributeValue::Text(text) => Value::Text(text),
             },
         });
         Self {
