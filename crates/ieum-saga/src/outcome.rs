@@ -103,7 +103,7 @@ fn of_answer(answered: &Answered) -> Outcome {
         408 | 500..=599 => retry(Effect::Unknown),
         409 if retry_after.is_some() => retry(Effect::Unknown),
         425 | 429 => retry(Effect::Nothing),
-        422 if KEY_REUSED.contains(&member(answered, "code").as_str()) => Outcome::Fatal {
+        422 if member(answered, "code") == KEY_REUSED => Outcome::Fatal {
             effect: Effect::Unknown,
             why: explanation(answered),
         },
@@ -144,9 +144,8 @@ fn member(answered: &Answered, name: &str) -> String {
     text.chars().take(MAX_TEXT).collect()
 }
 
-/// The codes by which a participant says that the key was used for another request: ieum's services
-/// say the first.
-const KEY_REUSED: [&str; 2] = ["idempotency-key-reused", "IEUM-0422"];
+/// The code by which a participant says that the key was used for another request.
+const KEY_REUSED: &str = "idempotency-key-reused";
 
 /// The longest text, in characters, that is kept from a participant's explanation.
 const MAX_TEXT: usize = 1_000;

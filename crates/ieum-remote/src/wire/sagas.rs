@@ -6,7 +6,11 @@
 //! | `GET /api/v1/sagas/definitions` | | 200 [`Definitions`] |
 //! | `POST /api/v1/sagas` | [`Start`] | 201 [`Started`], 200 if the key had started one |
 //! | `GET /api/v1/sagas` | [`List`] | 200 [`Sagas`] |
+//! | `GET /api/v1/sagas/definitions/{name}` | | 200 a definition, 404 |
 //! | `GET /api/v1/sagas/{id}` | | 200 [`Saga`], 404 |
+//! | `POST /api/v1/sagas/{id}/cancel` | [`Command`] | 204, 409 from the pivot on |
+//! | `POST /api/v1/sagas/{id}/resume` | [`Command`] | 204, 409 if it is not parked |
+//! | `POST /api/v1/sagas/{id}/retry` | | 204: it does not wait any longer |
 //! | `GET /api/v1/sagas/liveness` | | 200 [`Liveness`] |
 
 use ieum_saga::SagaView;
@@ -88,4 +92,13 @@ pub struct Defined {
 pub struct Definitions {
     /// By name.
     pub definitions: Vec<DefinitionSummary>,
+}
+
+/// What an operator tells a saga. The body may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Command {
+    /// Why, for the saga's history.
+    #[serde(default)]
+    pub reason: String,
 }
