@@ -1,6 +1,10 @@
 //! A service in its frame, over real loopback sockets.
 
-#![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot be set up fails"
+)]
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,7 +112,7 @@ fn problem(response: &Response<Bytes>) -> (u16, String) {
     let problem = Problem::from_response(response);
     (
         problem.status,
-        problem.code.unwrap_or_default().into_owned(),
+        problem.code.clone().unwrap_or_default().into_owned(),
     )
 }
 
