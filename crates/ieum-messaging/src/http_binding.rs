@@ -130,11 +130,12 @@ fn not_json(kind: &str, error: &serde_json::Error) -> MessageError {
 }
 
 fn structured(body: &[u8]) -> Result<Message, BindingError> {
-    settled(serde_json::from_slice(body).map_err(not_as_said)?)
+    settled(serde_json::from_slice(body).map_err(|error| not_as_said(&error))?)
 }
 
 fn batch(body: &[u8], limits: &Limits) -> Result<Vec<Message>, BindingError> {
-    let items: Vec<&RawValue> = serde_json::from_slice(body).map_err(not_as_said)?;
+    let items: Vec<&RawValue> =
+        serde_json::from_slice(body).map_err(|error| not_as_said(&error))?;
     let (actual, limit) = (items.len(), limits.batch);
     if actual > limit {
         return Err(BindingError::TooMany { actual, limit });
@@ -147,7 +148,7 @@ fn batch(body: &[u8], limits: &Limits) -> Result<Vec<Message>, BindingError> {
     items.iter().enumerate().map(read).collect()
 }
 
-fn not_as_said(error: serde_json::Error) -> BindingError {
+fn not_as_said(error: &serde_json::Error) -> BindingError {
     BindingError::Body(error.to_string())
 }
 
@@ -282,7 +283,8 @@ impl ContentType {
         let essence = self.essence.as_str();
         let is_json = matches!(essence, "" | JSON | "text/json") || essence.ends_with("+json");
         if is_json {
-            let data: Option<Box<RawValue>> = serde_json::from_slice(bytes).map_err(not_as_said)?;
+            let data: Option<Box<RawValue>> =
+                serde_json::from_slice(bytes).map_err(|error| not_as_said(&error))?;
             return Ok(data);
         }
         let is_text = essence.starts_with("text/")
@@ -292,7 +294,7 @@ impl ContentType {
         let text = text.ok_or_else(|| BindingError::DataType(self.whole.clone()))?;
         serde_json::value::to_raw_value(text)
             .map(Some)
-            .map_err(not_as_said)
+            .map_err(|error| not_as_said(&error))
     }
 }
 

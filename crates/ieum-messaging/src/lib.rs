@@ -4,6 +4,8 @@
 //! Delivery is at least once; effects happen once, because a message is identified by its source and
 //! id and the receiver's inbox row commits together with the effect.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 pub mod consumer;
 mod dead_letter;
 mod envelope;

@@ -29,7 +29,7 @@ pub(crate) enum Failure {
     /// There was no answer, or no whole one.
     NoAnswer(ieum_http::Error),
     /// The platform refused.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// A name or a value cannot be sent.
     Unsendable(String),
     /// The answer is not what the API promises.
@@ -128,7 +128,7 @@ impl Api {
             let seconds = answer.headers().get(RETRY_AFTER);
             refusal.retry_after = seconds.and_then(|v| v.to_str().ok()?.trim().parse().ok());
         }
-        Err(Failure::Refused(refusal))
+        Err(Failure::Refused(Box::new(refusal)))
     }
 }
 
