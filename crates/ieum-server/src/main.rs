@@ -1,3 +1,13 @@
 //! The binary `ieum`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use ieum_server::cmd::Cli;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

@@ -1,0 +1,27 @@
+//! The platform API: every route under `/api/`, the OTLP receiver, and Consul's API, on one listener.
+//!
+//! A request passes, in this order: the guard (host, origin, token), the limit of the body, the
+//! route. What nobody answers is answered with problem details.
+
+mod extract;
+mod guard;
+mod health;
+mod limits;
+mod log;
+mod openapi;
+mod router;
+pub(crate) mod routes;
+pub(crate) mod sagas;
+mod services;
+mod topics;
+mod traces;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use guard::Guard;
+pub(crate) use health::{Check, Vitals};
+pub(crate) use log::Log;
+pub(crate) use router::{Parts, router};
+pub(crate) use services::Catalogue;
+pub(crate) use topics::Topics;

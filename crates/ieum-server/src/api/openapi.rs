@@ -1,0 +1,135 @@
+//! The description of the API, made from the routes that are mounted.
+
+use std::collections::BTreeSet;
+
+use axum::http::Method;
+use serde_json::Value;
+use utoipa::openapi::path::{
+    HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder,
+};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::response::{Response, ResponseBuilder};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{
+    Content, InfoBuilder, OpenApiBuilder, PathItem, Ref, RefOr, Required, Schema,
+};
+
+use super::routes::Operation;
+use crate::errors::ErrorCode;
+
+/// The schemas of bodies, by name. Their fields are those of `ieum_remote::wire`; a test compares.
+const SCHEMAS: &str = include_str!("schemas.json");
+
+/// The media type of an answer that is text.
+const TEXT: &str = "text/plain";
+
+/// The OpenAPI document of `operations`.
+pub(crate) fn document(operations: &[Operation]) -> Value {
+    let mut paths = PathsBuilder::new();
+    for operation in operations {
+        let method = match operation.method {
+            Method::POST => HttpMethod::Post,
+            Method::PUT => HttpMethod::Put,
+            Method::DELETE => HttpMethod::Delete,
+            _ => HttpMethod::Get,
+        };
+        paths = paths.path(operation.path, PathItem::new(method, describe(operation)));
+    }
+    let info = InfoBuilder::new()
+        .title("ieum platform API")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "The log, topics, sagas, traces and services of a running ieum. Errors are problem \
+             details (RFC 9457) with a stable code; `/api/v1/errors/{code}` explains each. The \
+             subset of Consul's API under `/v1/` is described by Consul.",
+        ));
+    let document = OpenApiBuilder::new().info(info.build()).paths(paths.build());
+    let mut document = serde_json::to_value(document.build()).unwrap_or_default();
+    document["components"] = serde_json::json!({ "schemas": schemas() });
+    document
+}
+
+/// The schemas by name.
+pub(crate) fn schemas() -> Value {
+    // The file is ours; a test reads it.
+    serde_json::from_str(SCHEMAS).unwrap_or_default()
+}
+
+fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
+    let mut builder = OperationBuilder::new()
+        .operation_id(Some(operation.id))
+        .summary(Some(operation.summary))
+        .tag(tag(operation.path));
+    for name in operation.path_parameters() {
+        builder = builder.parameter(parameter(name, None, ParameterIn::Path));
+    }
+    for (name, meaning) in &operation.query {
+        builder = builder.parameter(parameter(name, Some(meaning), ParameterIn::Query));
+    }
+    if let Some((media_types, schema)) = operation.body {
+        let mut body = RequestBodyBuilder::new().required(Some(Required::True));
+        for media_type in media_types {
+            body = body.content(*media_type, content(schema));
+        }
+        builder = builder.request_body(Some(body.build()));
+    }
+    for (status, meaning, schema) in &operation.answers {
+        let mut response = ResponseBuilder::new().description(*meaning);
+        if let Some(schema) = schema {
+            let media_type = if *schema == "Text" { TEXT } else { "application/json" };
+            response = response.content(media_type, content(schema));
+        }
+        builder = builder.response(status.to_string(), response.build());
+    }
+    for (status, response) in refusals(&operation.refusals) {
+        builder = builder.response(status, response);
+    }
+    builder.build()
+}
+
+/// One response per status; its description names the codes.
+fn refusals(codes: &[&ErrorCode]) -> Vec<(String, Response)> {
+    let statuses: BTreeSet<u16> = codes.iter().map(|code| code.status).collect();
+    let response = |status: u16| {
+        let with_status = codes.iter().filter(|code| code.status == status);
+        let names: Vec<_> = with_status
+            .map(|code| format!("{} {}", code.code, code.title))
+            .collect();
+        let response = ResponseBuilder::new()
+            .description(names.join("; "))
+            .content(ieum_http::problem::MEDIA_TYPE, content("Problem"));
+        (status.to_string(), response.build())
+    };
+    statuses.into_iter().map(response).collect()
+}
+
+fn parameter(name: &str, meaning: Option<&str>, place: ParameterIn) -> Parameter {
+    let required = if place == ParameterIn::Path {
+        Required::True
+    } else {
+        Required::False
+    };
+    let text: RefOr<Schema> = ObjectBuilder::new().schema_type(Type::String).into();
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .description(meaning)
+        .schema(Some(text))
+        .build()
+}
+
+fn content(schema: &str) -> Content {
+    Content::new(Some(Ref::from_schema_name(schema)))
+}
+
+/// The part of the platform that a path belongs to.
+fn tag(path: &str) -> String {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let part = match parts.next() {
+        Some("api") => parts.nth(1),
+        Some("v1") => parts.next(),
+        other => other,
+    };
+    part.unwrap_or("platform").to_owned()
+}

@@ -1,0 +1,173 @@
+//! Reading a configuration: parse, decode, check; every error at once, each with its place.
+//!
+//! Serde stops at the first error. Here the entry that it stumbled over is taken out of the document
+//! and reading goes on, so that one run shows all of them. Rules across keys are looked at only when
+//! the document itself is sound.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::report::{Problem, Report};
+use super::tree::{self, Tree};
+use super::{Config, rules};
+
+/// More errors than this are not shown: the rest would only repeat them.
+const MAX_PROBLEMS: usize = 25;
+
+/// Where a configuration was read from; empty for one that was made in code.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    file: PathBuf,
+    text: String,
+}
+
+/// Reads and checks the file at `path`.
+pub fn load(path: &Path) -> Result<Config, Report> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let problem = Problem::new(format!("the configuration cannot be read: {error}"))
+            .help("name another file with `-c FILE`, or start without one: every key has a default");
+        Report::new(path, vec![problem])
+    })?;
+    parse(path, text)
+}
+
+/// Reads and checks `text` as the content of `file`; relative paths in it start at its folder.
+pub fn parse(file: &Path, text: String) -> Result<Config, Report> {
+    let config = decode(&text).map_err(|problems| Report::new(file, problems))?;
+    let source = Source {
+        file: file.to_owned(),
+        text,
+    };
+    let config = Config { source, ..config };
+    let problems = rules::check(&config);
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(config.source.report(problems))
+    }
+}
+
+impl Source {
+    /// The folder at which relative paths start.
+    pub fn base(&self) -> &Path {
+        self.file.parent().unwrap_or_else(|| Path::new(""))
+    }
+
+    /// A report on `problems`, each placed by its key.
+    pub(crate) fn report(&self, problems: Vec<Problem>) -> Report {
+        let tree = Tree::parse(&self.text).ok();
+        let place = |problem: Problem| {
+            let path = tree::Path::parse(&problem.key);
+            let span = tree.as_ref().and_then(|tree| tree.span_of(&path));
+            problem.at(&self.text, span.as_ref())
+        };
+        let mut problems: Vec<_> = problems.into_iter().map(place).collect();
+        problems.sort_by_key(|p| p.place.as_ref().map_or(usize::MAX, |place| place.line));
+        let file = if self.file.as_os_str().is_empty() {
+            Path::new("(no file)")
+        } else {
+            &self.file
+        };
+        Report::new(file, problems)
+    }
+}
+
+fn decode(text: &str) -> Result<Config, Vec<Problem>> {
+    let mut tree = Tree::parse(text).map_err(|errors| {
+        let syntax = |error: &toml::de::Error| {
+            Problem::new(format!("this is not TOML: {}", error.message()))
+                .at(text, error.span().as_ref())
+        };
+        errors.iter().take(MAX_PROBLEMS).map(syntax).collect::<Vec<_>>()
+    })?;
+    let mut problems = Vec::new();
+    loop {
+        let error = match Config::deserialize(tree.deserializer()) {
+            Ok(config) if problems.is_empty() => return Ok(config),
+            Ok(_) => break,
+            Err(error) => error,
+        };
+        let path = error.span().and_then(|span| tree.locate(&span));
+        problems.push(explain(&error, text, path.as_ref()));
+        let removed = path.is_some_and(|path| tree.remove(&path));
+        if !removed || problems.len() == MAX_PROBLEMS {
+            break;
+        }
+    }
+    problems.sort_by_key(|problem: &Problem| {
+        let place = problem.place.as_ref();
+        place.map_or((usize::MAX, 0), |place| (place.line, place.column))
+    });
+    Err(problems)
+}
+
+/// Says in the words of the configuration what serde said in those of Rust.
+fn explain(error: &toml::de::Error, text: &str, path: Option<&tree::Path>) -> Problem {
+    let span = error.span();
+    let key = path.map(ToString::to_string).unwrap_or_default();
+    let secret = path.and_then(tree::Path::last_key).is_some_and(may_be_secret);
+    let message = error.message();
+    if secret && message.starts_with("unknown field") {
+        return in_plain_words(message)
+            .help("a secret is not written into the configuration: name its place with a key \
+                   that ends with `-env` or `-file`")
+            .key(key)
+            .at(text, span.as_ref())
+            .without_value();
+    }
+    in_plain_words(message).key(key).at(text, span.as_ref())
+}
+
+fn in_plain_words(message: &str) -> Problem {
+    if let Some(rest) = message.strip_prefix("unknown field ") {
+        return unknown("key", rest, "the keys here are");
+    }
+    if let Some(rest) = message.strip_prefix("unknown variant ") {
+        return unknown("value", rest, "the values here are");
+    }
+    if let Some(rest) = message.strip_prefix("missing field ") {
+        return Problem::new(format!("the key {rest} is missing"))
+            .help(format!("add {rest} to this table"));
+    }
+    let wrong = ["invalid type: ", "invalid value: ", "invalid length: "]
+        .iter()
+        .find_map(|prefix| message.strip_prefix(prefix));
+    match wrong.and_then(|rest| rest.rsplit_once(", expected ")) {
+        Some((found, expected)) => Problem::new(format!("expected {expected}, found {found}")),
+        None => Problem::new(message),
+    }
+}
+
+/// `rest` is serde's "`prot`, expected one of `listen`, `port`".
+fn unknown(what: &str, rest: &str, listing: &str) -> Problem {
+    let mut names = rest.split('`').skip(1).step_by(2);
+    let wrong = names.next().unwrap_or_default();
+    let known: Vec<_> = names.collect();
+    let message = match closest(wrong, &known) {
+        Some(right) => format!("unknown {what} `{wrong}`, did you mean `{right}`?"),
+        None => format!("unknown {what} `{wrong}`"),
+    };
+    let problem = Problem::new(message);
+    if known.is_empty() {
+        problem.help("nothing may stand here; remove it")
+    } else {
+        problem.help(format!("{listing} `{}`", known.join("`, `")))
+    }
+}
+
+/// The known name that `wrong` most likely meant.
+fn closest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+    let normal = wrong.to_lowercase().replace('_', "-");
+    let distance = |name: &&str| strsim::damerau_levenshtein(&normal, name);
+    let best = known.iter().min_by_key(|name| distance(name))?;
+    let near = distance(best) <= normal.chars().count().div_ceil(3).max(1);
+    let part = best.len() > 3 && (normal.contains(best) || best.contains(&normal));
+    (near || (part && normal.len() > 2)).then_some(best)
+}
+
+fn may_be_secret(key: &str) -> bool {
+    ["token", "secret", "password", "key", "credential"]
+        .iter()
+        .any(|word| key.ends_with(word))
+}

@@ -1,0 +1,24 @@
+//! The configuration of the platform: its shape, how it is read, and how its errors are shown.
+//!
+//! Strict on purpose: an unknown key, a missing secret or a wrong unit is refused before anything
+//! starts, with file, line, column and what to do. A typo that is ignored at start is an outage
+//! later.
+
+mod definitions;
+mod load;
+mod model;
+mod report;
+mod rules;
+mod secret;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+pub use load::{Source, load, parse};
+pub use model::{
+    Config, Log, LogFormat, LogOutput, Platform, Registry, Role, Sagas, StaticInstance, Telemetry,
+    Traces,
+};
+pub use report::{Place, Problem, Report};
+pub use secret::MissingSecret;

@@ -1,0 +1,161 @@
+//! What a person sees who made a mistake in `ieum.toml`.
+
+use std::path::Path;
+
+use super::{Config, Report, parse};
+
+fn read(text: &str) -> Result<Config, Report> {
+    parse(Path::new("conf/ieum.toml"), text.to_owned())
+}
+
+/// The problems of `text` as `line:column message`.
+fn problems(text: &str) -> Vec<String> {
+    let report = match read(text) {
+        Ok(_) => return Vec::new(),
+        Err(report) => report,
+    };
+    let line = |problem: &super::Problem| match &problem.place {
+        Some(place) => format!("{}:{} {}", place.line, place.column, problem.message),
+        None => format!("- {}", problem.message),
+    };
+    report.problems().iter().map(line).collect()
+}
+
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    assert_eq!(problems(text), expected, "{text}");
+}
+
+#[test]
+fn an_empty_file_is_a_configuration() {
+    let config = read("").expect("valid");
+    assert_eq!(config.platform.listen, None);
+    assert_eq!(config.platform.data_dir, Path::new("ieum-data"));
+    assert_eq!(config.source.base(), Path::new("conf"));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_a_suggestion() {
+    check(
+        "[platform]\nlisten = \"127.0.0.1:1\"\ndata-dri = \"x\"\n",
+        &["3:1 unknown key `data-dri`, did you mean `data-dir`?"],
+    );
+    check(
+        "[platform]\ndata_dir = \"x\"\n",
+        &["2:1 unknown key `data_dir`, did you mean `data-dir`?"],
+    );
+    check(
+        "[platfrom]\n",
+        &["1:2 unknown key `platfrom`, did you mean `platform`?"],
+    );
+    check("zebra = 1\n", &["1:1 unknown key `zebra`"]);
+}
+
+#[test]
+fn the_known_keys_are_listed() {
+    let report = read("[log]\nurk = 1\n").expect_err("unknown").to_string();
+    assert!(report.contains("help: the keys here are `url`"), "{report}");
+    assert!(report.contains("conf/ieum.toml:2:1"), "{report}");
+    assert!(report.contains("2 | urk = 1"), "{report}");
+    assert!(report.contains("  | ^^^"), "{report}");
+}
+
+#[test]
+fn all_errors_are_shown_at_once_in_the_order_of_the_file() {
+    check(
+        "[platform]\nlisten = 8500\nworker-threads = \"two\"\ndrain = \"30 sec\"\n\
+         [telemetry.log]\nformat = \"jsn\"\ncolour = true\n\
+         [[registry.instances]]\nservice = \"a\"\nport = 99999\n",
+        &[
+            "2:10 expected socket address, found integer `8500`",
+            "3:18 expected usize, found string \"two\"",
+            "4:9 `30 sec` is not a duration; write it like \"250ms\", \"1.5s\", \"1m30s\" or \"2h\"",
+            "6:10 unknown value `jsn`, did you mean `json`?",
+            "7:1 unknown key `colour`",
+            "10:8 expected u16, found integer `99999`",
+        ],
+    );
+}
+
+#[test]
+fn a_missing_key_is_named_with_its_table() {
+    check(
+        "[[registry.instances]]\nservice = \"a\"\naddress = \"10.0.0.1\"\n",
+        &["1:1 the key `port` is missing"],
+    );
+}
+
+#[test]
+fn what_is_not_toml_is_shown_where_it_stands() {
+    let found = problems("[platform\nlisten = \"127.0.0.1:1\"\n");
+    assert!(found[0].starts_with("1:10 this is not TOML"), "{found:?}");
+    let found = problems("a = 1\na = 2\n");
+    assert!(found[0].starts_with("2:1 this is not TOML: duplicate key"), "{found:?}");
+}
+
+#[test]
+fn a_duration_needs_its_unit() {
+    check(
+        "[platform]\ndrain = 30\n",
+        &["2:9 expected a duration with its unit, like \"250ms\" or \"1m30s\", found integer `30`"],
+    );
+}
+
+#[test]
+fn a_missing_secret_names_its_key_and_what_to_do() {
+    let text = "[platform]\ntoken-env = \"IEUM_TEST_NOT_SET\"\n";
+    let report = read(text).expect_err("missing").to_string();
+    assert!(report.contains("`platform.token-env`"), "{report}");
+    assert!(report.contains("`IEUM_TEST_NOT_SET`"), "{report}");
+    assert!(report.contains("help: set it before starting"), "{report}");
+    assert!(report.contains(":2:"), "{report}");
+}
+
+#[test]
+fn the_file_of_a_secret_is_looked_for_beside_the_configuration() {
+    let text = "[platform]\ntoken-file = \"not-there\"\n";
+    let report = read(text).expect_err("missing").to_string();
+    let path = Path::new("conf").join("not-there");
+    assert!(report.contains(&path.display().to_string()), "{report}");
+}
+
+#[test]
+fn a_secret_in_the_configuration_is_refused_without_being_shown() {
+    let report = read("[platform]\ntoken = \"hunter2\"\n").expect_err("inline").to_string();
+    assert!(!report.contains("hunter2"), "{report}");
+    assert!(report.contains("a secret is not written into the configuration"), "{report}");
+    assert!(report.contains("did you mean `token-env`?"), "{report}");
+}
+
+#[test]
+fn an_api_off_loopback_needs_a_token() {
+    let report = read("[platform]\nlisten = \"0.0.0.0:8500\"\n").expect_err("open");
+    let [problem] = report.problems() else {
+        panic!("{report}")
+    };
+    assert_eq!(problem.key, "platform.listen");
+    assert!(problem.message.contains("off loopback, without a token"), "{report}");
+    assert!(problem.help.is_some());
+    assert!(read("[platform]\nlisten = \"[::1]:8500\"\n").is_ok());
+}
+
+#[test]
+fn rules_across_keys_are_checked() {
+    check(
+        "[platform]\nworker-threads = 0\n[log]\nurl = \"postgres://db\"\n\
+         [telemetry.traces]\nsample = 1.5\n",
+        &[
+            "2:18 the number of threads must be 1 to 64",
+            "4:7 no engine called `postgres` is built in",
+            "6:10 the sampled share must be between 0 and 1",
+        ],
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_one_clear_error() {
+    let report = super::load(Path::new("/nowhere/ieum.toml")).expect_err("missing");
+    let text = report.to_string();
+    assert!(text.contains("/nowhere/ieum.toml"), "{text}");
+    assert!(text.contains("help:"), "{text}");
+}

@@ -1,0 +1,12 @@
+//! Traces: one bounded store in memory, a receiver for OTLP, and the tree that people read.
+//!
+//! Services send their spans over OTLP; the gateway and the saga engine, which live in this process,
+//! record theirs directly. Both end in the same store, so that an order is one tree.
+
+mod otlp;
+mod store;
+mod tree;
+
+pub(crate) use otlp::{ExportRequest, read as read_otlp};
+pub use store::{Held, Limits, Store};
+pub use tree::Tree;

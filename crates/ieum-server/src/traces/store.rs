@@ -1,0 +1,342 @@
+//! The store: the latest traces, by number and by bytes, found by id or by what they are about.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ieum_base::trace::{AttributeValue, SpanData, SpanSink, TraceId};
+use ieum_remote::wire::traces::{Trace, TraceSummary};
+
+/// How much is kept. The oldest trace goes first.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most traces.
+    pub traces: usize,
+    /// About the most bytes.
+    pub bytes: usize,
+    /// The most spans of one trace; what comes later is counted and dropped.
+    pub spans: usize,
+}
+
+/// Keeps traces. Clones are the same store.
+///
+/// Recording takes a lock for the time of an insertion. A span that was sent twice is kept once.
+#[derive(Clone)]
+pub struct Store {
+    limits: Limits,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    traces: HashMap<TraceId, Kept>,
+    /// Trace ids by arrival, the oldest first.
+    order: VecDeque<TraceId>,
+    /// What traces are about: the values of [`INDEXED`] attributes.
+    index: HashMap<Arc<str>, Vec<TraceId>>,
+    bytes: usize,
+    dropped: u64,
+}
+
+#[derive(Default)]
+struct Kept {
+    spans: Vec<SpanData>,
+    keys: Vec<Arc<str>>,
+    bytes: usize,
+}
+
+/// What the store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// How many traces.
+    pub traces: usize,
+    /// About how many bytes.
+    pub bytes: usize,
+    /// How many spans were dropped because their trace was full.
+    pub dropped: u64,
+}
+
+/// The attributes by whose value a trace is found.
+const INDEXED: [&str; 2] = ["order.id", "ieum.saga.id"];
+
+/// The most traces that one value leads to; an order that is polled for ever must not grow.
+const MAX_TRACES_PER_KEY: usize = 32;
+
+impl Store {
+    /// An empty store.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            inner: Arc::default(),
+        }
+    }
+
+    /// Keeps `spans`.
+    pub fn add(&self, spans: impl IntoIterator<Item = SpanData>) {
+        let mut inner = self.lock();
+        for span in spans {
+            inner.add(span, self.limits);
+        }
+    }
+
+    /// The trace with this id, or the largest of those that are about this order or saga: the one
+    /// in which the work was done, and not one that only looked at it.
+    pub fn find(&self, id: &str) -> Option<Trace> {
+        let inner = self.lock();
+        let by_id = id.to_ascii_lowercase().parse::<TraceId>().ok();
+        let by_id = by_id.filter(|id| inner.traces.contains_key(id));
+        let trace_id = by_id.or_else(|| {
+            let about = inner.index.get(id)?.iter();
+            let size = |id: &&TraceId| inner.traces.get(*id).map_or(0, |kept| kept.spans.len());
+            // The first of equals: `max_by_key` would answer the last.
+            about.rev().max_by_key(size).copied()
+        })?;
+        let mut spans = inner.traces.get(&trace_id)?.spans.clone();
+        drop(inner);
+        spans.sort_by_key(|span| (span.start, span.end));
+        Some(Trace { trace_id, spans })
+    }
+
+    /// The latest `limit` traces, the latest first.
+    pub fn latest(&self, limit: usize) -> Vec<TraceSummary> {
+        let inner = self.lock();
+        let ids = inner.order.iter().rev().take(limit);
+        ids.filter_map(|id| summary(*id, &inner.traces.get(id)?.spans))
+            .collect()
+    }
+
+    /// How much is held.
+    pub fn held(&self) -> Held {
+        let inner = self.lock();
+        Held {
+            traces: inner.traces.len(),
+            bytes: inner.bytes,
+            dropped: inner.dropped,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SpanSink for Store {
+    fn record(&self, span: SpanData) {
+        self.add([span]);
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Store").field(&self.held()).finish()
+    }
+}
+
+impl Inner {
+    fn add(&mut self, span: SpanData, limits: Limits) {
+        let trace_id = span.trace_id;
+        if !self.traces.contains_key(&trace_id) {
+            self.order.push_back(trace_id);
+        }
+        let kept = self.traces.entry(trace_id).or_default();
+        if kept.spans.iter().any(|known| known.span_id == span.span_id) {
+            return;
+        }
+        if kept.spans.len() >= limits.spans {
+            self.dropped += 1;
+            return;
+        }
+        for key in keys(&span) {
+            if !kept.keys.iter().any(|known| **known == *key) {
+                let key: Arc<str> = key.into();
+                let traces = self.index.entry(Arc::clone(&key)).or_default();
+                if traces.len() < MAX_TRACES_PER_KEY {
+                    traces.push(trace_id);
+                    kept.keys.push(key);
+                }
+            }
+        }
+        let bytes = weight(&span);
+        kept.bytes += bytes;
+        kept.spans.push(span);
+        self.bytes += bytes;
+        while self.traces.len() > limits.traces || self.bytes > limits.bytes {
+            if !self.forget_oldest() {
+                break;
+            }
+        }
+    }
+
+    fn forget_oldest(&mut self) -> bool {
+        let Some(id) = self.order.pop_front() else {
+            return false;
+        };
+        if let Some(kept) = self.traces.remove(&id) {
+            self.bytes -= kept.bytes;
+            for key in kept.keys {
+                if let Some(traces) = self.index.get_mut(&key) {
+                    traces.retain(|known| *known != id);
+                    if traces.is_empty() {
+                        self.index.remove(&key);
+                    }
+                }
+            }
+        }
+        true
+    }
+}
+
+/// What the span's trace is about.
+fn keys(span: &SpanData) -> impl Iterator<Item = &str> {
+    let indexed = |name: &str| INDEXED.contains(&name);
+    span.attributes
+        .iter()
+        .filter_map(move |(name, value)| match value {
+            AttributeValue::Text(text) if indexed(name) && !text.is_empty() => Some(text.as_ref()),
+            _ => None,
+        })
+}
+
+/// About how many bytes a span takes.
+fn weight(span: &SpanData) -> usize {
+    let attribute = |(name, value): &(_, AttributeValue)| {
+        let name: &std::borrow::Cow<'_, str> = name;
+        let text = match value {
+            AttributeValue::Text(text) => text.len(),
+            _ => 0,
+        };
+        64 + name.len() + text
+    };
+    let attributes: usize = span.attributes.iter().map(attribute).sum();
+    let error = span.error.as_ref().map_or(0, String::len);
+    size_of::<SpanData>() + span.name.len() + error + attributes
+}
+
+fn summary(trace_id: TraceId, spans: &[SpanData]) -> Option<TraceSummary> {
+    let start = spans.iter().map(|span| span.start).min()?;
+    let end = spans.iter().map(|span| span.end).max()?;
+    let first = spans
+        .iter()
+        .min_by_key(|span| (span.parent.is_some(), span.start))?;
+    Some(TraceSummary {
+        trace_id,
+        name: first.name.to_string(),
+        service: first.service.to_string(),
+        start,
+        duration_ms: u64::try_from(end.since(start).as_millis()).unwrap_or(u64::MAX),
+        spans: spans.len(),
+        failed: spans.iter().any(|span| span.error.is_some()),
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use ieum_base::Timestamp;
+    use ieum_base::trace::SpanKind;
+
+    use super::*;
+
+    /// A span of trace `trace` with the given ids and times in milliseconds.
+    pub(in crate::traces) fn span(
+        trace: u32,
+        id: u32,
+        parent: Option<u32>,
+        name: &'static str,
+        (start, end): (i64, i64),
+    ) -> SpanData {
+        SpanData {
+            trace_id: format!("{trace:032x}").parse().expect("not zero"),
+            span_id: format!("{id:016x}").parse().expect("not zero"),
+            parent: parent.map(|id| format!("{id:016x}").parse().expect("not zero")),
+            service: "orders".into(),
+            name: name.into(),
+            kind: SpanKind::Server,
+            start: Timestamp::from_micros(start * 1_000),
+            end: Timestamp::from_micros(end * 1_000),
+            attributes: Vec::new(),
+            error: None,
+        }
+    }
+
+    fn about(mut span: SpanData, order: &str) -> SpanData {
+        span.attributes
+            .push(("order.id".into(), order.to_owned().into()));
+        span
+    }
+
+    const LIMITS: Limits = Limits {
+        traces: 3,
+        bytes: 1 << 20,
+        spans: 4,
+    };
+
+    #[test]
+    fn a_trace_is_found_by_its_id_and_by_the_order_it_is_about() {
+        let store = Store::new(LIMITS);
+        store.add([
+            about(span(1, 1, None, "GET /orders/{id}", (5, 6)), "o-1"),
+            about(span(2, 1, None, "POST /orders", (0, 9)), "o-1"),
+            span(2, 2, Some(1), "charge", (1, 2)),
+        ]);
+        let by_order = store.find("o-1").expect("indexed");
+        assert_eq!(by_order.spans.len(), 2, "the trace in which it was done");
+        let id = by_order.trace_id.to_string();
+        assert_eq!(store.find(&id).as_ref(), Some(&by_order));
+        assert_eq!(store.find(&id.to_uppercase()), Some(by_order));
+        assert_eq!(store.find("o-2"), None);
+    }
+
+    #[test]
+    fn a_span_that_was_sent_twice_is_kept_once() {
+        let store = Store::new(LIMITS);
+        for _ in 0..2 {
+            store.add([span(1, 1, None, "POST /orders", (0, 9))]);
+        }
+        assert_eq!(store.latest(10)[0].spans, 1);
+    }
+
+    #[test]
+    fn the_oldest_traces_go_first_with_their_keys() {
+        let store = Store::new(LIMITS);
+        for trace in 1..=5 {
+            store.add([about(span(trace, 1, None, "x", (0, 1)), &format!("o-{trace}"))]);
+        }
+        let names: Vec<_> = store.latest(10).iter().map(|t| t.trace_id).collect();
+        assert_eq!(names.len(), 3);
+        assert_eq!(store.find("o-2"), None);
+        assert!(store.find("o-3").is_some());
+        assert_eq!(store.lock().index.len(), 3);
+    }
+
+    #[test]
+    fn a_store_never_outgrows_its_bytes() {
+        let store = Store::new(Limits {
+            bytes: 2_000,
+            ..LIMITS
+        });
+        for trace in 1..=50 {
+            store.add([span(trace, 1, None, "x", (0, 1))]);
+            assert!(store.held().bytes <= 2_000);
+        }
+    }
+
+    #[test]
+    fn a_trace_that_never_ends_is_cut_and_counted() {
+        let store = Store::new(LIMITS);
+        store.add((1..=9).map(|id| span(1, id, None, "x", (0, 1))));
+        assert_eq!(store.latest(1)[0].spans, 4);
+        assert_eq!(store.held().dropped, 5);
+    }
+
+    #[test]
+    fn a_summary_names_the_root() {
+        let store = Store::new(LIMITS);
+        let mut failed = span(1, 2, Some(1), "charge", (1, 20));
+        failed.error = Some("declined".into());
+        store.add([failed, span(1, 1, None, "POST /orders", (2, 9))]);
+        let [trace] = &store.latest(1)[..] else {
+            panic!("one trace")
+        };
+        assert_eq!((trace.name.as_str(), trace.duration_ms), ("POST /orders", 19));
+        assert!(trace.failed);
+    }
+}
