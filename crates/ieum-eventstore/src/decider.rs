@@ -284,7 +284,7 @@ mod tests {
         given(Door, []).when(&Move::Open("Kim")).then([opened()]);
         given(Door, [opened()])
             .when(&Move::Open("Lee"))
-            .refused("it is open");
+            .refused(&"it is open");
         given(Door, [opened(), Moved::Closed])
             .when(&Move::Close)
             .then([]);

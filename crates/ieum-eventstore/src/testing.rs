@@ -54,12 +54,12 @@ where
 
     /// Expects a refusal with this error.
     #[track_caller]
-    pub fn refused(self, expected: D::Error)
+    pub fn refused(self, expected: &D::Error)
     where
         D::Error: PartialEq,
     {
         match self.0 {
-            Err(actual) => assert_eq!(actual, expected, "it was refused for another reason"),
+            Err(actual) => assert_eq!(&actual, expected, "it was refused for another reason"),
             Ok(events) => failed(&format!("it was not refused, it decided {events:?}")),
         }
     }

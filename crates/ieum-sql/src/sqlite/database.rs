@@ -98,11 +98,7 @@ impl Database {
             Some(file) => {
                 let connection = open::checkpointer(&file.path, &config)?;
                 let health = Arc::clone(&health);
-                Some(Checkpointer::start(
-                    connection,
-                    health,
-                    config.restart_pages,
-                )?)
+                Some(Checkpointer::start(connection, health)?)
             }
             None => None,
         };
@@ -114,6 +110,7 @@ impl Database {
             jobs: queue,
             hooks: Arc::clone(&hooks),
             health: Arc::clone(&health),
+            restart_at: config.restart_pages,
             config: config.clone(),
             _lock: lock,
         };
@@ -297,4 +294,39 @@ fn identity(path: &Path) -> Result<(u64, u64)> {
         Error::with_source(ErrorKind::Missing, context, error)
     })?;
     Ok((file.dev(), file.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    /// As SQLite reports it when the disk did not take what was written.
+    fn failed_sync() -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_FSYNC), None)
+    }
+
+    #[tokio::test]
+    async fn h28_after_a_failed_sync_writes_are_refused_until_it_is_opened_again() {
+        let folder = ieum_testkit::TempFolder::new().expect("a folder");
+        let path = folder.path().join("notes.db");
+        let database = Database::open(&path, &[]).expect("opens");
+        let write = || database.write(|tx| Ok::<_, Error>(tx.execute_batch("CREATE TABLE t (x)")?));
+        database.0.health.poison_with(&failed_sync());
+        let probe = database.probe().await;
+        for refused in [write().await, write().await, probe] {
+            let error = refused.expect_err("refused");
+            assert_eq!(error.kind(), ErrorKind::Poisoned);
+            assert!(error.to_string().contains("notes.db"), "{error}");
+            assert!(error.to_string().contains("start again"), "{error}");
+            assert!(!error.retry().is_worthwhile());
+        }
+        let read = database.read(|c| Ok::<_, Error>(c.execute_batch("SELECT 1")?));
+        read.await.expect("reads go on");
+        drop(database);
+        let database = Database::open(&path, &[]).expect("opens again");
+        let write = database.write(|tx| Ok::<_, Error>(tx.execute_batch("CREATE TABLE t (x)")?));
+        write.await.expect("writes again");
+    }
 }

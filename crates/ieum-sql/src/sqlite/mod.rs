@@ -21,6 +21,7 @@ pub mod outbox;
 mod readers;
 pub mod topics;
 mod tx;
+pub mod view;
 mod writer;
 
 pub use answer::Answer;

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -82,7 +83,8 @@ pub(super) fn checkpointer(path: &Path, config: &Config) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(config.busy_timeout)?;
+        // The writer waits for this connection: a reader that stays holds it up no longer.
+        connection.busy_timeout(config.busy_timeout.min(Duration::from_millis(100)))?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         Ok(connection)
     };

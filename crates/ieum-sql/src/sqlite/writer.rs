@@ -7,6 +7,7 @@
 //!
 //! The idea is group commit (DeWitt et al., 1984); what it brings here is in `measurements.md`.
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,8 +37,8 @@ pub(super) type Read = Box<dyn FnOnce(&Connection) + Send>;
 pub(super) trait Write: Send {
     /// Runs it once. False: its changes are to be forgotten.
     fn run(&mut self, tx: &Tx<'_>) -> bool;
-    /// True if it ran and answered an error.
-    fn failed(&self) -> bool;
+    /// If it ran and answered an error: `Full` if that is what it said, else `Busy`.
+    fn failure(&self) -> Option<ErrorKind>;
     /// Answers the caller: with the outcome, or with the failure of the whole transaction.
     fn answer(self: Box<Self>, verdict: Result<(), Error>);
 }
@@ -55,6 +56,8 @@ pub(super) struct Writer {
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) hooks: Hooks,
     pub(super) health: Arc<Health>,
+    /// The size of the write-ahead log at which it is next tried to let it start over.
+    pub(super) restart_at: u32,
     pub(super) config: Config,
     pub(super) _lock: Option<LockFile>,
 }
@@ -76,11 +79,7 @@ impl Writer {
     }
 
     /// Takes what waits, up to the bound, or up to a read.
-    fn collect(
-        &mut self,
-        first: Job,
-        batch: &mut Vec<Box<dyn Write>>,
-    ) -> Option<Read> {
+    fn collect(&mut self, first: Job, batch: &mut Vec<Box<dyn Write>>) -> Option<Read> {
         let mut next = Some(first);
         while let Some(job) = next {
             match job {
@@ -116,28 +115,50 @@ impl Writer {
     /// SQLite gave the transaction up, as it may when the disk is full. The closure that met it has
     /// the cause in its own answer; those before it lost their changes.
     fn answer_rolled_back(&self, mut ran: Vec<Box<dyn Write>>) {
-        let verdict = Err(rolled_back(&self.health));
-        if let Some(met) = ran.pop_if(|last| last.failed()) {
+        let met = ran.pop_if(|last| last.failure().is_some());
+        let kind = met.as_ref().and_then(|last| last.failure());
+        let verdict = Err(rolled_back(&self.health, kind.unwrap_or(ErrorKind::Busy)));
+        if let Some(met) = met {
             met.answer(Ok(()));
         }
         answer_all(ran.into_iter(), &verdict);
     }
 
-    fn begin(&self) -> Result<(), Error> {
+    fn begin(&mut self) -> Result<(), Error> {
         if let Some(error) = self.health.poison() {
             return Err(error.clone());
         }
-        if self.health.wal_pages() > self.config.max_wal_pages {
-            self.ring();
-            let context = format!(
-                "{}: the write-ahead log has reached its bound because a reader holds on to an old \
-                 snapshot: end that reader",
-                self.health.name()
-            );
-            return Err(Error::new(ErrorKind::Full, context));
-        }
+        self.bound_wal()?;
         self.run_sql("BEGIN IMMEDIATE")
             .map_err(|error| self.name(error))
+    }
+
+    /// Lets the write-ahead log start over when it is long; `Full` if it cannot and is too long.
+    fn bound_wal(&mut self) -> Result<(), Error> {
+        let pages = self.health.wal_pages();
+        let is_beyond = pages > self.config.max_wal_pages;
+        let Some(checkpointer) = &self.checkpointer else {
+            return Ok(());
+        };
+        if pages < self.restart_at && !is_beyond {
+            return Ok(());
+        }
+        checkpointer.restart();
+        if self.health.wal_pages() < pages {
+            self.restart_at = self.config.restart_pages;
+            return Ok(());
+        }
+        // A reader is in the way. It is not waited for again before the log has grown further.
+        self.restart_at = pages.saturating_add(self.config.restart_pages / 4 + 1);
+        if !is_beyond {
+            return Ok(());
+        }
+        let context = format!(
+            "{}: the write-ahead log has reached its bound because a reader holds on to an old \
+             snapshot: end that reader",
+            self.health.name()
+        );
+        Err(Error::new(ErrorKind::Full, context))
     }
 
     /// Runs the closures in order; stops early if SQLite gave the transaction up. Answers how many
@@ -181,8 +202,10 @@ impl Writer {
     }
 
     fn after_commit(&self) {
-        if self.health.wal_pages() >= self.config.checkpoint_pages {
-            self.ring();
+        if let Some(checkpointer) = &self.checkpointer
+            && self.health.wal_pages() >= self.config.checkpoint_pages
+        {
+            checkpointer.ring();
         }
         let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
         for hook in hooks.iter_mut() {
@@ -190,12 +213,6 @@ impl Writer {
             if woken.is_err() {
                 tracing::error!(file = self.health.name(), "a hook after a commit panicked");
             }
-        }
-    }
-
-    fn ring(&self) {
-        if let Some(checkpointer) = &self.checkpointer {
-            checkpointer.ring();
         }
     }
 
@@ -217,12 +234,25 @@ fn answer_all(batch: impl Iterator<Item = Box<dyn Write>>, verdict: &Result<(), 
     }
 }
 
-fn rolled_back(health: &Health) -> Error {
-    let context = format!(
-        "{}: SQLite rolled the transaction back; nothing was written",
-        health.name()
-    );
-    Error::new(ErrorKind::Busy, context)
+fn rolled_back(health: &Health, kind: ErrorKind) -> Error {
+    let why = match kind {
+        ErrorKind::Full => "the disk or the file's limit is full",
+        _ => "SQLite gave the transaction up",
+    };
+    Error::new(
+        kind,
+        format!("{}: {why}; nothing was written", health.name()),
+    )
+}
+
+/// True if the closure's error says that there is no room.
+fn is_full(error: &dyn Any) -> bool {
+    let plain = error.downcast_ref::<Error>();
+    let log = error.downcast_ref::<ieum_eventstore::Error>();
+    let messaging = error.downcast_ref::<ieum_messaging::Error>();
+    plain.is_some_and(|error| error.kind() == ErrorKind::Full)
+        || log.is_some_and(|error| *error.kind() == ieum_eventstore::ErrorKind::Full)
+        || messaging.is_some_and(|error| error.kind() == ieum_messaging::ErrorKind::Full)
 }
 
 /// A closure on its way through the writer.
@@ -246,7 +276,7 @@ impl<F, T, E> Write for Call<F, T, E>
 where
     F: FnOnce(&Tx<'_>) -> Result<T, E> + Send,
     T: Send,
-    E: From<Error> + Send,
+    E: From<Error> + Send + 'static,
 {
     fn run(&mut self, tx: &Tx<'_>) -> bool {
         let Some(work) = self.work.take() else {
@@ -260,8 +290,12 @@ where
         self.outcome.insert(outcome).is_ok()
     }
 
-    fn failed(&self) -> bool {
-        matches!(self.outcome, Some(Err(_)))
+    fn failure(&self) -> Option<ErrorKind> {
+        match &self.outcome {
+            Some(Err(error)) if is_full(error) => Some(ErrorKind::Full),
+            Some(Err(_)) => Some(ErrorKind::Busy),
+            _ => None,
+        }
     }
 
     fn answer(self: Box<Self>, verdict: Result<(), Error>) {

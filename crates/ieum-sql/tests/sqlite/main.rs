@@ -1,0 +1,14 @@
+//! The SQLite engine, through its public API, on real files.
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod opening;
+#[cfg(test)]
+mod participant;
+#[cfg(test)]
+mod topics;
+#[cfg(test)]
+mod views;
+#[cfg(test)]
+mod writing;
