@@ -64,6 +64,7 @@ impl EventStore for RemoteLog {
         after: Version,
         limit: usize,
     ) -> Result<Vec<Event>> {
+        let limit = limit.min(Page::MAX_EVENTS);
         let mut events: Vec<Event> = Vec::new();
         let mut query = ReadStream { after, limit: None };
         let mut most = MAX_PAGE;
@@ -106,7 +107,7 @@ impl EventStore for RemoteLog {
                 head: self.head().await?,
             });
         }
-        let pages = self.log_pages(query, limit).await;
+        let pages = self.log_pages(query, limit.min(Page::MAX_EVENTS)).await;
         pages.map_err(|failure| failure.into_log_error("reading the log"))
     }
 

@@ -18,8 +18,6 @@ mod inspect;
 mod platform;
 mod publisher;
 pub mod sagas;
-#[cfg(test)]
-mod tests;
 pub mod wire;
 
 pub use error::{Error, ErrorKind, Result};

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use http::Method;
 use ieum_saga::SagaView;
 use ieum_saga::definition::Definition;
 use ieum_saga::engine::{DefinitionSummary, Stalled, Summary};
 use serde_json::Value;
 
 use crate::Result;
-use crate::api::{Api, Outcome, segment};
+use crate::api::{Api, Outcome, json, segment};
 use crate::wire::paths;
-use crate::wire::sagas::{Defined, Definitions, List, Liveness, Start, Started};
+use crate::wire::sagas::{Command, Defined, Definitions, List, Liveness, Start, Started};
 
 /// The sagas of a platform. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -65,6 +66,33 @@ impl Sagas {
         let answer = self.0.get::<Liveness>(path, Duration::ZERO).await;
         let answer = answer.map_err(|f| f.into_error("looking for sagas that stand still"));
         Ok(answer?.stalled)
+    }
+
+    /// Asks for a saga to be undone. `Conflict` from its pivot on.
+    pub async fn cancel(&self, id: &str, reason: &str) -> Result<()> {
+        let told = self.tell(id, "cancel", reason).await;
+        told.map_err(|failure| failure.into_error(&format!("cancelling saga `{id}`")))
+    }
+
+    /// Lets a parked saga go on, in the direction that it had.
+    pub async fn resume(&self, id: &str, reason: &str) -> Result<()> {
+        let told = self.tell(id, "resume", reason).await;
+        told.map_err(|failure| failure.into_error(&format!("resuming saga `{id}`")))
+    }
+
+    /// Ends the wait before a saga's next attempt.
+    pub async fn retry_now(&self, id: &str) -> Result<()> {
+        let told = self.tell(id, "retry", "").await;
+        told.map_err(|failure| failure.into_error(&format!("retrying saga `{id}`")))
+    }
+
+    async fn tell(&self, id: &str, verb: &str, reason: &str) -> Outcome<()> {
+        let path = format!("{}/{}/{verb}", paths::SAGAS, segment(id)?);
+        let command = Command {
+            reason: reason.to_owned(),
+        };
+        let body = (verb != "retry").then(|| json(&command)).transpose()?;
+        self.0.tell(Method::POST, &path, body).await
     }
 
     async fn try_define(&self, definition: &Definition) -> Outcome<Defined> {

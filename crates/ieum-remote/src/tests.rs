@@ -1,1 +1,0 @@
-//! The adapters against a small platform in this process.
