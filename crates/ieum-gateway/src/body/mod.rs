@@ -1,0 +1,9 @@
+//! Bodies on their way through: streamed, bounded in size and silence, and kept for a retry only as
+//! far as configured.
+
+mod idle;
+mod request;
+mod response;
+
+pub(crate) use request::{Progress, RequestBody, RequestBodyError, Source};
+pub(crate) use response::{Held, ResponseBody};

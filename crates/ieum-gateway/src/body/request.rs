@@ -1,0 +1,281 @@
+//! A request's body on its way to an upstream.
+//!
+//! A body is streamed from the client. While it is short enough, what went by is kept, so that the
+//! request can be sent again; the parts that were kept are sent first, then the stream goes on. Only
+//! the newest try may read on: an earlier one that still lives in a closing connection gets an error.
+
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::idle::Idle;
+
+/// Where the bodies of a request's tries come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// There is none.
+    Empty,
+    /// It is streamed from the client.
+    Client(Arc<Shared>),
+}
+
+/// The body of one try.
+#[derive(Debug)]
+pub(crate) struct RequestBody(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Empty,
+    Client {
+        shared: Arc<Shared>,
+        turn: u32,
+        next: usize,
+    },
+}
+
+/// Why a body ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RequestBodyError {
+    /// It is larger than allowed.
+    #[error("the request's body is larger than allowed")]
+    TooLarge,
+    /// The client said nothing for too long.
+    #[error("the request's body did not arrive in time")]
+    Silent,
+    /// The client left, or its framing is wrong.
+    #[error("the request's body broke off")]
+    Broken,
+    /// A later try has taken over.
+    #[error("another try has taken over")]
+    Superseded,
+}
+
+/// How far the client's body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// More is to come.
+    Arriving,
+    /// All of it went by.
+    Complete,
+    /// It ended early; that is the client's fault, not the upstream's.
+    Failed(RequestBodyError),
+}
+
+/// The client's body, shared by the tries.
+pub(crate) struct Shared {
+    progress: AtomicU8,
+    stream: Mutex<Stream>,
+}
+
+struct Stream {
+    incoming: Incoming,
+    idle: Idle,
+    /// Bytes that may still come.
+    allowed: u64,
+    /// What went by, as long as it is short enough.
+    kept: Vec<Bytes>,
+    /// Bytes that may still be kept; `None` once the body cannot be sent again.
+    room: Option<usize>,
+    turn: u32,
+}
+
+impl Source {
+    /// The body of `incoming`, of which at most `allowed` bytes may come and `room` are kept.
+    pub(crate) fn new(incoming: Incoming, allowed: u64, room: usize, silence: Duration) -> Self {
+        if incoming.is_end_stream() {
+            return Self::Empty;
+        }
+        Self::Client(Arc::new(Shared {
+            progress: AtomicU8::new(ARRIVING),
+            stream: Mutex::new(Stream {
+                incoming,
+                idle: Idle::new(silence),
+                allowed,
+                kept: Vec::new(),
+                room: (room > 0).then_some(room),
+                turn: 0,
+            }),
+        }))
+    }
+
+    /// The body of the next try; `None` if too much went by to send it again.
+    pub(crate) fn next(&self) -> Option<RequestBody> {
+        let Self::Client(shared) = self else {
+            return Some(RequestBody(Kind::Empty));
+        };
+        let mut stream = shared.stream();
+        if stream.turn > 0 && stream.room.is_none() {
+            return None;
+        }
+        stream.turn += 1;
+        Some(RequestBody(Kind::Client {
+            shared: Arc::clone(shared),
+            turn: stream.turn,
+            next: 0,
+        }))
+    }
+
+    /// True if nothing that went by is lost: another try can have all of it.
+    pub(crate) fn is_whole(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Client(shared) => {
+                let stream = shared.stream();
+                stream.turn == 0 || stream.room.is_some()
+            }
+        }
+    }
+
+    /// How far the client's body is.
+    pub(crate) fn progress(&self) -> Progress {
+        match self {
+            Self::Empty => Progress::Complete,
+            Self::Client(shared) => match shared.progress.load(Ordering::Acquire) {
+                ARRIVING => Progress::Arriving,
+                COMPLETE => Progress::Complete,
+                TOO_LARGE => Progress::Failed(RequestBodyError::TooLarge),
+                SILENT => Progress::Failed(RequestBodyError::Silent),
+                _ => Progress::Failed(RequestBodyError::Broken),
+            },
+        }
+    }
+}
+
+impl Shared {
+    fn stream(&self) -> MutexGuard<'_, Stream> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(&self, error: RequestBodyError) -> RequestBodyError {
+        let mark = match error {
+            RequestBodyError::TooLarge => TOO_LARGE,
+            RequestBodyError::Silent => SILENT,
+            RequestBodyError::Broken | RequestBodyError::Superseded => BROKEN,
+        };
+        self.progress.store(mark, Ordering::Release);
+        error
+    }
+
+    fn poll_next(
+        &self,
+        turn: u32,
+        next: &mut usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let mut stream = self.stream();
+        if stream.turn != turn {
+            return Poll::Ready(Some(Err(RequestBodyError::Superseded)));
+        }
+        if let Some(kept) = stream.kept.get(*next) {
+            *next += 1;
+            return Poll::Ready(Some(Ok(Frame::data(kept.clone()))));
+        }
+        match ready!(stream.poll(cx)) {
+            Some(Ok(frame)) => {
+                if stream.incoming.is_end_stream() {
+                    self.progress.store(COMPLETE, Ordering::Release);
+                }
+                *next = stream.kept.len();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(self.fail(error)))),
+            None => {
+                self.progress.store(COMPLETE, Ordering::Release);
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+impl Stream {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let Poll::Ready(polled) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            ready!(self.idle.poll_silence(cx));
+            return Poll::Ready(Some(Err(RequestBodyError::Silent)));
+        };
+        self.idle.heard();
+        let frame = match polled {
+            None => return Poll::Ready(None),
+            Some(Err(_)) => return Poll::Ready(Some(Err(RequestBodyError::Broken))),
+            Some(Ok(frame)) => frame,
+        };
+        if let Some(data) = frame.data_ref() {
+            match self.allowed.checked_sub(data.len() as u64) {
+                Some(left) => self.allowed = left,
+                None => return Poll::Ready(Some(Err(RequestBodyError::TooLarge))),
+            }
+            self.keep(data);
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn keep(&mut self, data: &Bytes) {
+        self.room = self.room.and_then(|room| room.checked_sub(data.len()));
+        match self.room {
+            Some(_) => self.kept.push(data.clone()),
+            None => drop(mem::take(&mut self.kept)),
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        match &mut self.get_mut().0 {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Client { shared, turn, next } => shared.poll_next(*turn, next, cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Empty => true,
+            Kind::Client { shared, next, .. } => {
+                let stream = shared.stream();
+                *next >= stream.kept.len() && stream.incoming.is_end_stream()
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Client { shared, next, .. } => {
+                let stream = shared.stream();
+                let kept: usize = stream.kept.iter().skip(*next).map(Bytes::len).sum();
+                match stream.incoming.size_hint().exact() {
+                    Some(rest) => SizeHint::with_exact(rest + kept as u64),
+                    None => SizeHint::default(),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+const ARRIVING: u8 = 0;
+const COMPLETE: u8 = 1;
+const TOO_LARGE: u8 = 2;
+const SILENT: u8 = 3;
+const BROKEN: u8 = 4;

@@ -1,0 +1,138 @@
+//! A response's body on its way to a client, and what ends with it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use ieum_discovery::Picked;
+use ieum_http::BoxError;
+use ieum_http::pool::PooledBody;
+use ieum_resilience::bulkhead;
+
+use super::idle::Idle;
+use super::request::RequestBody;
+use crate::phases::respond::Observation;
+
+/// The body of an answer. When it is dropped, sent or not, the request is over: it is counted,
+/// logged, and its places are given back.
+pub(crate) struct ResponseBody {
+    kind: Kind,
+    observation: Option<Observation>,
+}
+
+enum Kind {
+    Whole(Option<Bytes>),
+    Upstream {
+        body: PooledBody<RequestBody>,
+        idle: Idle,
+        held: Held,
+    },
+}
+
+/// What an answer that is still streaming occupies.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// The endpoint, on which the request is in flight.
+    pub(crate) picked: Picked,
+    /// The place in the upstream's bulkhead.
+    #[expect(dead_code, reason = "held for its drop")]
+    pub(crate) place: bulkhead::Permit,
+}
+
+impl ResponseBody {
+    /// A body that is streamed from an upstream.
+    pub(crate) const fn upstream(
+        body: PooledBody<RequestBody>,
+        silence: Duration,
+        held: Held,
+    ) -> Self {
+        Self {
+            kind: Kind::Upstream {
+                body,
+                idle: Idle::new(silence),
+                held,
+            },
+            observation: None,
+        }
+    }
+
+    /// The endpoint that it comes from.
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Upstream { held, .. } => Some(held.picked.authority().as_str()),
+            Kind::Whole(_) => None,
+        }
+    }
+
+    /// The same body, with what is to be told at its end.
+    pub(crate) fn observed(mut self, observation: Observation) -> Self {
+        self.observation = Some(observation);
+        self
+    }
+}
+
+impl From<Bytes> for ResponseBody {
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            kind: Kind::Whole((!bytes.is_empty()).then_some(bytes)),
+            observation: None,
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        let polled = match &mut this.kind {
+            Kind::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+            Kind::Upstream { body, idle, .. } => ready!(poll_upstream(body, idle, cx)),
+        };
+        if let Some(observation) = &mut this.observation {
+            match &polled {
+                Some(Ok(frame)) => {
+                    observation.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                }
+                Some(Err(_)) => observation.broke_off = true,
+                None => {}
+            }
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Whole(bytes) => bytes.is_none(),
+            Kind::Upstream { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Upstream { body, .. } => body.size_hint(),
+        }
+    }
+}
+
+fn poll_upstream(
+    body: &mut PooledBody<RequestBody>,
+    idle: &mut Idle,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    if let Poll::Ready(polled) = Pin::new(body).poll_frame(cx) {
+        idle.heard();
+        return Poll::Ready(polled.map(|frame| frame.map_err(BoxError::from)));
+    }
+    ready!(idle.poll_silence(cx));
+    Poll::Ready(Some(Err(
+        "the upstream fell silent inside its answer".into()
+    )))
+}

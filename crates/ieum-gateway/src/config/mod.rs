@@ -1,0 +1,16 @@
+//! The settings of the gateway: `[gateway]`, `[gateway.jwt]` and `[[gateway.routes]]`.
+//!
+//! The types here say what may be written. [`Config::validate`] says what makes no sense, all of it
+//! at once and each with the path of its key, so that whoever read the file can point at the line.
+
+mod gateway;
+mod jwt;
+mod network;
+mod route;
+mod validate;
+
+pub use gateway::{AccessLog, Config, Connections, Limits, Timeouts};
+pub use jwt::{Algorithm, JwtConfig, KeyConfig};
+pub use network::Network;
+pub use route::{Auth, FallbackConfig, LimitBy, PartConfig, RateLimitConfig, RouteConfig};
+pub use validate::{ConfigError, Warning};

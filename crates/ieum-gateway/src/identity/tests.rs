@@ -1,0 +1,1 @@
+//! Tokens that must be believed, and those that must not.

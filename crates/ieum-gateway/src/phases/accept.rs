@@ -1,0 +1,100 @@
+//! Accept: from a connection's request to an exchange that the other phases share.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request};
+use hyper::body::Incoming;
+use ieum_base::Stop;
+use ieum_base::trace::{Span, SpanKind};
+use ieum_http::propagation::{self, X_REQUEST_ID};
+use ieum_http::server::{self, Drained, Peer};
+use ieum_resilience::rate_limit::Allowed;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use super::forwarded;
+use crate::errors::Code;
+use crate::identity::Identity;
+use crate::table::Table;
+use crate::worker::Worker;
+
+/// What the phases know and find out about one request.
+pub(crate) struct Exchange {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) started: Instant,
+    pub(crate) method: Method,
+    /// Path and query as they came.
+    pub(crate) target: PathAndQuery,
+    /// The other end of the connection.
+    pub(crate) peer: IpAddr,
+    /// Who the peer says it speaks for, if it is believed; otherwise the peer.
+    pub(crate) client: IpAddr,
+    pub(crate) request_id: HeaderValue,
+    /// Ends when the answer has been sent.
+    pub(crate) span: Span,
+    /// The route's index, once it is known.
+    pub(crate) route: Option<usize>,
+    pub(crate) identity: Option<Arc<Identity>>,
+    /// What the rate limit has left.
+    pub(crate) allowed: Option<Allowed>,
+    /// How often an upstream was asked.
+    pub(crate) tries: u32,
+    /// Why the gateway answered itself.
+    pub(crate) code: Option<Code>,
+}
+
+/// Serves connections on this thread until the stop, and drains them.
+pub(crate) async fn serve(
+    worker: &Arc<Worker>,
+    listener: TcpListener,
+    config: server::Config,
+    stop: Stop,
+) -> Drained {
+    let shared = Arc::clone(worker);
+    let service = tower::service_fn(move |request| {
+        let worker = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(super::answer(worker, request).await) }
+    });
+    server::serve(listener, service, config, stop, &worker.tasks).await
+}
+
+/// Begins an exchange.
+pub(crate) fn begin(worker: Arc<Worker>, table: &Table, request: &Request<Incoming>) -> Exchange {
+    let headers = request.headers();
+    let peer = request.extensions().get::<Peer>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
+        peer.0.ip().to_canonical()
+    });
+    let span = worker.tracer.span("request").kind(SpanKind::Server);
+    let span = span.parent(propagation::extract(headers)).start();
+    worker.telemetry.in_flight.inc();
+    let target = request.uri().path_and_query().cloned();
+    Exchange {
+        started: Instant::now(),
+        method: request.method().clone(),
+        target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
+        peer,
+        client: forwarded::client(table, peer, headers),
+        request_id: request_id(request, &worker, &span),
+        span,
+        route: None,
+        identity: None,
+        allowed: None,
+        tries: 0,
+        code: None,
+        worker,
+    }
+}
+
+/// The id that the request brought, if it is harmless; otherwise that of its trace, so that both
+/// find the same thing.
+fn request_id(request: &Request<Incoming>, worker: &Worker, span: &Span) -> HeaderValue {
+    if request.headers().contains_key(X_REQUEST_ID) {
+        return propagation::request_id(request.headers(), &worker.clock);
+    }
+    let id = span.context().trace_id.to_string();
+    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
+}

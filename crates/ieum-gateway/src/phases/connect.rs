@@ -1,0 +1,144 @@
+//! Connect: one try at one endpoint, on a pooled connection or a new one.
+
+use std::time::Duration;
+
+use http::header::HOST;
+use http::{Request, Response, StatusCode};
+use ieum_discovery::{Outcome, Picked};
+use ieum_http::pool::{PooledBody, SendError};
+use ieum_http::{ErrorKind, Sent, Target};
+use tokio::time::Instant;
+
+use crate::body::{Progress, RequestBody, RequestBodyError, Source};
+use crate::errors::{Code, Refusal};
+use crate::upstream::Upstream;
+use crate::worker::Worker;
+
+/// Why a try brought no answer.
+pub(super) struct Failed {
+    pub(super) refusal: Box<Refusal>,
+    pub(super) is_unsent: bool,
+    /// The request, if it certainly never left.
+    pub(super) unsent: Option<Box<Request<RequestBody>>>,
+}
+
+/// Sends a request and waits for the head of its answer; tells the endpoint how that went.
+pub(super) async fn send(
+    worker: &Worker,
+    upstream: &Upstream,
+    picked: &mut Picked,
+    mut request: Request<RequestBody>,
+    source: &Source,
+    timeout: Duration,
+) -> Result<Response<PooledBody<RequestBody>>, Failed> {
+    let target = match worker.target(picked.endpoint(), upstream.is_secure) {
+        Ok(target) => target,
+        Err(error) => return Err(failed(upstream, picked, &error, None)),
+    };
+    request.headers_mut().insert(HOST, target.host_header());
+    match head_within(worker, &target, request, source, timeout).await {
+        Some(Ok(response)) => {
+            picked.record(judge(&response));
+            Ok(response)
+        }
+        Some(Err(SendError { error, request })) => match source.progress() {
+            // The client broke off, not the upstream.
+            Progress::Failed(why) if error.sent() == Sent::Sent => {
+                picked.record(Outcome::Unknown);
+                Err(clients_fault(why))
+            }
+            _ => Err(failed(upstream, picked, &error, request)),
+        },
+        None => {
+            picked.record(Outcome::FAILURE);
+            let within = ieum_base::HumanDuration(timeout);
+            let detail = format!("`{}` did not answer within {within}", upstream.name);
+            Err(Failed {
+                refusal: Refusal::new(Code::Timeout, detail),
+                is_unsent: false,
+                unsent: None,
+            })
+        }
+    }
+}
+
+/// The time runs from the end of the request: a client that is slow to upload is not a service that
+/// is slow to answer (its silence is bounded elsewhere).
+async fn head_within(
+    worker: &Worker,
+    target: &Target,
+    request: Request<RequestBody>,
+    source: &Source,
+    timeout: Duration,
+) -> Option<Result<Response<PooledBody<RequestBody>>, SendError<RequestBody>>> {
+    let mut send = std::pin::pin!(worker.pool.send(target, request));
+    let mut sleep = std::pin::pin!(tokio::time::sleep(timeout));
+    loop {
+        let was_arriving = source.progress() == Progress::Arriving;
+        tokio::select! {
+            biased;
+            answered = &mut send => return Some(answered),
+            () = &mut sleep => {
+                if !was_arriving && source.progress() != Progress::Arriving {
+                    return None;
+                }
+                sleep.as_mut().reset(Instant::now() + timeout);
+            }
+        }
+    }
+}
+
+/// What an answer says about the health of who gave it: a 4xx is an answer, and so are "I never
+/// do that" (501) and "not in this version" (505).
+fn judge(response: &Response<PooledBody<RequestBody>>) -> Outcome {
+    match response.status() {
+        StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => Outcome::Success,
+        status if status.is_server_error() => Outcome::Failure {
+            retry_after: retry_after(response),
+        },
+        _ => Outcome::Success,
+    }
+}
+
+/// `Retry-After` in seconds; a date is not looked at.
+pub(super) fn retry_after<B>(response: &Response<B>) -> Option<Duration> {
+    let value = response.headers().get(http::header::RETRY_AFTER)?;
+    let seconds = value.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn failed(
+    upstream: &Upstream,
+    picked: &mut Picked,
+    error: &ieum_http::Error,
+    unsent: Option<Box<Request<RequestBody>>>,
+) -> Failed {
+    picked.record(Outcome::FAILURE);
+    let is_unsent = error.sent() == Sent::NotSent;
+    let (code, what) = match error.kind() {
+        ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Forbidden | ErrorKind::Invalid => {
+            (Code::Unreachable, "cannot be reached")
+        }
+        ErrorKind::Timeout => (Code::Timeout, "did not answer in time"),
+        _ => (Code::BadGateway, "broke off"),
+    };
+    tracing::debug!(upstream = %upstream.name, endpoint = %picked.authority(), %error, "a try failed");
+    Failed {
+        refusal: Refusal::new(code, format!("`{}` {what}", upstream.name)),
+        is_unsent,
+        unsent,
+    }
+}
+
+fn clients_fault(why: RequestBodyError) -> Failed {
+    let code = match why {
+        RequestBodyError::TooLarge => Code::BodyTooLarge,
+        RequestBodyError::Silent => Code::BodyTimeout,
+        RequestBodyError::Broken | RequestBodyError::Superseded => Code::BadRequest,
+    };
+    Failed {
+        refusal: Refusal::new(code, why.to_string()),
+        is_unsent: false,
+        unsent: None,
+    }
+}

@@ -1,0 +1,376 @@
+//! Proxy: to one upstream and back, once more if that is safe, and the fallback if it is no use.
+
+use http::{HeaderName, Method, Request, Response, StatusCode, Version};
+use ieum_base::trace::{Span, SpanKind, TraceContext};
+use ieum_discovery::{EndpointId, Picked};
+use ieum_http::pool::PooledBody;
+use ieum_http::propagation;
+
+use super::accept::Exchange;
+use super::transform::{Head, Outgoing};
+use super::{balance, connect, respond, tunnel};
+use crate::body::{Held, RequestBody, ResponseBody, Source};
+use crate::errors::{Code, Refusal};
+use crate::table::{Fallback, Route, Rules, Table};
+use crate::upstream::Upstream;
+use crate::worker::Worker;
+
+/// How an upstream is to be called.
+pub(super) struct Call<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) upstream: &'a Upstream,
+    pub(super) rules: Rules,
+    /// The span that caused it.
+    pub(super) parent: &'a TraceContext,
+}
+
+/// An upstream's answer.
+pub(super) struct Answered {
+    pub(super) response: Response<PooledBody<RequestBody>>,
+    pub(super) held: Held,
+    pub(super) tries: u32,
+}
+
+/// No answer, after so many tries.
+pub(super) struct Unanswered {
+    pub(super) refusal: Box<Refusal>,
+    pub(super) tries: u32,
+}
+
+/// Forwards the request of a route.
+pub(super) async fn forward(
+    table: &Table,
+    exchange: &mut Exchange,
+    route: &Route,
+    upstream: &Upstream,
+    outgoing: Outgoing,
+) -> Result<Response<ResponseBody>, Box<Refusal>> {
+    let Outgoing {
+        head,
+        source,
+        upgrade,
+    } = outgoing;
+    let spare = match &route.fallback {
+        Some(Fallback::Upstream(_)) => Some(head.clone()),
+        _ => None,
+    };
+    let call = call(exchange, upstream, route.rules);
+    let outcome = run(&call, head, &source).await;
+    let (tries, outcome) = match outcome {
+        Ok(answered) => (answered.tries, Ok(answered)),
+        Err(unanswered) => (unanswered.tries, Err(unanswered.refusal)),
+    };
+    exchange.tries = tries;
+    let is_answer = outcome
+        .as_ref()
+        .is_ok_and(|a| !is_outage(a.response.status()));
+    let is_callers = outcome.as_ref().is_err_and(|r| !is_upstreams(r.code));
+    match &route.fallback {
+        Some(fallback) if !is_answer && !is_callers && fallback.can_serve(&source) => {
+            drop(outcome);
+            fall_back(table, exchange, route, fallback, spare, &source).await
+        }
+        _ => {
+            let answered = outcome?;
+            if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return tunnel::open(exchange, answered, upgrade);
+            }
+            Ok(respond::upstream(table, answered))
+        }
+    }
+}
+
+impl Fallback {
+    /// Another upstream needs the whole request.
+    fn can_serve(&self, source: &Source) -> bool {
+        matches!(self, Self::Answer(_)) || source.is_whole()
+    }
+}
+
+const fn is_upstreams(code: Code) -> bool {
+    matches!(code.row().fault, ieum_base::Fault::Upstream)
+}
+
+fn is_outage(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    )
+}
+
+fn call<'a>(exchange: &'a Exchange, upstream: &'a Upstream, rules: Rules) -> Call<'a> {
+    Call {
+        worker: &exchange.worker,
+        upstream,
+        rules,
+        parent: exchange.span.context(),
+    }
+}
+
+async fn fall_back(
+    table: &Table,
+    exchange: &mut Exchange,
+    route: &Route,
+    fallback: &Fallback,
+    spare: Option<Head>,
+    source: &Source,
+) -> Result<Response<ResponseBody>, Box<Refusal>> {
+    match (fallback, spare) {
+        (Fallback::Upstream(upstream), Some(head)) => {
+            exchange.worker.telemetry.fell_back(&route.name);
+            let rules = Rules {
+                retries: 0,
+                ..route.rules
+            };
+            let call = call(exchange, upstream, rules);
+            let answered = run(&call, head, source).await;
+            answered
+                .map(|answered| respond::upstream(table, answered))
+                .map_err(|unanswered| unanswered.refusal)
+        }
+        (Fallback::Answer(answer), _) => {
+            exchange.worker.telemetry.fell_back(&route.name);
+            Ok(respond::fixed(answer))
+        }
+        (Fallback::Upstream(_), None) => Err(Refusal::new(
+            Code::Internal,
+            "the request was not kept for its fallback",
+        )),
+    }
+}
+
+/// Calls an upstream: a place in its bulkhead, then tries until one is answered or none is left.
+pub(super) async fn run(
+    call: &Call<'_>,
+    head: Head,
+    source: &Source,
+) -> Result<Answered, Unanswered> {
+    let upstream = call.upstream;
+    let place = upstream
+        .bulkhead
+        .acquire()
+        .await
+        .map_err(|full| Unanswered {
+            refusal: Refusal::new(Code::BulkheadFull, format!("`{}`: {full}", upstream.name))
+                .retry_after(std::time::Duration::from_secs(1)),
+            tries: 0,
+        })?;
+    upstream.budget.deposit();
+    let mut tries = Tries::new(call, head, source);
+    loop {
+        let next = tries.next().await;
+        match next {
+            Some(Ok((response, picked))) => {
+                return Ok(Answered {
+                    response,
+                    held: Held { picked, place },
+                    tries: tries.made,
+                });
+            }
+            Some(Err(refusal)) => {
+                return Err(Unanswered {
+                    refusal,
+                    tries: tries.made,
+                });
+            }
+            None => {}
+        }
+    }
+}
+
+/// The tries of one call.
+struct Tries<'a> {
+    call: &'a Call<'a>,
+    source: &'a Source,
+    /// The request, as long as another try may need it.
+    head: Option<Head>,
+    unsent: Option<Box<Request<RequestBody>>>,
+    may_repeat: bool,
+    made: u32,
+    tried: Vec<EndpointId>,
+    started: tokio::time::Instant,
+}
+
+type Tried = Result<(Response<PooledBody<RequestBody>>, Picked), Box<Refusal>>;
+
+impl<'a> Tries<'a> {
+    fn new(call: &'a Call<'a>, head: Head, source: &'a Source) -> Self {
+        Self {
+            call,
+            source,
+            may_repeat: call.rules.retries > 0 && may_repeat(&head, call.rules.idempotent),
+            head: Some(head),
+            unsent: None,
+            made: 0,
+            tried: Vec::new(),
+            started: tokio::time::Instant::now(),
+        }
+    }
+
+    /// One try; `None` if it failed and another is due.
+    async fn next(&mut self) -> Option<Tried> {
+        let Call {
+            upstream,
+            rules,
+            worker,
+            ..
+        } = *self.call;
+        let mut picked = match balance::pick(upstream, rules.balance, &self.tried).await {
+            Ok(picked) => picked,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        let Some(mut request) = self.request() else {
+            return Some(Err(Refusal::new(
+                Code::Internal,
+                "the request was not kept",
+            )));
+        };
+        let mut span = self.span(&request, &picked);
+        propagation::inject(request.headers_mut(), span.context());
+        self.made += 1;
+        let tries = if self.may_repeat {
+            rules.retries + 1
+        } else {
+            1
+        };
+        let timeout = rules.timeout / tries;
+        let sent =
+            connect::send(worker, upstream, &mut picked, request, self.source, timeout).await;
+        match sent {
+            Ok(response) => self.judge(response, picked, &mut span).await,
+            Err(failed) => self.failed(failed, &picked, &mut span).await,
+        }
+    }
+
+    /// The request of the next try: the one that never left, or a copy.
+    fn request(&mut self) -> Option<Request<RequestBody>> {
+        if let Some(unsent) = self.unsent.take() {
+            return Some(*unsent);
+        }
+        let keeps = self.may_repeat && self.made < self.call.rules.retries;
+        let head = if keeps {
+            self.head.clone()
+        } else {
+            self.head.take()
+        }?;
+        let body = self.source.next()?;
+        let mut request = Request::new(body);
+        *request.method_mut() = head.method;
+        *request.uri_mut() = self.call.upstream.uri(&head.target);
+        *request.version_mut() = Version::HTTP_11;
+        *request.headers_mut() = head.headers;
+        Some(request)
+    }
+
+    fn span(&self, request: &Request<RequestBody>, picked: &Picked) -> Span {
+        let span = self.call.worker.tracer.span("call").kind(SpanKind::Client);
+        let mut span = span.parent(Some(self.call.parent.clone())).start();
+        if span.is_recorded() {
+            let name = &self.call.upstream.name;
+            span.rename(format!("{} {name}", request.method()));
+            span.set("http.request.method", request.method().to_string());
+            span.set("server.address", picked.authority().to_string());
+            span.set("peer.service", name.to_string());
+            if self.made > 0 {
+                span.set("http.request.resend_count", i64::from(self.made));
+            }
+        }
+        span
+    }
+
+    /// An answer is final, unless it says that another try may help.
+    async fn judge(
+        &mut self,
+        response: Response<PooledBody<RequestBody>>,
+        picked: Picked,
+        span: &mut Span,
+    ) -> Option<Tried> {
+        let status = response.status();
+        if span.is_recorded() {
+            span.set("http.response.status_code", i64::from(status.as_u16()));
+            if status.is_server_error() {
+                span.fail(status.to_string());
+            }
+        }
+        if !is_outage(status) && status != StatusCode::TOO_MANY_REQUESTS {
+            return Some(Ok((response, picked)));
+        }
+        let asked = connect::retry_after(&response);
+        let is_told = status != StatusCode::TOO_MANY_REQUESTS || asked.is_some();
+        let wait = self.backoff().max(asked.unwrap_or_default());
+        let fits = self.started.elapsed() + wait < self.call.rules.timeout;
+        if !(self.can_repeat() && is_told && fits && self.may_try_again()) {
+            return Some(Ok((response, picked)));
+        }
+        self.tried.push(picked.endpoint().id());
+        drop((response, picked));
+        tokio::time::sleep(wait).await;
+        None
+    }
+
+    async fn failed(
+        &mut self,
+        failed: connect::Failed,
+        picked: &Picked,
+        span: &mut Span,
+    ) -> Option<Tried> {
+        let connect::Failed {
+            refusal,
+            is_unsent,
+            unsent,
+        } = failed;
+        span.fail(refusal.code.row().title);
+        let name = &self.call.upstream.name;
+        self.call
+            .worker
+            .telemetry
+            .upstream_failed(name, refusal.code);
+        let is_safe = unsent.is_some() || self.can_repeat() && is_upstreams(refusal.code);
+        if !is_safe || !self.may_try_again() {
+            return Some(Err(refusal));
+        }
+        self.tried.push(picked.endpoint().id());
+        self.unsent = unsent;
+        if !is_unsent {
+            tokio::time::sleep(self.backoff()).await;
+        }
+        None
+    }
+
+    /// True if the request is harmless to repeat, and all of it is still here.
+    fn can_repeat(&self) -> bool {
+        self.may_repeat && self.head.is_some() && self.source.is_whole()
+    }
+
+    /// True if a try is left, and paid for.
+    fn may_try_again(&self) -> bool {
+        if self.made > self.call.rules.retries {
+            return false;
+        }
+        let telemetry = &self.call.worker.telemetry;
+        let upstream = self.call.upstream;
+        let is_paid = upstream.budget.try_withdraw();
+        if is_paid {
+            telemetry.retried(&upstream.name);
+        } else {
+            telemetry.over_budget(&upstream.name);
+        }
+        is_paid
+    }
+
+    fn backoff(&self) -> std::time::Duration {
+        let worker = self.call.worker;
+        worker.backoff.delay(self.made, &worker.rng)
+    }
+}
+
+/// Idempotent methods (RFC 9110, 9.2.2), and what the route and the client together declare so.
+fn may_repeat(head: &Head, route_is_idempotent: bool) -> bool {
+    let by_method = matches!(
+        head.method,
+        Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS | Method::TRACE
+    );
+    by_method || route_is_idempotent && head.headers.contains_key(IDEMPOTENCY_KEY)
+}
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -1,0 +1,319 @@
+//! Transform: from the request that came to the one that goes inside.
+//!
+//! The security floor for headers: what carries identity or rewrites the target never comes from
+//! outside, in no spelling; hop-by-hop headers end here; and what we add is added last, so that a
+//! client's `Connection` cannot name it away.
+
+use http::header::{
+    CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use ieum_http::propagation::X_REQUEST_ID;
+
+use super::accept::Exchange;
+use super::forwarded;
+use crate::body::Source;
+use crate::errors::{Code, Refusal};
+use crate::table::{Route, Table};
+
+/// A request on its way inside; one try takes a copy.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    pub(crate) target: PathAndQuery,
+    pub(crate) headers: HeaderMap,
+}
+
+/// A request on its way inside, with what belongs to this one client.
+pub(super) struct Outgoing {
+    pub(super) head: Head,
+    pub(super) source: Source,
+    /// The client's end of a tunnel that it asked for.
+    pub(super) upgrade: Option<OnUpgrade>,
+}
+
+/// Rewrites the path and the headers.
+pub(super) fn request(
+    table: &Table,
+    exchange: &Exchange,
+    route: &Route,
+    path: &str,
+    mut request: Request<Incoming>,
+) -> Result<Outgoing, Box<Refusal>> {
+    let target = target(&exchange.target, &route.rewrite.apply(path, &route.pattern))?;
+    let wants_tunnel = route.upgrade && asks_for_websocket(&request);
+    let upgrade = wants_tunnel.then(|| hyper::upgrade::on(&mut request));
+    let (parts, body) = request.into_parts();
+    let mut headers = parts.headers;
+    clean(table, &mut headers);
+    forwarded::rebuild(table, exchange.peer, &parts.uri, &mut headers);
+    add(exchange, &mut headers);
+    if wants_tunnel {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    let limits = &table.config.limits;
+    let room = usize::try_from(limits.retained_body.0).unwrap_or(usize::MAX);
+    let silence = table.config.timeouts.idle.0;
+    Ok(Outgoing {
+        source: Source::new(body, route.max_body, room, silence),
+        head: Head {
+            method: parts.method,
+            target,
+            headers,
+        },
+        upgrade,
+    })
+}
+
+/// The headers that each part of a composed answer is asked with: identity and request id, and the
+/// caller's language.
+pub(super) fn for_parts(table: &Table, exchange: &Exchange, from: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for name in [http::header::ACCEPT_LANGUAGE, http::header::USER_AGENT] {
+        if let Some(value) = from.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    let accept = HeaderValue::from_static("application/json");
+    headers.insert(http::header::ACCEPT, accept);
+    forwarded::rebuild(table, exchange.peer, &http::Uri::default(), &mut headers);
+    add(exchange, &mut headers);
+    headers
+}
+
+/// The path inside with the query that came.
+fn target(came: &PathAndQuery, path: &str) -> Result<PathAndQuery, Box<Refusal>> {
+    if path == came.path() {
+        return Ok(came.clone());
+    }
+    let joined = match came.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let refused = |_| Refusal::new(Code::AmbiguousPath, "the path cannot be rewritten");
+    PathAndQuery::try_from(joined).map_err(refused)
+}
+
+/// Identity and request id; the trace is added to each try.
+fn add(exchange: &Exchange, headers: &mut HeaderMap) {
+    headers.insert(X_REQUEST_ID, exchange.request_id.clone());
+    if let Some(identity) = &exchange.identity {
+        for (name, value) in &identity.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// Drops what must not go inside.
+fn clean(table: &Table, headers: &mut HeaderMap) {
+    let named = drop_hop_by_hop(headers);
+    for name in named {
+        headers.remove(name);
+    }
+    let is_dropped = |name: &&HeaderName| {
+        is_identity(name.as_str()) || table.internal_headers.iter().any(|h| same(h, name))
+    };
+    let dropped: Vec<HeaderName> = headers.keys().filter(is_dropped).cloned().collect();
+    for name in dropped {
+        headers.remove(name);
+    }
+}
+
+/// Drops the hop-by-hop headers (RFC 9110, 7.6.1); the further ones that `Connection` names.
+pub(super) fn drop_hop_by_hop(headers: &mut HeaderMap) -> Vec<HeaderName> {
+    let mut named = Vec::new();
+    if headers.contains_key(CONNECTION) {
+        for value in headers.get_all(CONNECTION) {
+            let names = value.to_str().unwrap_or_default().split(',');
+            named.extend(names.filter_map(|name| name.trim().parse::<HeaderName>().ok()));
+        }
+        headers.remove(CONNECTION);
+    }
+    let mut found: [Option<HeaderName>; 9] = Default::default();
+    for (slot, name) in found
+        .iter_mut()
+        .zip(headers.keys().filter(|n| is_hop_by_hop(n)))
+    {
+        *slot = Some(name.clone());
+    }
+    for name in found.into_iter().flatten() {
+        headers.remove(name);
+    }
+    named
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    // `Expect` was answered by the server; `Host` is the endpoint's and set with each try.
+    *name == HOST
+        || *name == TE
+        || *name == TRANSFER_ENCODING
+        || *name == UPGRADE
+        || *name == EXPECT
+        || *name == PROXY_AUTHORIZATION
+        || *name == PROXY_AUTHENTICATE
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+}
+
+fn asks_for_websocket(request: &Request<Incoming>) -> bool {
+    let names = |name: HeaderName, token: &str| {
+        let values = request.headers().get_all(name);
+        let mut tokens = values
+            .iter()
+            .flat_map(|v| v.to_str().unwrap_or_default().split(','));
+        tokens.any(|t| t.trim().eq_ignore_ascii_case(token))
+    };
+    request.version() == http::Version::HTTP_11
+        && names(CONNECTION, "upgrade")
+        && names(UPGRADE, "websocket")
+}
+
+/// The same name, whether it is written with `-` or with `_`: many frameworks read both as one.
+fn same(one: &HeaderName, other: &HeaderName) -> bool {
+    let (one, other) = (one.as_str().bytes(), other.as_str().bytes());
+    one.len() == other.len() && one.zip(other).all(|(a, b)| dash(a) == dash(b))
+}
+
+const fn dash(byte: u8) -> u8 {
+    if byte == b'_' { b'-' } else { byte }
+}
+
+/// True for headers that carry identity inside or rewrite the target. They never come from outside.
+pub(crate) fn is_identity(name: &str) -> bool {
+    // Header names are lower case; none of ours begins otherwise.
+    if !matches!(
+        name.as_bytes().first(),
+        Some(b'x' | b'u' | b't' | b'i' | b'r' | b's' | b'c')
+    ) {
+        return false;
+    }
+    let mut canonical = [0; LONGEST_NAME];
+    let length = name.len().min(LONGEST_NAME);
+    for (to, from) in canonical.iter_mut().zip(name.bytes()) {
+        *to = dash(from);
+    }
+    let canonical = &canonical[..length];
+    let is_exact = name.len() <= LONGEST_NAME && IDENTITY.iter().any(|n| n.as_bytes() == canonical);
+    is_exact
+        || IDENTITY_PREFIXES
+            .iter()
+            .any(|p| canonical.starts_with(p.as_bytes()))
+}
+
+const LONGEST_NAME: usize = 32;
+
+const IDENTITY: [&str; 21] = [
+    "user-id",
+    "user-roles",
+    "x-user",
+    "x-userid",
+    "x-username",
+    "x-role",
+    "x-roles",
+    "x-tenant",
+    "x-email",
+    "tenant-id",
+    "remote-user",
+    "x-remote-user",
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-original-url",
+    "x-original-uri",
+    "x-rewrite-url",
+    "client-cert",
+    "x-http-method-override",
+];
+
+const IDENTITY_PREFIXES: [&str; 11] = [
+    "x-user-",
+    "x-tenant-",
+    "x-auth-request-",
+    "x-authenticated-",
+    "x-client-cert",
+    "x-forwarded-client-cert",
+    "x-forwarded-prefix",
+    "x-ssl-client",
+    "ssl-client-",
+    "x-ieum-",
+    "ieum-",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identity_is_known_in_every_spelling() {
+        for name in [
+            "x-user-id",
+            "x_user_id",
+            "user-id",
+            "user_id",
+            "x-user_id",
+            "x-user-anything",
+            "x-tenant-id",
+            "x_tenant_id",
+            "x-forwarded-user",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-client-cert",
+            "x_client_cert",
+            "x-client-cert-chain",
+            "ieum-saga-id",
+            "x-user-0123456789012345678901234567890123456789",
+        ] {
+            assert!(is_identity(name), "{name}");
+        }
+        for name in [
+            "host",
+            "accept",
+            "user-agent",
+            "x-request-id",
+            "x-forwarded-for",
+            "content-type",
+            "cookie",
+            "x-users",
+            "idempotency-key",
+            "traceparent",
+            "x-custom",
+        ] {
+            assert!(!is_identity(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn hop_by_hop_headers_end_here_and_connection_names_more() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "keep-alive, x-secret-hop"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("transfer-encoding", "chunked"),
+            ("x-secret-hop", "1"),
+            ("accept", "*/*"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let named = drop_hop_by_hop(&mut headers);
+        assert_eq!(named.len(), 2);
+        assert_eq!(
+            headers.len(),
+            2,
+            "accept, and x-secret-hop by its name: {headers:?}"
+        );
+    }
+
+    #[test]
+    fn header_names_are_compared_whatever_joins_their_words() {
+        let name = HeaderName::from_static;
+        assert!(same(&name("x-shop-key"), &name("x_shop_key")));
+        assert!(!same(&name("x-shop-key"), &name("x-shop-keys")));
+    }
+}

@@ -1,0 +1,236 @@
+//! The compiled routes: one immutable table that is swapped whole.
+//!
+//! A [`RoutePlan`] is a route that was read and found sensible, and touches nothing; a [`Table`] is
+//! made of plans, upstreams, limiters and metric handles, and cannot fail. So a configuration is
+//! refused whole before anything of it takes effect.
+
+mod pattern;
+mod plan;
+mod rewrite;
+mod router;
+mod template;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+use ieum_base::Clock;
+use ieum_discovery::balance;
+use ieum_resilience::{KeyedLimiter, Quota};
+
+use crate::config::{Auth, Config, ConfigError, LimitBy, Network};
+use crate::identity::{Keys, Verifier};
+use crate::phases::limit::LimitKey;
+use crate::telemetry::{RouteMetrics, Telemetry};
+use crate::upstream::{Address, Upstream, Upstreams};
+
+pub(crate) use pattern::Pattern;
+pub(crate) use plan::{FixedAnswer, PlannedFallback, PlannedTarget, RoutePlan};
+pub(crate) use rewrite::Rewrite;
+pub(crate) use router::Found;
+pub(crate) use template::{Template, Values};
+
+use router::Router;
+
+/// Everything that a request needs to know of the configuration.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) config: Config,
+    pub(crate) routes: Box<[Route]>,
+    pub(crate) verifier: Option<Verifier>,
+    pub(crate) trusted: Box<[Network]>,
+    /// Headers that are dropped from outside, beside those that always are.
+    pub(crate) internal_headers: Box<[HeaderName]>,
+    /// What counts requests that found no route.
+    pub(crate) unrouted: RouteMetrics,
+    router: Router,
+}
+
+/// A route, compiled.
+pub(crate) struct Route {
+    pub(crate) name: Box<str>,
+    pub(crate) pattern: Pattern,
+    pub(crate) auth: Option<Auth>,
+    pub(crate) roles: Box<[Box<str>]>,
+    pub(crate) limit: Option<RouteLimit>,
+    pub(crate) rewrite: Rewrite,
+    pub(crate) target: Target,
+    pub(crate) fallback: Option<Fallback>,
+    pub(crate) rules: Rules,
+    pub(crate) max_body: u64,
+    pub(crate) upgrade: bool,
+    pub(crate) metrics: RouteMetrics,
+}
+
+/// How an upstream is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) timeout: Duration,
+    pub(crate) retries: u32,
+    /// Requests with an `Idempotency-Key` may be repeated.
+    pub(crate) idempotent: bool,
+    pub(crate) balance: balance::Policy,
+}
+
+/// Who answers.
+pub(crate) enum Target {
+    Upstream(Arc<Upstream>),
+    Compose(Box<[Part]>),
+}
+
+/// One part of a composed answer.
+pub(crate) struct Part {
+    pub(crate) name: Box<str>,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) path: Template,
+    pub(crate) optional: bool,
+    pub(crate) rules: Rules,
+}
+
+/// What is answered when the upstream is unavailable or failed.
+pub(crate) enum Fallback {
+    Answer(FixedAnswer),
+    Upstream(Arc<Upstream>),
+}
+
+/// A rate limit and whose requests it counts together.
+#[derive(Debug)]
+pub(crate) struct RouteLimit {
+    pub(crate) by: LimitBy,
+    pub(crate) quota: Quota,
+    pub(crate) limiter: KeyedLimiter<LimitKey>,
+}
+
+/// What tables are made with, and what outlives each of them.
+pub(crate) struct Workshop {
+    pub(crate) upstreams: Upstreams,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) clock: Clock,
+}
+
+impl Table {
+    /// Compiles a configuration; limits that did not change keep their counts.
+    pub(crate) fn compile(
+        config: Config,
+        workshop: &Workshop,
+        before: Option<&Self>,
+    ) -> Result<Self, Vec<ConfigError>> {
+        let errors = config.validate();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let verifier = match &config.jwt {
+            Some(jwt) => {
+                let keys = Keys::load(jwt)?;
+                let tokens = config.limits.tokens;
+                Some(Verifier::new(jwt, keys, tokens, workshop.clock.clone()))
+            }
+            None => None,
+        };
+        let mut router = Router::default();
+        let mut routes = Vec::with_capacity(config.routes.len());
+        for (index, route) in config.routes.iter().enumerate() {
+            let plan = RoutePlan::new(&config, route, &format!("gateway.routes[{index}]"))?;
+            router.insert(&plan.pattern, plan.methods.clone(), index);
+            routes.push(Route::build(plan, &config, workshop, before));
+        }
+        Ok(Self {
+            routes: routes.into(),
+            verifier,
+            trusted: config.trusted_proxies.as_slice().into(),
+            internal_headers: internal_headers(&config),
+            unrouted: workshop.telemetry.route("unmatched"),
+            router,
+            config,
+        })
+    }
+
+    /// The route for a normalised path.
+    pub(crate) fn find(&self, path: &str, method: &Method) -> Found {
+        self.router.find(path, method)
+    }
+
+    /// True if what this peer says about others is believed.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(peer))
+    }
+
+    fn limit(&self, route: &str) -> Option<&RouteLimit> {
+        let route = self.routes.iter().find(|r| *r.name == *route)?;
+        route.limit.as_ref()
+    }
+}
+
+impl Route {
+    fn build(
+        plan: RoutePlan,
+        config: &Config,
+        workshop: &Workshop,
+        before: Option<&Table>,
+    ) -> Self {
+        let upstream = |address: &Address| {
+            workshop
+                .upstreams
+                .get(address, &config.retry, config.bulkhead)
+        };
+        let kept = before.and_then(|table| table.limit(&plan.name));
+        let limit = plan.limit.map(|(quota, by)| RouteLimit {
+            by,
+            quota,
+            limiter: match kept {
+                Some(kept) if kept.quota == quota && kept.by == by => kept.limiter.clone(),
+                _ => KeyedLimiter::new(quota, config.limits.rate_limit_keys),
+            },
+        });
+        Self {
+            target: match plan.target {
+                PlannedTarget::Upstream(address) => Target::Upstream(upstream(&address)),
+                PlannedTarget::Compose(parts) => {
+                    let part = |part: plan::PlannedPart| Part {
+                        upstream: upstream(&part.address),
+                        name: part.name,
+                        path: part.path,
+                        optional: part.optional,
+                        rules: part.rules,
+                    };
+                    Target::Compose(parts.into_iter().map(part).collect())
+                }
+            },
+            fallback: plan.fallback.map(|fallback| match fallback {
+                PlannedFallback::Answer(answer) => Fallback::Answer(answer),
+                PlannedFallback::Upstream(address) => Fallback::Upstream(upstream(&address)),
+            }),
+            metrics: workshop.telemetry.route(&plan.pattern.text),
+            name: plan.name,
+            pattern: plan.pattern,
+            auth: plan.auth,
+            roles: plan.roles,
+            limit,
+            rewrite: plan.rewrite,
+            rules: plan.rules,
+            max_body: plan.max_body,
+            upgrade: plan.upgrade,
+        }
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Route").field(&self.name).finish()
+    }
+}
+
+/// Those that configuration names, and those that claims become.
+fn internal_headers(config: &Config) -> Box<[HeaderName]> {
+    let claims: HashMap<_, _> = config
+        .jwt
+        .iter()
+        .flat_map(|jwt| jwt.header_mapping())
+        .collect();
+    let claims = claims.into_values().flatten();
+    let all = config.internal_headers.iter().cloned().chain(claims);
+    all.filter_map(|name| name.parse().ok()).collect()
+}
