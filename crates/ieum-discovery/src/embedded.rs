@@ -109,7 +109,7 @@ impl Registry {
     /// # Errors
     /// As [`register`](crate::Registry::register).
     pub async fn register_merging(&self, registration: Registration) -> Result<()> {
-        self.change(|catalog| catalog.register(catalog.merged(registration.clone())))
+        self.decide(|catalog| catalog.register(catalog.merged(registration.clone())))
             .await?;
         self.live.hear_all(&registration.checks);
         Ok(())
@@ -124,7 +124,7 @@ impl Registry {
         instance: &InstanceId,
         check: CheckDefinition,
     ) -> Result<()> {
-        self.change(|catalog| catalog.register_check(instance, check.clone()))
+        self.decide(|catalog| catalog.register_check(instance, check.clone()))
             .await?;
         self.live.hear_all(&[check]);
         Ok(())
@@ -135,7 +135,7 @@ impl Registry {
     /// # Errors
     /// `NotFound` if there is no such check.
     pub async fn deregister_check(&self, check: &CheckId) -> Result<()> {
-        self.change(|catalog| catalog.deregister_check(check)).await
+        self.decide(|catalog| catalog.deregister_check(check)).await
     }
 
     async fn run_follower(&self) {
@@ -170,17 +170,21 @@ impl Registry {
         Ok(())
     }
 
-    /// Decides, appends and reads back, as often as somebody else was quicker.
-    async fn change(
+    async fn decide(
         &self,
-        decide: impl Fn(&Catalog) -> Result<Vec<Change>> + Send + Sync,
+        on: impl Fn(&Catalog) -> Result<Vec<Change>> + Send + Sync,
     ) -> Result<()> {
+        self.change(|| self.live.look(&on)).await
+    }
+
+    /// Decides, appends and reads back, as often as somebody else was quicker.
+    async fn change(&self, decide: impl Fn() -> Result<Vec<Change>> + Send + Sync) -> Result<()> {
         let mut log = self.log.lock().await;
         for _ in 0..MAX_RACES {
             if log.unsure {
                 self.catch_up(&mut log).await?;
             }
-            let changes = self.live.look(&decide)?;
+            let changes = decide()?;
             if changes.is_empty() {
                 return Ok(());
             }
@@ -255,18 +259,18 @@ impl Reader {
 #[async_trait]
 impl crate::Registry for Registry {
     async fn register(&self, registration: Registration) -> Result<()> {
-        self.change(|catalog| catalog.register(registration.clone()))
+        self.decide(|catalog| catalog.register(registration.clone()))
             .await?;
         self.live.hear_all(&registration.checks);
         Ok(())
     }
 
     async fn deregister(&self, instance: &InstanceId) -> Result<()> {
-        self.change(|catalog| catalog.deregister(instance)).await
+        self.decide(|catalog| catalog.deregister(instance)).await
     }
 
     async fn report(&self, check: &CheckId, status: Status, output: &str) -> Result<()> {
-        self.change(|catalog| catalog.report(check, status, output))
+        self.decide(|catalog| catalog.report(check, status, output))
             .await?;
         self.live.hear(check, output);
         Ok(())
@@ -288,8 +292,7 @@ impl Checked for Registry {
     }
 
     async fn expire(&self, check: &CheckId, since: Instant, output: &str) -> Result<()> {
-        self.change(|_| self.live.expire(check, since, output))
-            .await
+        self.change(|| self.live.expire(check, since, output)).await
     }
 }
 

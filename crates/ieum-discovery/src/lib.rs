@@ -21,6 +21,8 @@ mod limits;
 mod live;
 pub mod memory;
 mod resolver;
+#[cfg(test)]
+mod resolver_tests;
 mod service;
 pub mod static_;
 pub mod telemetry;
