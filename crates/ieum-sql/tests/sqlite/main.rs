@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod messaging;
+#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod participant;

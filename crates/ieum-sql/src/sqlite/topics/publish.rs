@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use ieum_base::Uuid;
 use ieum_eventstore::{Append, Expect, NewEvent, StreamName, Write};
 use ieum_messaging::{Error, ErrorKind, Message, Publisher, Result, names};
 
 use super::message::{stream_of, to_event};
-use super::{Topics, log_error, note_topic};
+use super::{Topics, failed, log_error, note_topic};
 use crate::sqlite::Tx;
-use crate::sqlite::log::{Failure, append_checked, recorded};
+use crate::sqlite::log::{append_checked, recorded};
 
 #[async_trait]
 impl Publisher for Topics {
@@ -43,36 +44,34 @@ impl Publisher for Topics {
     }
 }
 
-/// Appends what is not in the log yet. A relay that crashed before it marked its rows sends some of
-/// them again, together with new ones: that is no error.
+/// Appends what is not in the log yet, in the order of the batch. A relay that crashed before it
+/// marked its rows sends some of them again, together with new ones: that is no error.
 fn publish(tx: &Tx<'_>, topic: &str, events: Vec<(StreamName, NewEvent)>) -> Result<()> {
-    let mut writes: Vec<Write> = Vec::new();
-    let mut by_stream: HashMap<StreamName, usize> = HashMap::new();
-    let mut kinds: HashMap<uuid::Uuid, String> = HashMap::with_capacity(events.len());
+    let mut runs: Vec<Write> = Vec::new();
+    let mut kinds: HashMap<Uuid, String> = HashMap::with_capacity(events.len());
     for (stream, event) in events {
         if is_known(tx, topic, &event, &kinds)? {
             continue;
         }
         kinds.insert(event.id, event.kind.clone());
-        let place = *by_stream.entry(stream.clone()).or_insert(writes.len());
-        match writes.get_mut(place) {
-            Some(write) => write.events.push(event),
-            None => writes.push(Write {
+        match runs.last_mut().filter(|run| run.stream == stream) {
+            Some(run) => run.events.push(event),
+            None => runs.push(Write {
                 stream,
                 expect: Expect::Any,
                 events: vec![event],
             }),
         }
     }
-    if writes.is_empty() {
-        return Ok(());
+    // An append takes a stream once, so each run of one key is an append in the same transaction.
+    for run in runs {
+        let append = Append {
+            writes: vec![run],
+            ..Append::default()
+        };
+        append.check().map_err(log_error)?;
+        append_checked(tx, &append).map_err(failed)?;
     }
-    let append = Append {
-        writes,
-        ..Append::default()
-    };
-    append.check().map_err(log_error)?;
-    append_checked(tx, &append).map_err(|failure| log_error(failure.into()))?;
     Ok(())
 }
 
@@ -81,12 +80,12 @@ fn is_known(
     tx: &Tx<'_>,
     topic: &str,
     event: &NewEvent,
-    batch: &HashMap<uuid::Uuid, String>,
+    batch: &HashMap<Uuid, String>,
 ) -> Result<bool> {
     if let Some(kind) = batch.get(&event.id) {
         return same(kind == &event.kind, event);
     }
-    let found = recorded(tx, event.id).map_err(|failure: Failure| log_error(failure.into()))?;
+    let found = recorded(tx, event.id).map_err(failed)?;
     let Some(found) = found else {
         return Ok(false);
     };
