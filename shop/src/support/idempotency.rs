@@ -5,10 +5,10 @@ use axum::extract::FromRequestParts;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::request::Parts;
+use ieum::chassis::Identity;
 use serde::Serialize;
 
 use super::failure::{Failure, Reply};
-use super::web::Caller;
 
 /// The key of a request, if it has one.
 pub(crate) struct Key(Option<String>);
@@ -26,7 +26,7 @@ impl Key {
     /// time that it is sent.
     pub(crate) fn of<T: Serialize>(
         self,
-        caller: &Caller,
+        caller: &Identity,
         route: &str,
         body: &T,
     ) -> Reply<Option<Request>> {
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     fn request(user: &str, body: &str) -> Option<Request> {
-        let caller = Caller {
+        let caller = Identity {
             user_id: user.to_owned(),
             roles: Vec::new(),
         };
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_request_without_a_key_happens_each_time() {
-        let caller = Caller {
+        let caller = Identity {
             user_id: "kim".into(),
             roles: Vec::new(),
         };

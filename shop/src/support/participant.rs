@@ -2,7 +2,6 @@
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -33,7 +32,7 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status);
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self.0.body)).into_response();
+        let mut response = (status, axum::Json(self.0.body)).into_response();
         if status.is_client_error() || status.is_server_error() {
             let media_type = HeaderValue::from_static(problem::MEDIA_TYPE);
             response.headers_mut().insert(CONTENT_TYPE, media_type);

@@ -2,52 +2,42 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
-use axum::Router;
-use ieum::base::trace::Tracer;
-use ieum::client::Client;
+use anyhow::{Context, Result};
+use ieum::base::EngineUrl;
+use ieum::chassis::Chassis;
+use ieum::client::{Client, Config};
 use ieum::discovery::{Registry, Resolver};
 use ieum::messaging::{Publisher, Subscriber};
-use ieum::sql::sqlite::Database;
-
-use super::service::{Settings, Spec};
+use ieum::remote;
 
 /// A service's connections to the platform, all over its HTTP API.
 pub(super) struct Platform {
     pub(super) publisher: Arc<dyn Publisher>,
     pub(super) subscriber: Arc<dyn Subscriber>,
+    pub(super) registry: Arc<dyn Registry>,
     pub(super) client: Client,
-    pub(super) tracer: Tracer,
-    registry: Arc<dyn Registry>,
 }
+
 impl Platform {
-    pub(super) async fn connect(spec: &Spec, settings: &Settings) -> Result<Self> {
-        let registry: Arc<dyn Registry> = Arc::new(ieum::discovery::memory::Registry::default());
-        let broker = Arc::new(ieum::messaging::memory::Broker::default());
-        let tracer = Tracer::off(spec.name);
-        let resolver = Resolver::new(Arc::clone(&registry), settings.tasks.clone());
+    /// The platform at `url`, like `http://127.0.0.1:8500` or `ieum://127.0.0.1:8500`. It is
+    /// connected to when it is first used.
+    pub(super) fn connect(url: &str, chassis: &Chassis) -> Result<Self> {
+        let address = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+        let engine = match address.contains("://") {
+            true => address.to_owned(),
+            false => format!("{}://{address}", remote::SCHEME),
+        };
+        let engine: EngineUrl = engine.parse().with_context(|| format!("`{url}`"))?;
+        let tasks = chassis.tasks();
+        let platform = remote::connect(&engine, tasks).with_context(|| format!("`{url}`"))?;
+        let registry = platform.registry();
+        let resolver = Resolver::new(Arc::clone(&registry), tasks.clone());
+        let tracer = chassis.tracer().clone();
         Ok(Self {
-            publisher: broker.clone(),
-            subscriber: broker,
-            client: Client::new(
-                resolver,
-                Default::default(),
-                tracer.clone(),
-                settings.tasks.clone(),
-            ),
-            tracer,
+            publisher: platform.publisher(),
+            subscriber: platform.subscriber(),
+            client: Client::new(resolver, Config::default(), tracer, tasks.clone()),
             registry,
         })
-    }
-
-    pub(super) async fn serve(
-        &self,
-        _spec: &Spec,
-        _settings: &Settings,
-        _database: &Database,
-        _routes: Router,
-    ) -> Result<()> {
-        let _ = &self.registry;
-        Ok(())
     }
 }

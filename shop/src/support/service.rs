@@ -3,15 +3,19 @@
 //! Everything that all eight services do alike is here, so that a service's own module is its
 //! business and nothing else.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use ieum::base::trace::{self, Tracer};
-use ieum::base::{Clock, Tasks};
+use ieum::base::{Clock, HumanDuration, Stop, Tasks};
+use ieum::chassis::{Chassis, Config, Ended};
 use ieum::client::Client;
 use ieum::messaging::consumer::{Consumer, HandlerError};
 use ieum::messaging::{Message, relay};
@@ -47,23 +51,29 @@ pub(crate) struct Spec {
 pub(crate) struct Settings {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
-    /// The platform's API, `host:port`.
+    /// Whether another port is taken if that one is in use.
+    pub(crate) next_free_port: bool,
+    /// The URL of the platform's API.
     pub(crate) platform: String,
     /// The folder of its database.
     pub(crate) data: PathBuf,
     /// The defect that is planted, for the auditor to find.
     pub(crate) sabotage: Option<Sabotage>,
-    /// The tree of tasks that it belongs to, and stops with.
-    pub(crate) tasks: Tasks,
+    /// How long it still accepts after it left the registry.
+    pub(crate) linger: Duration,
 }
 
-/// A running service, as its handlers see it.
+/// A service, as its handlers see it.
 pub(crate) struct Service {
     spec: Spec,
-    settings: Settings,
+    sabotage: Option<Sabotage>,
     database: Database,
     log: Log,
     platform: Platform,
+    tracer: Tracer,
+    tasks: Tasks,
+    /// Taken when the service begins to serve.
+    chassis: Mutex<Option<Chassis>>,
 }
 
 impl Service {
@@ -73,37 +83,47 @@ impl Service {
         let database = tokio::task::spawn_blocking(move || open_database(file, &spec))
             .await?
             .with_context(|| format!("the service {} cannot open its database", spec.name))?;
-        let platform = Platform::connect(&spec, &settings).await?;
+        let chassis = Chassis::new(Config {
+            listen: settings.listen,
+            next_free_port: settings.next_free_port,
+            platform: Some(settings.platform.clone()),
+            owner: Some(spec.owner.to_owned()),
+            linger: HumanDuration(settings.linger),
+            ..Config::new(spec.name)
+        });
+        let platform = Platform::connect(&settings.platform, &chassis)?;
         let store = LossyOutbox::new(outbox::Store::new(database.clone()), settings.sabotage);
         let publisher = Arc::clone(&platform.publisher);
         let relay = relay::Service::new(Arc::new(store), publisher, relay::Config::default());
-        let _handle = relay.spawn(&settings.tasks);
+        let _handle = relay.spawn(chassis.tasks());
         Ok(Arc::new(Self {
             spec,
+            sabotage: settings.sabotage,
             log: Log::over(database.clone()),
             database,
             platform,
-            settings,
+            tracer: chassis.tracer().clone(),
+            tasks: chassis.tasks().clone(),
+            chassis: Mutex::new(Some(chassis)),
         }))
     }
 
     /// Handles the messages of `topic`, each once: the inbox's row commits with the effect.
-    pub(crate) async fn consume(
+    pub(crate) fn consume(
         self: &Arc<Self>,
         topic: &'static str,
         handle: fn(&Work<'_>, &Message) -> Reply<()>,
-    ) -> Result<()> {
+    ) {
         let service = Arc::clone(self);
         let subscriber = Arc::clone(&self.platform.subscriber);
         let _handle = Consumer::new(subscriber, self.spec.name, self.member())
-            .tracer(self.tracer().clone())
+            .tracer(self.tracer.clone())
             .topic(topic)
             .otherwise(move |delivery| {
                 let service = Arc::clone(&service);
                 async move { service.receive(delivery.message, handle).await }
             })
-            .spawn(&self.settings.tasks);
-        Ok(())
+            .spawn(&self.tasks);
     }
 
     async fn receive(
@@ -124,9 +144,33 @@ impl Service {
         })
     }
 
-    /// Answers requests, registered under the service's name, until the stop.
-    pub(crate) async fn serve(self: &Arc<Self>, routes: Router) -> Result<()> {
-        self.platform.serve(&self.spec, &self.settings, &self.database, routes).await
+    /// Listens, registers under the service's name, and answers requests. The answer is where it
+    /// listens, and its life, which ends some time after `stop`.
+    pub(crate) fn serve(&self, routes: Router, stop: Stop) -> Result<Serving> {
+        let chassis = self.chassis.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let chassis = chassis.context("a service serves once")?;
+        let database = self.database.clone();
+        let bound = chassis
+            .router(routes)
+            .health("database", move || {
+                let database = database.clone();
+                async move { database.probe().await }
+            })
+            .registry(Arc::clone(&self.platform.registry))
+            .bind()
+            .with_context(|| format!("the service {} cannot listen", self.spec.name))?;
+        let database = self.database.clone();
+        Ok(Serving {
+            name: self.spec.name,
+            address: bound.address(),
+            life: Box::pin(async move {
+                let ended = bound.run(stop).await;
+                if let Err(error) = database.close().await {
+                    tracing::error!(%error, "a database was not closed cleanly");
+                }
+                ended
+            }),
+        })
     }
 
     /// Runs `work` in a transaction, for the request that is being handled.
@@ -134,7 +178,7 @@ impl Service {
         &self,
         work: impl FnOnce(&Work<'_>) -> Reply<T> + Send + 'static,
     ) -> Reply<T> {
-        let (spec, sabotage) = (self.spec, self.settings.sabotage);
+        let (spec, sabotage) = (self.spec, self.sabotage);
         let traceparent = trace::current().map(|context| context.to_traceparent());
         self.database
             .write(move |tx: &Tx<'_>| {
@@ -210,11 +254,7 @@ impl Service {
 
     /// The tree of tasks that the service belongs to.
     pub(crate) const fn tasks(&self) -> &Tasks {
-        &self.settings.tasks
-    }
-
-    fn tracer(&self) -> &Tracer {
-        &self.platform.tracer
+        &self.tasks
     }
 
     /// The name under which this copy works for the service's consumer groups: the same after a
@@ -222,6 +262,16 @@ impl Service {
     fn member(&self) -> String {
         format!("{}-1", self.spec.name)
     }
+}
+
+/// A service that listens.
+pub(crate) struct Serving {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Serves while it is awaited, until the stop.
+    pub(crate) life: Pin<Box<dyn Future<Output = Ended> + Send>>,
 }
 
 fn open_database(file: PathBuf, spec: &Spec) -> ieum::sql::Result<Database> {

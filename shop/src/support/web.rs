@@ -1,91 +1,15 @@
-//! What handlers take from a request: a strict body, who asks, and whether it comes from inside.
+//! What handlers ask of a request: whose it is, whether it comes from inside, which page.
 
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use serde::de::DeserializeOwned;
+use ieum::chassis::Identity;
 
-use super::failure::{Failure, Reply};
+use super::failure::Failure;
 
-/// A JSON body. What does not fit its type exactly is refused, with the place.
-pub(crate) struct Body<T>(pub(crate) T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
-    type Rejection = Failure;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(JsonRejection::JsonDataError(error)) => Err(Failure::invalid(error.body_text())),
-            Err(error) => Err(Failure::new(error.status(), "invalid-body", error.body_text())),
-        }
-    }
-}
-
-/// Who asks, as the gateway established it. A request without an identity is answered 401.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Caller {
-    /// The user's id.
-    pub(crate) user_id: String,
-    /// What the user may do beside using the shop: `admin`.
-    pub(crate) roles: Vec<String>,
-}
-
-/// The header with the user's id, set by the gateway only.
-const USER_ID: &str = "x-user-id";
-/// The header with the user's roles, separated by commas, set by the gateway only.
-const USER_ROLES: &str = "x-user-roles";
-
-impl Caller {
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let user_id = text(USER_ID).filter(|id| !id.is_empty())?.to_owned();
-        let roles = text(USER_ROLES).unwrap_or_default().split(',');
-        let roles = roles.map(str::trim).filter(|role| !role.is_empty());
-        Some(Self {
-            user_id,
-            roles: roles.map(str::to_owned).collect(),
-        })
-    }
-
-    /// True for the shop's staff.
-    pub(crate) fn is_admin(&self) -> bool {
-        self.roles.iter().any(|role| role == "admin")
-    }
-
-    /// True if `owner` may see and change what belongs to `owner`.
-    pub(crate) fn may_act_for(&self, owner: &str) -> bool {
-        self.user_id == owner || self.is_admin()
-    }
-
-    /// Refuses everybody but the staff.
-    pub(crate) fn must_be_admin(&self) -> Reply<()> {
-        if self.is_admin() {
-            return Ok(());
-        }
-        Err(Failure::new(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            "this needs the role `admin`",
-        ))
-    }
-
-    /// The headers that pass the caller's identity on to another service.
-    pub(crate) fn headers(&self) -> [(&'static str, String); 2] {
-        [(USER_ID, self.user_id.clone()), (USER_ROLES, self.roles.join(","))]
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Caller {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        Self::of(&parts.headers).ok_or_else(|| {
-            Failure::new(StatusCode::UNAUTHORIZED, "unauthorized", "sign in first")
-        })
-    }
+/// True if what belongs to `owner` is the caller's to see and to change.
+pub(crate) fn may_act_for(caller: &Identity, owner: &str) -> bool {
+    caller.require_owner(owner).is_ok()
 }
 
 /// Proof that a request comes from another service and not, through the gateway, from a user: the
@@ -96,7 +20,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Internal {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        if Caller::of(&parts.headers).is_some() {
+        if Identity::from_headers(&parts.headers).is_some() {
             let detail = "this is for services, not for users";
             return Err(Failure::new(StatusCode::FORBIDDEN, "forbidden", detail));
         }
@@ -157,23 +81,6 @@ pub(crate) fn percent_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn caller(id: &str, roles: &str) -> Option<Caller> {
-        let mut headers = HeaderMap::new();
-        headers.insert(USER_ID, id.parse().expect("a header"));
-        headers.insert(USER_ROLES, roles.parse().expect("a header"));
-        Caller::of(&headers)
-    }
-
-    #[test]
-    fn only_the_owner_and_the_staff_may_act() {
-        let kim = caller("kim", "").expect("a caller");
-        assert!(kim.may_act_for("kim") && !kim.may_act_for("lee"));
-        assert!(kim.must_be_admin().is_err());
-        let admin = caller("root", "clerk, admin").expect("a caller");
-        assert!(admin.may_act_for("lee") && admin.must_be_admin().is_ok());
-        assert_eq!(caller("", "admin"), None);
-    }
 
     #[test]
     fn a_full_page_links_to_the_next() {

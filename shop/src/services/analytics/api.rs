@@ -1,17 +1,17 @@
 //! The HTTP interface of analytics.
 
+use ieum::chassis::{ADMIN, Identity, Json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::Router;
 use serde::Serialize;
 
 use super::store;
 use crate::support::failure::Reply;
 use crate::support::service::Service;
-use crate::support::web::Caller;
 
 /// The routes.
 pub(super) fn router(service: Arc<Service>) -> Router {
@@ -30,8 +30,8 @@ struct Summary {
 }
 
 /// The numbers, for the staff.
-async fn summary(State(service): State<Arc<Service>>, caller: Caller) -> Reply<Json<Summary>> {
-    caller.must_be_admin()?;
+async fn summary(State(service): State<Arc<Service>>, caller: Identity) -> Reply<Json<Summary>> {
+    caller.require_role(ADMIN)?;
     let summary = service.read(|db| {
         Ok(Summary {
             events: store::counts(db)?,

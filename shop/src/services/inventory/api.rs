@@ -1,11 +1,12 @@
 //! The HTTP interface of inventory.
 
+use ieum::chassis::Json;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::Router;
 use http::StatusCode;
 use ieum::http::Problem;
 use serde::Deserialize;
@@ -16,7 +17,6 @@ use super::store::{self, Shelf};
 use crate::support::failure::{Failure, Reply};
 use crate::support::participant::{Answer, Call};
 use crate::support::service::Service;
-use crate::support::web::Body;
 use crate::support::work::ORCHESTRATED;
 
 /// The routes.
@@ -48,7 +48,7 @@ async fn show(
 async fn reserve(
     State(service): State<Arc<Service>>,
     call: Call,
-    Body(order): Body<Reserve>,
+    Json(order): Json<Reserve>,
 ) -> Reply<Response> {
     let act = move |work: &crate::support::work::Work<'_>| {
         let data = json!({ "orderId": order.order_id, "items": order.items });
@@ -85,7 +85,7 @@ async fn release(
     State(service): State<Arc<Service>>,
     Path(order_id): Path<String>,
     call: Call,
-    Body(body): Body<Release>,
+    Json(body): Json<Release>,
 ) -> Reply<Response> {
     service
         .participate(call, move |work| {

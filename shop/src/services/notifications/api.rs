@@ -1,11 +1,12 @@
 //! The HTTP interface of notifications.
 
+use ieum::chassis::{Identity, Json};
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::Router;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
@@ -15,7 +16,7 @@ use super::store::{self, Mail, Notification};
 use crate::support::failure::{Failure, Reply};
 use crate::support::participant::{Answer, Call};
 use crate::support::service::Service;
-use crate::support::web::{Body, Caller, Page};
+use crate::support::web::Page;
 
 /// The routes.
 pub(super) fn router(service: Arc<Service>) -> Router {
@@ -28,7 +29,7 @@ pub(super) fn router(service: Arc<Service>) -> Router {
 /// What the caller was told, latest first.
 async fn list(
     State(service): State<Arc<Service>>,
-    caller: Caller,
+    caller: Identity,
     Query(page): Query<Page>,
 ) -> Reply<(HeaderMap, Json<Vec<Notification>>)> {
     let (limit, after) = (page.limit(), page.after.clone());
@@ -52,7 +53,7 @@ struct Send {
 async fn send(
     State(service): State<Arc<Service>>,
     call: Call,
-    Body(body): Body<Send>,
+    Json(body): Json<Send>,
 ) -> Reply<Response> {
     if body.template != ORDER_COMPLETED.0 {
         return Err(Failure::invalid(format!("there is no template `{}`", body.template)));

@@ -10,8 +10,9 @@ mod store;
 use std::sync::Arc;
 
 use anyhow::Result;
+use ieum::base::Stop;
 
-use crate::support::service::{Service, Settings, Spec};
+use crate::support::service::{Service, Serving, Settings, Spec};
 
 /// What it is.
 pub(crate) const SPEC: Spec = Spec {
@@ -23,10 +24,9 @@ pub(crate) const SPEC: Spec = Spec {
 };
 
 /// Opens the database and begins to consume and to serve.
-pub(crate) async fn start(settings: Settings) -> Result<Arc<Service>> {
+pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
     let service = Service::open(SPEC, settings).await?;
-    service.consume("user.events", events::on_user).await?;
-    service.consume("order.events", events::on_order).await?;
-    service.serve(api::router(Arc::clone(&service))).await?;
-    Ok(service)
+    service.consume("user.events", events::on_user);
+    service.consume("order.events", events::on_order);
+    service.serve(api::router(Arc::clone(&service)), stop)
 }

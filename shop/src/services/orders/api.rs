@@ -1,11 +1,12 @@
 //! The HTTP interface of orders. An order is its customer's and the staff's.
 
+use ieum::chassis::{Identity, Json};
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::Router;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,7 @@ use crate::support::failure::{Failure, Reply};
 use crate::support::idempotency::Key;
 use crate::support::participant::Answer;
 use crate::support::service::Service;
-use crate::support::web::{Body, Caller, Page};
+use crate::support::web::{Page, may_act_for};
 
 /// The routes.
 pub(super) fn router(service: Arc<Service>) -> Router {
@@ -48,12 +49,12 @@ struct Place {
 /// Places an order. With an `Idempotency-Key`, once: sent again it is given the same answer.
 async fn place(
     State(service): State<Arc<Service>>,
-    caller: Caller,
+    caller: Identity,
     key: Key,
-    Body(body): Body<Place>,
+    Json(body): Json<Place>,
 ) -> Reply<Response> {
     let user_id = body.user_id.clone().unwrap_or_else(|| caller.user_id.clone());
-    if !caller.may_act_for(&user_id) {
+    if !may_act_for(&caller, &user_id) {
         let detail = "an order is for yourself; only the staff orders for others";
         return Err(Failure::new(StatusCode::FORBIDDEN, "forbidden", detail));
     }
@@ -85,12 +86,12 @@ async fn place(
 /// One order, from its events.
 async fn show(
     State(service): State<Arc<Service>>,
-    caller: Caller,
+    caller: Identity,
     Path(id): Path<String>,
 ) -> Reply<Json<View>> {
     let order = service.read(move |db| store::find(db, &id)).await?;
     order
-        .filter(|order| caller.may_act_for(&order.user_id))
+        .filter(|order| may_act_for(&caller, &order.user_id))
         .map(Json)
         .ok_or_else(|| Failure::not_found("order"))
 }
@@ -98,7 +99,7 @@ async fn show(
 /// The caller's orders, latest first, from the read model.
 async fn list(
     State(service): State<Arc<Service>>,
-    caller: Caller,
+    caller: Identity,
     Query(page): Query<Page>,
 ) -> Reply<(HeaderMap, Json<Vec<View>>)> {
     let (limit, after) = (page.limit(), page.after.clone());

@@ -248,19 +248,6 @@ impl Order {
     }
 }
 
-impl Event {
-    /// The type under which it is stored.
-    pub(crate) const fn kind(&self) -> &'static str {
-        match self {
-            Self::OrderCreated(_) => "OrderCreated",
-            Self::ItemAdded(_) => "ItemAdded",
-            Self::OrderConfirmed {} => "OrderConfirmed",
-            Self::OrderCompleted {} => "OrderCompleted",
-            Self::OrderCancelled { .. } => "OrderCancelled",
-        }
-    }
-}
-
 fn total_of(items: &[Item]) -> Option<i64> {
     items.iter().try_fold(0_i64, |sum, item| {
         sum.checked_add(money::times(item.price, item.quantity)?)

@@ -1,6 +1,7 @@
 //! What the saga `place-order` asks of orders. Not for users: the gateway has no route here, and a
 //! request with a user's identity is refused.
 
+use ieum::chassis::Json;
 use std::sync::Arc;
 
 use axum::Router;
@@ -16,7 +17,6 @@ use super::store;
 use crate::support::failure::{Failure, Reply};
 use crate::support::participant::{Answer, Call};
 use crate::support::service::Service;
-use crate::support::web::Body;
 
 /// The routes.
 pub(super) fn router(service: Arc<Service>) -> Router {
@@ -49,7 +49,7 @@ async fn cancel(
     service: State<Arc<Service>>,
     id: Path<String>,
     call: Call,
-    Body(body): Body<Cancel>,
+    Json(body): Json<Cancel>,
 ) -> Reply<Response> {
     let command = Command::Cancel {
         reason: body.reason,

@@ -16,8 +16,9 @@ mod upstream;
 use std::sync::Arc;
 
 use anyhow::Result;
+use ieum::base::Stop;
 
-use crate::support::service::{Service, Settings, Spec};
+use crate::support::service::{Service, Serving, Settings, Spec};
 
 /// What it is.
 pub(crate) const SPEC: Spec = Spec {
@@ -29,12 +30,11 @@ pub(crate) const SPEC: Spec = Spec {
 };
 
 /// Opens the database and begins to project, to consume and to serve.
-pub(crate) async fn start(settings: Settings) -> Result<Arc<Service>> {
+pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
     let service = Service::open(SPEC, settings).await?;
     read_model::project(&service);
-    service.consume("inventory.events", events::on_inventory).await?;
-    service.consume("shipping.events", events::on_shipping).await?;
+    service.consume("inventory.events", events::on_inventory);
+    service.consume("shipping.events", events::on_shipping);
     let routes = api::router(Arc::clone(&service)).merge(internal::router(Arc::clone(&service)));
-    service.serve(routes).await?;
-    Ok(service)
+    service.serve(routes, stop)
 }

@@ -1,5 +1,6 @@
 //! What orders asks of others before it takes an order: who the customer is, what things cost.
 
+use ieum::chassis::Identity;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::domain::Item;
 use crate::support::failure::{Failure, Reply};
 use crate::support::money::Currency;
 use crate::support::service::Service;
-use crate::support::web::{Caller, percent_encoded};
+use crate::support::web::percent_encoded;
 
 /// A line of an order, as it is wanted.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -44,7 +45,7 @@ struct Product {
 /// Asks users and products, on behalf of `caller`.
 pub(super) async fn look_up(
     service: &Arc<Service>,
-    caller: &Caller,
+    caller: &Identity,
     user_id: &str,
     wanted: &[Wanted],
 ) -> Reply<Basket> {
@@ -75,17 +76,14 @@ pub(super) async fn look_up(
 /// `GET /{other}/{id}` at the service of that name.
 async fn ask<T: serde::de::DeserializeOwned>(
     service: &Arc<Service>,
-    caller: &Caller,
+    caller: &Identity,
     other: &str,
     what: &str,
     id: &str,
 ) -> Reply<T> {
     let path = format!("/{other}/{}", percent_encoded(id));
     let other = service.client().service(other);
-    let mut request = other.get(&path);
-    for (name, value) in caller.headers() {
-        request = request.header(name, value);
-    }
+    let request = other.get(&path).on_behalf_of(&caller.user_id, &caller.roles);
     let answer = request.send().await.map_err(|error| refuse(&error, what, id))?;
     answer.json().map_err(|error| refuse(&error, what, id))
 }

@@ -1,11 +1,12 @@
 //! The HTTP interface of payments.
 
+use ieum::chassis::{Identity, Json};
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::Router;
 use http::StatusCode;
 use ieum::base::Secret;
 use ieum::http::Problem;
@@ -17,8 +18,8 @@ use super::store::{self, Card, Charge, Payment};
 use crate::support::failure::{Failure, Reply};
 use crate::support::participant::{Answer, Call};
 use crate::support::service::Service;
-use crate::support::web::{Body, Caller};
 use crate::support::work::ORCHESTRATED;
+use crate::support::web::may_act_for;
 
 /// The routes.
 pub(super) fn router(service: Arc<Service>) -> Router {
@@ -51,8 +52,8 @@ struct Swapped {
 /// Swaps a card number for a token of the caller's.
 async fn swap(
     State(service): State<Arc<Service>>,
-    caller: Caller,
-    Body(entered): Body<Entered>,
+    caller: Identity,
+    Json(entered): Json<Entered>,
 ) -> Reply<(StatusCode, Json<Swapped>)> {
     let number = CardNumber::parse(&entered.number).map_err(refuse)?;
     card::check_cvc(&entered.cvc).map_err(refuse)?;
@@ -88,7 +89,7 @@ fn refuse(error: CardError) -> Failure {
 async fn charge(
     State(service): State<Arc<Service>>,
     call: Call,
-    Body(charge): Body<Charge>,
+    Json(charge): Json<Charge>,
 ) -> Reply<Response> {
     service
         .participate(call, move |work| {
@@ -127,7 +128,7 @@ struct Refund {
 async fn refund(
     State(service): State<Arc<Service>>,
     call: Call,
-    Body(refund): Body<Refund>,
+    Json(refund): Json<Refund>,
 ) -> Reply<Response> {
     service
         .participate(call, move |work| {
@@ -153,13 +154,13 @@ struct OfOrder {
 /// The payments of an order, as far as they are the caller's.
 async fn list(
     State(service): State<Arc<Service>>,
-    caller: Caller,
+    caller: Identity,
     Query(query): Query<OfOrder>,
 ) -> Reply<Json<Vec<Payment>>> {
     let mut payments = service
         .read(move |db| store::of_order(db, &query.order_id))
         .await?;
-    payments.retain(|payment| caller.may_act_for(&payment.user_id));
+    payments.retain(|payment| may_act_for(&caller, &payment.user_id));
     Ok(Json(payments))
 }
 

@@ -13,8 +13,9 @@ mod store;
 use std::sync::Arc;
 
 use anyhow::Result;
+use ieum::base::Stop;
 
-use crate::support::service::{Service, Settings, Spec};
+use crate::support::service::{Service, Serving, Settings, Spec};
 
 /// What it is.
 pub(crate) const SPEC: Spec = Spec {
@@ -26,10 +27,9 @@ pub(crate) const SPEC: Spec = Spec {
 };
 
 /// Opens the database and begins to consume and to serve.
-pub(crate) async fn start(settings: Settings) -> Result<Arc<Service>> {
+pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
     let service = Service::open(SPEC, settings).await?;
-    service.consume("inventory.events", events::on_inventory).await?;
-    service.consume("shipping.events", events::on_shipping).await?;
-    service.serve(api::router(Arc::clone(&service))).await?;
-    Ok(service)
+    service.consume("inventory.events", events::on_inventory);
+    service.consume("shipping.events", events::on_shipping);
+    service.serve(api::router(Arc::clone(&service)), stop)
 }

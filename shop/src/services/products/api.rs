@@ -1,11 +1,12 @@
 //! The HTTP interface of products. Reading is for everybody, writing for the staff.
 
+use ieum::chassis::{ADMIN, Identity, Json};
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::Router;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -16,7 +17,7 @@ use crate::support::idempotency::Key;
 use crate::support::money::Currency;
 use crate::support::participant::Answer;
 use crate::support::service::Service;
-use crate::support::web::{Body, Caller, Page};
+use crate::support::web::Page;
 
 /// The routes.
 pub(super) fn router(service: Arc<Service>) -> Router {
@@ -49,11 +50,11 @@ struct Change {
 /// Adds a product with its first stock. With an `Idempotency-Key`, once.
 async fn create(
     State(service): State<Arc<Service>>,
-    caller: Caller,
+    caller: Identity,
     key: Key,
-    Body(body): Body<Create>,
+    Json(body): Json<Create>,
 ) -> Reply<Response> {
-    caller.must_be_admin()?;
+    caller.require_role(ADMIN)?;
     checked(Some(&body.name), Some(body.price))?;
     let request = key.of(&caller, "POST /products", &body)?;
     service
@@ -81,11 +82,11 @@ async fn create(
 /// Changes name or price; orders keep the price that they were placed at.
 async fn change(
     State(service): State<Arc<Service>>,
-    caller: Caller,
+    caller: Identity,
     Path(id): Path<String>,
-    Body(body): Body<Change>,
+    Json(body): Json<Change>,
 ) -> Reply<Json<Product>> {
-    caller.must_be_admin()?;
+    caller.require_role(ADMIN)?;
     checked(body.name.as_deref(), body.price)?;
     let changed = service.write(move |work| {
         let mut product =

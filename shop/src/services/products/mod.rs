@@ -9,8 +9,9 @@ mod store;
 use std::sync::Arc;
 
 use anyhow::Result;
+use ieum::base::Stop;
 
-use crate::support::service::{Service, Settings, Spec};
+use crate::support::service::{Service, Serving, Settings, Spec};
 
 /// What it is.
 pub(crate) const SPEC: Spec = Spec {
@@ -22,8 +23,7 @@ pub(crate) const SPEC: Spec = Spec {
 };
 
 /// Opens the database and begins to serve.
-pub(crate) async fn start(settings: Settings) -> Result<Arc<Service>> {
+pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
     let service = Service::open(SPEC, settings).await?;
-    service.serve(api::router(Arc::clone(&service))).await?;
-    Ok(service)
+    service.serve(api::router(Arc::clone(&service)), stop)
 }

@@ -1,11 +1,12 @@
 //! The HTTP interface of shipping.
 
+use ieum::chassis::{Identity, Json};
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::Router;
 use http::StatusCode;
 use ieum::http::Problem;
 use serde::Deserialize;
@@ -15,8 +16,8 @@ use super::store::{self, Parcel, Shipment};
 use crate::support::failure::Reply;
 use crate::support::participant::{Answer, Call};
 use crate::support::service::Service;
-use crate::support::web::{Body, Caller};
 use crate::support::work::ORCHESTRATED;
+use crate::support::web::may_act_for;
 
 /// The routes.
 pub(super) fn router(service: Arc<Service>) -> Router {
@@ -30,7 +31,7 @@ pub(super) fn router(service: Arc<Service>) -> Router {
 async fn create(
     State(service): State<Arc<Service>>,
     call: Call,
-    Body(parcel): Body<Parcel>,
+    Json(parcel): Json<Parcel>,
 ) -> Reply<Response> {
     service
         .participate(call, move |work| match store::create(work, &parcel)? {
@@ -63,7 +64,7 @@ struct OfOrder {
 async fn cancel(
     State(service): State<Arc<Service>>,
     call: Call,
-    Body(body): Body<OfOrder>,
+    Json(body): Json<OfOrder>,
 ) -> Reply<Response> {
     service
         .participate(call, move |work| {
@@ -79,13 +80,13 @@ async fn cancel(
 /// The shipments of an order, as far as they are the caller's.
 async fn list(
     State(service): State<Arc<Service>>,
-    caller: Caller,
+    caller: Identity,
     Query(query): Query<OfOrder>,
 ) -> Reply<Json<Vec<Shipment>>> {
     let mut shipments = service
         .read(move |db| store::of_order(db, &query.order_id))
         .await?;
-    shipments.retain(|shipment| caller.may_act_for(&shipment.user_id));
+    shipments.retain(|shipment| may_act_for(&caller, &shipment.user_id));
     Ok(Json(shipments))
 }
 

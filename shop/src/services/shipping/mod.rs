@@ -11,8 +11,9 @@ mod store;
 use std::sync::Arc;
 
 use anyhow::Result;
+use ieum::base::Stop;
 
-use crate::support::service::{Service, Settings, Spec};
+use crate::support::service::{Service, Serving, Settings, Spec};
 
 /// What it is.
 pub(crate) const SPEC: Spec = Spec {
@@ -24,9 +25,8 @@ pub(crate) const SPEC: Spec = Spec {
 };
 
 /// Opens the database and begins to consume and to serve.
-pub(crate) async fn start(settings: Settings) -> Result<Arc<Service>> {
+pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
     let service = Service::open(SPEC, settings).await?;
-    service.consume("payment.events", events::on_payment).await?;
-    service.serve(api::router(Arc::clone(&service))).await?;
-    Ok(service)
+    service.consume("payment.events", events::on_payment);
+    service.serve(api::router(Arc::clone(&service)), stop)
 }

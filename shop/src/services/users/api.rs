@@ -1,11 +1,12 @@
 //! The HTTP interface of users. Signing up and in is for everybody; a user is its owner's and the
 //! staff's.
 
+use ieum::chassis::{Identity, Json};
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::Router;
 use http::StatusCode;
 use ieum::base::Secret;
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use super::password::acceptable;
 use super::store::{self, User};
 use super::token::Session;
 use crate::support::failure::{Failure, Reply};
-use crate::support::web::{Body, Caller};
+use crate::support::web::may_act_for;
 
 /// The routes.
 pub(super) fn router(users: Arc<Users>) -> Router {
@@ -56,7 +57,7 @@ struct Change {
 
 async fn sign_up(
     State(users): State<Arc<Users>>,
-    Body(body): Body<SignUp>,
+    Json(body): Json<SignUp>,
 ) -> Reply<(StatusCode, Json<User>)> {
     let email = Email::parse(&body.email).map_err(Failure::invalid)?;
     let name = Name::parse(&body.name).map_err(Failure::invalid)?;
@@ -73,7 +74,7 @@ async fn sign_up(
 /// time.
 async fn sign_in(
     State(users): State<Arc<Users>>,
-    Body(body): Body<SignIn>,
+    Json(body): Json<SignIn>,
 ) -> Reply<(StatusCode, Json<Session>)> {
     let key = body.email.trim().to_lowercase();
     let login = users.service.read(move |db| store::login(db, &key)).await?;
@@ -94,7 +95,7 @@ async fn sign_in(
 
 async fn show(
     State(users): State<Arc<Users>>,
-    caller: Caller,
+    caller: Identity,
     Path(id): Path<String>,
 ) -> Reply<Json<User>> {
     let id = own(&caller, id)?;
@@ -104,9 +105,9 @@ async fn show(
 
 async fn change(
     State(users): State<Arc<Users>>,
-    caller: Caller,
+    caller: Identity,
     Path(id): Path<String>,
-    Body(body): Body<Change>,
+    Json(body): Json<Change>,
 ) -> Reply<Json<User>> {
     let id = own(&caller, id)?;
     let email = body.email.as_deref().map(Email::parse).transpose().map_err(Failure::invalid)?;
@@ -130,7 +131,7 @@ async fn change(
 
 async fn remove(
     State(users): State<Arc<Users>>,
-    caller: Caller,
+    caller: Identity,
     Path(id): Path<String>,
 ) -> Reply<StatusCode> {
     let id = own(&caller, id)?;
@@ -139,9 +140,9 @@ async fn remove(
 }
 
 /// The id, `me` being the caller's, if it is the caller's to see.
-fn own(caller: &Caller, id: String) -> Reply<String> {
+fn own(caller: &Identity, id: String) -> Reply<String> {
     let id = if id == "me" { caller.user_id.clone() } else { id };
-    if caller.may_act_for(&id) {
+    if may_act_for(caller, &id) {
         Ok(id)
     } else {
         Err(Failure::not_found("user"))

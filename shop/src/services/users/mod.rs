@@ -13,10 +13,10 @@ mod token;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use ieum::base::Secret;
+use ieum::base::{Secret, Stop};
 
 use crate::support::keys;
-use crate::support::service::{Service, Settings, Spec};
+use crate::support::service::{Service, Serving, Settings, Spec};
 
 use self::domain::{Email, Name};
 use self::password::Passwords;
@@ -49,7 +49,11 @@ struct Users {
 
 /// Opens the database and begins to serve. Nobody becomes staff by signing up: `admin`, if given,
 /// is made here.
-pub(crate) async fn start(settings: Settings, admin: Option<Admin>) -> Result<Arc<Service>> {
+pub(crate) async fn start(
+    settings: Settings,
+    admin: Option<Admin>,
+    stop: Stop,
+) -> Result<Serving> {
     let key = keys::load_or_create(&settings.data)?;
     let service = Service::open(SPEC, settings).await?;
     let users = Users {
@@ -60,8 +64,7 @@ pub(crate) async fn start(settings: Settings, admin: Option<Admin>) -> Result<Ar
     if let Some(admin) = admin {
         users.employ(admin).await?;
     }
-    service.serve(api::router(Arc::new(users))).await?;
-    Ok(service)
+    service.serve(api::router(Arc::new(users)), stop)
 }
 
 impl Users {

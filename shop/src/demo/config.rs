@@ -1,0 +1,158 @@
+//! The platform's configuration for the demo: written to the data directory, and read from there like
+//! anybody's, so that it can be looked at and used with `ieum up -c`.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::support::keys::SigningKey;
+
+/// The saga that an order is, as data.
+const PLACE_ORDER: &str = include_str!("../../sagas/place-order.json");
+
+/// Writes the configuration and the saga's definition, and answers the configuration's file.
+pub(super) fn write(data: &Path, gateway: SocketAddr, key: &SigningKey) -> Result<PathBuf> {
+    let put = |name: &str, text: &str| {
+        let file = data.join(name);
+        std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        anyhow::Ok(file)
+    };
+    put("place-order.json", PLACE_ORDER)?;
+    put("ieum.toml", &toml(gateway, key))
+}
+
+fn toml(gateway: SocketAddr, key: &SigningKey) -> String {
+    let public_key = key.public_file.file_name().unwrap_or_default().to_string_lossy();
+    let mut text = format!(
+        r#"# Written by `shop demo`; replaced at its next start.
+[platform]
+data-dir = "platform"
+
+[sagas]
+definitions = ["place-order.json"]
+
+[telemetry.log]
+level = "warn"
+
+[gateway]
+listen = "{gateway}"
+
+[[gateway.jwt.keys]]
+kid = "{kid}"
+algorithm = "ES256"
+public-key-file = "{public_key}"
+"#,
+        kid = key.id,
+    );
+    for route in ROUTES {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n{route}");
+    }
+    text.push_str(COMPOSED);
+    text
+}
+
+/// One route of the shop. Everything under a path is one service's; what is not listed is 404.
+struct Route {
+    name: &'static str,
+    /// Below `/api/v1` or `/api`.
+    prefix: &'static str,
+    path: &'static str,
+    methods: &'static [&'static str],
+    service: &'static str,
+    /// Further keys, as TOML.
+    rules: &'static str,
+}
+
+const fn route(
+    name: &'static str,
+    path: &'static str,
+    methods: &'static [&'static str],
+    service: &'static str,
+    rules: &'static str,
+) -> Route {
+    let prefix = "/api/v1";
+    Route { name, prefix, path, methods, service, rules }
+}
+
+/// The same under the guides' older names (S0, S4).
+const fn older(
+    name: &'static str,
+    path: &'static str,
+    methods: &'static [&'static str],
+    service: &'static str,
+    rules: &'static str,
+) -> Route {
+    let prefix = "/api";
+    Route { name, prefix, path, methods, service, rules }
+}
+
+const PUBLIC: &str = r#"auth = "none""#;
+const USERS: &str = r#"auth = "jwt""#;
+const STAFF: &str = "auth = \"jwt\"\nroles = [\"admin\"]";
+const ONCE: &str = "auth = \"jwt\"\nidempotent = true";
+const STAFF_ONCE: &str = "auth = \"jwt\"\nroles = [\"admin\"]\nidempotent = true";
+/// Hashing a password is dear: whoever guesses, or signs up by the thousand, is slowed down.
+const SLOWED: &str =
+    "auth = \"none\"\nrate-limit = { requests = 100, per = \"1s\", burst = 200, by = \"ip\" }";
+/// S3's static answer.
+const WITH_FALLBACK: &str = "auth = \"jwt\"\nfallback = { status = 503, json = { status = \"FALLBACK\", message = \"일시적으로 서비스를 이용할 수 없습니다.\" } }";
+
+const ROUTES: [Route; 20] = [
+    route("sign-up", "/users", &["POST"], "users", SLOWED),
+    route("users", "/users", &["GET", "PATCH", "DELETE"], "users", USERS),
+    route("sign-in", "/sessions", &["POST"], "users", SLOWED),
+    route("products", "/products", &["GET"], "products", PUBLIC),
+    route("catalogue", "/products", &["POST", "PATCH"], "products", STAFF_ONCE),
+    route("inventory", "/inventory", &["GET"], "inventory", PUBLIC),
+    route("orders", "/orders", &["GET"], "orders", USERS),
+    route("place-order", "/orders", &["POST"], "orders", ONCE),
+    route("cards", "/payments/cards", &["POST"], "payments", USERS),
+    route("payments", "/payments", &["GET"], "payments", WITH_FALLBACK),
+    route("shipments", "/shipments", &["GET"], "shipping", USERS),
+    route("notifications", "/notifications", &["GET"], "notifications", USERS),
+    route("analytics", "/analytics", &["GET"], "analytics", STAFF),
+    older("older-sign-up", "/users", &["POST"], "users", SLOWED),
+    older("older-users", "/users", &["GET", "PATCH", "DELETE"], "users", USERS),
+    older("older-orders", "/orders", &["GET"], "orders", USERS),
+    older("older-place-order", "/orders", &["POST"], "orders", ONCE),
+    older("older-cards", "/payments/cards", &["POST"], "payments", USERS),
+    older("older-payments", "/payments", &["GET"], "payments", WITH_FALLBACK),
+    older("older-notifications", "/notifications", &["GET"], "notifications", USERS),
+];
+
+/// Two answers composed of several services' (S0's backends for front ends).
+const COMPOSED: &str = r#"
+[[gateway.routes]]
+name = "web-dashboard"
+path = "/api/web/dashboard"
+methods = ["GET"]
+auth = "jwt"
+[gateway.routes.compose]
+user = { service = "users", path = "/users/${user}" }
+orders = { service = "orders", path = "/orders" }
+notifications = { service = "notifications", path = "/notifications", optional = true }
+
+[[gateway.routes]]
+name = "mobile-feed"
+path = "/api/mobile/feed"
+methods = ["GET"]
+auth = "jwt"
+[gateway.routes.compose]
+products = { service = "products", path = "/products?limit=10" }
+orders = { service = "orders", path = "/orders?limit=3" }
+notifications = { service = "notifications", path = "/notifications?limit=3", optional = true }
+"#;
+
+impl std::fmt::Display for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, prefix, path, methods, service, rules } = self;
+        let methods = methods.iter().map(|method| format!("\"{method}\""));
+        let methods = methods.collect::<Vec<_>>().join(", ");
+        writeln!(f, "[[gateway.routes]]\nname = \"{name}\"\npath = \"{prefix}{path}\"")?;
+        writeln!(f, "methods = [{methods}]\nservice = \"{service}\"")?;
+        writeln!(f, "strip-prefix = \"{prefix}\"\n{rules}")
+    }
+}

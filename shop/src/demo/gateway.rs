@@ -1,0 +1,109 @@
+//! The shop as its customers see it: HTTP through the gateway, and patience.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use ieum::base::{Backoff, Deadline, Rng, Secret, Tasks};
+use ieum::http::{HttpClient, Problem};
+use serde_json::Value;
+
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(20);
+/// How long it is tried again.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The gateway, from outside. Clones share connections.
+#[derive(Clone)]
+pub(super) struct Gateway {
+    http: HttpClient,
+    base: String,
+    backoff: Backoff,
+}
+
+/// A request that is to be sent until it is answered.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ask<'a> {
+    pub(super) token: Option<&'a Secret>,
+    pub(super) key: Option<&'a str>,
+    /// JSON.
+    pub(super) body: Option<&'a str>,
+}
+
+impl Gateway {
+    /// The gateway at `base`, like `http://127.0.0.1:8080`.
+    pub(super) fn new(base: String, tasks: Tasks) -> Self {
+        Self {
+            http: HttpClient::new(tasks),
+            base,
+            backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(2)),
+        }
+    }
+
+    /// Sends until there is an answer that another attempt would not change.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        ask: Ask<'_>,
+    ) -> Result<(StatusCode, Value)> {
+        let deadline = Deadline::after(PATIENCE);
+        let mut attempt = 0;
+        loop {
+            let request = self.request(&method, path, ask)?;
+            let answer = self.http.request(request, ATTEMPT).await;
+            let (trouble, wait) = match &answer {
+                Ok(answer) if !is_passing(answer.status()) => return Ok(read(answer)),
+                Ok(answer) => {
+                    let problem = Problem::from_response(answer);
+                    let wait = problem.retry_after.map_or(Duration::ZERO, Duration::from_secs);
+                    (anyhow!("{problem}"), wait)
+                }
+                Err(error) => (anyhow!("{error}"), Duration::ZERO),
+            };
+            attempt += 1;
+            let pause = self.backoff.delay(attempt, &Rng::system()).max(wait);
+            if deadline.left() <= pause {
+                return Err(trouble.context(format!("{method} {path} failed {attempt} times")));
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// As [`Gateway::ask`]; an answer that is no success is an error.
+    pub(super) async fn must(&self, method: Method, path: &str, ask: Ask<'_>) -> Result<Value> {
+        let (status, body) = self.ask(method.clone(), path, ask).await?;
+        if !status.is_success() {
+            bail!("{method} {path} was answered {status}: {body}");
+        }
+        Ok(body)
+    }
+
+    fn request(&self, method: &Method, path: &str, ask: Ask<'_>) -> Result<Request<Full<Bytes>>> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(token) = ask.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose()));
+        }
+        if let Some(key) = ask.key {
+            request = request.header("idempotency-key", key);
+        }
+        if ask.body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let body = Bytes::copy_from_slice(ask.body.unwrap_or_default().as_bytes());
+        request.body(Full::new(body)).with_context(|| format!("{method} {path}"))
+    }
+}
+
+/// True for what a later attempt may be answered otherwise.
+fn is_passing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500..=599)
+}
+
+fn read(answer: &Response<Bytes>) -> (StatusCode, Value) {
+    let body = serde_json::from_slice(answer.body()).unwrap_or(Value::Null);
+    (answer.status(), body)
+}

@@ -1,0 +1,39 @@
+//! What the demo prints at its start: where things are, and a walk to try in a second terminal.
+
+use super::process::{Process, STAFF};
+
+/// Where things are.
+pub(super) fn places(process: &Process) -> String {
+    let mut text = format!(
+        "gateway   http://{}\nplatform  http://{}   (config: {})\n",
+        process.gateway,
+        process.api,
+        process.config.display(),
+    );
+    for (name, address) in &process.services {
+        text.push_str(&format!("{name:<13} http://{address}\n"));
+    }
+    text.push_str(&format!("staff     {STAFF}, password {}\n", process.password.expose()));
+    text
+}
+
+/// A walk with nothing but a shell and `curl`.
+pub(super) fn walk(process: &Process) -> String {
+    WALK.replace("GATEWAY", &format!("http://{}", process.gateway))
+        .replace("PLATFORM", &format!("http://{}", process.api))
+}
+
+const WALK: &str = r#"
+Try it, in a second terminal:
+
+  GW=GATEWAY
+  JSON='content-type: application/json'
+  ME="me-$RANDOM$RANDOM@example.com"
+  curl -sS $GW/api/v1/users -H "$JSON" -d '{"email":"'$ME'","name":"Me","password":"open sesame"}'; echo
+  TOKEN=$(curl -sS $GW/api/v1/sessions -H "$JSON" -d '{"email":"'$ME'","password":"open sesame"}' | sed 's/.*"token":"\([^"]*\)".*/\1/')
+  PRODUCT=$(curl -sS -G $GW/api/v1/products --data-urlencode 'q=운동화' | sed 's/.*"id":"\([^"]*\)".*/\1/')
+  ORDER=$(curl -sS $GW/api/v1/orders -H "authorization: Bearer $TOKEN" -H "idempotency-key: $RANDOM$RANDOM" -H "$JSON" -d '{"items":[{"productId":"'$PRODUCT'","quantity":2}]}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
+  sleep 1; curl -sS $GW/api/v1/orders/$ORDER -H "authorization: Bearer $TOKEN"; echo
+  curl -sS "$GW/api/v1/payments?orderId=$ORDER" -H "authorization: Bearer $TOKEN"; echo
+  curl -sS PLATFORM/api/v1/traces/$ORDER; echo
+"#;
