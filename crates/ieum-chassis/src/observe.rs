@@ -5,6 +5,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -14,7 +15,7 @@ use futures_util::FutureExt;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use ieum_base::Clock;
-use ieum_base::trace::{self, Span, SpanKind, Tracer};
+use ieum_base::trace::{self, Span, SpanKind, TraceId, Tracer};
 use ieum_http::{body, problem, propagation};
 use tokio::time::Instant;
 
@@ -63,25 +64,12 @@ pub(crate) async fn observe(
         span.fail(status.to_string());
     }
     drop(span);
-    let elapsed = began.elapsed();
     let labels = RequestLabels {
         method,
         path: route,
         status_code: status.as_u16(),
     };
-    observer
-        .metrics
-        .observe(&labels, elapsed.as_secs_f64() * 1_000.0);
-    tracing::info!(
-        target: "access",
-        service = &*observer.service,
-        method,
-        path,
-        status = status.as_u16(),
-        micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-        trace_id = %context.trace_id,
-        "answered"
-    );
+    observer.tell(&labels, &path, context.trace_id, began.elapsed());
     response
 }
 
@@ -100,6 +88,20 @@ impl Observer {
             span.set("url.path", request.uri().path().to_owned());
         }
         span
+    }
+
+    fn tell(&self, labels: &RequestLabels, path: &str, trace_id: TraceId, took: Duration) {
+        self.metrics.observe(labels, took.as_secs_f64() * 1_000.0);
+        tracing::info!(
+            target: "access",
+            service = &*self.service,
+            method = labels.method,
+            path,
+            status = labels.status_code,
+            micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            %trace_id,
+            "answered"
+        );
     }
 }
 

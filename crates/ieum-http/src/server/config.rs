@@ -9,6 +9,9 @@ pub struct Config {
     /// is kept alive, from the end of the request before. Default: 10 s for a head; an unused
     /// connection is closed after it too.
     pub header_timeout: Duration,
+    /// The longest time without a byte of a request's body, or without the client taking a byte of
+    /// the answer. Default: 5 min (Envoy). On HTTP/2 only the latter; a ping finds dead clients.
+    pub stream_idle: Duration,
     /// The largest head, in bytes. Default: 16 KiB.
     pub most_header_bytes: usize,
     /// The most header fields. Default: 100.
@@ -32,6 +35,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             header_timeout: Duration::from_secs(10),
+            stream_idle: Duration::from_secs(300),
             most_header_bytes: 16 << 10,
             most_headers: 100,
             most_connections: 10_000,

@@ -73,7 +73,8 @@ where
 async fn watched(stream: TcpStream, context: &Context) -> Option<(Protocol, Watched<TcpStream>)> {
     let config = &context.config;
     let scanner = Scanner::new(config.most_header_bytes, config.upgrades);
-    let first_bytes = tokio::time::timeout(config.header_timeout, Watched::new(stream, scanner));
+    let watched = Watched::new(stream, scanner, config.stream_idle);
+    let first_bytes = tokio::time::timeout(config.header_timeout, watched);
     context
         .stop
         .unless_requested(first_bytes)

@@ -1,11 +1,15 @@
-//! What lies between the socket and hyper: the choice of the protocol, and the framing floor.
+//! What lies between the socket and hyper: the choice of the protocol, the framing floor, and the
+//! patience with a client that stopped in the middle.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 use super::framing::Scanner;
 
@@ -19,6 +23,8 @@ pub(super) struct Watched<T> {
     /// What was read to find the protocol out, and still has to be given to hyper.
     peeked: BytesMut,
     scanner: Option<Scanner>,
+    reading: Patience,
+    writing: Patience,
 }
 
 /// What the client speaks.
@@ -33,6 +39,7 @@ impl<T: AsyncRead + Unpin> Watched<T> {
     pub(super) async fn new(
         mut stream: T,
         scanner: Scanner,
+        stream_idle: Duration,
     ) -> io::Result<Option<(Protocol, Self)>> {
         let mut peeked = BytesMut::with_capacity(PEEK);
         while PREFACE.starts_with(&peeked) && peeked.len() < PREFACE.len() {
@@ -53,6 +60,8 @@ impl<T: AsyncRead + Unpin> Watched<T> {
             stream,
             peeked,
             scanner,
+            reading: Patience::new(stream_idle),
+            writing: Patience::new(stream_idle),
         };
         Ok(Some((protocol, watched)))
     }
@@ -76,11 +85,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         }
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
-        if let Some(scanner) = &mut this.scanner
-            && polled.is_ready()
-        {
-            scanner.follow(&mut buf.filled_mut()[before..]);
+        let Some(scanner) = &mut this.scanner else {
+            return polled;
+        };
+        if polled.is_pending() && scanner.is_in_body() {
+            return this.reading.wait(cx);
         }
+        this.reading.end();
+        scanner.follow(&mut buf.filled_mut()[before..]);
         polled
     }
 }
@@ -91,7 +103,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.writing.watch(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -99,7 +113,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        this.writing.watch(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -112,6 +128,46 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+/// How long the other side may do nothing. Its timer exists only while it does nothing.
+#[derive(Debug)]
+struct Patience {
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    const fn new(limit: Duration) -> Self {
+        Self { limit, timer: None }
+    }
+
+    /// An operation that cannot go on.
+    fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let limit = self.limit;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// An operation that went on.
+    fn end(&mut self) {
+        self.timer = None;
+    }
+
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_pending() {
+            return self.wait(cx);
+        }
+        self.end();
+        polled
     }
 }
 

@@ -220,6 +220,51 @@ async fn a_client_that_does_not_finish_its_head_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_client_that_stops_in_the_middle_of_its_body_is_cut_off() {
+    let mut server = start(Config {
+        stream_idle: Duration::from_millis(50),
+        ..Config::default()
+    });
+    for body in [
+        "Content-Length: 10\r\n\r\nabc",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nabc",
+    ] {
+        let answer = server
+            .exchange(format!("POST /upload HTTP/1.1\r\nHost: a\r\n{body}"))
+            .await;
+        assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert_eq!(server.reached(), ["/upload"]);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_is_cut_off() {
+    let listener = listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let (stop, tasks) = (Stop::new(), Tasks::new(Stop::new()));
+    let large = service_fn(|_| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(vec![0; 32 << 20])))
+    });
+    let config = Config {
+        stream_idle: Duration::from_millis(50),
+        ..Config::default()
+    };
+    let connections = tasks.clone();
+    let stopping = stop.clone();
+    tasks.spawn(TaskKind::Background, "server", async move {
+        serve(listener, large, config, stopping, &connections).await;
+    });
+    let mut client = TcpStream::connect(address).await.expect("listening");
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.write_all(request).await.expect("connected");
+    client.read_u8().await.expect("the answer began");
+    while tasks.len() > 1 {
+        tokio::task::yield_now().await;
+    }
+    drop(client);
+}
+
+#[tokio::test]
 async fn connections_beyond_the_limit_wait_for_a_place() {
     let mut server = start(Config {
         most_connections: 1,
