@@ -11,6 +11,8 @@
 //!   with headers, bodies or thresholds, service-mesh registrations, and `filter` expressions;
 //! - checks belong to an instance; a check of the node is refused.
 
+#[cfg(test)]
+mod adapter_tests;
 mod agent;
 mod blocking;
 mod catalog;
