@@ -2,6 +2,10 @@
 //! the command line, and share no code with them (docs/adr/0007).
 
 mod command_line;
+mod contracts;
+mod demo;
 mod gateway;
 mod platform;
+mod readme;
 mod registry;
+mod shop;

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use ieum_testkit::{Process, Reply, Request, TempFolder, binary, eventually, free_port};
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ impl Platform {
         let (gateway, api) = (address()?, address()?);
         folder.write("ieum.toml", configuration(&gateway, &api, routes))?;
         let process = start(&folder)?;
-        let platform = Self {
+        let mut platform = Self {
             process,
             gateway,
             api,
@@ -71,12 +71,16 @@ impl Platform {
         request.send(&self.gateway)
     }
 
-    fn wait_until_ready(&self) -> Result<()> {
+    fn wait_until_ready(&mut self) -> Result<()> {
         for (address, path) in [(&self.api, "/health"), (&self.gateway, "/")] {
-            eventually("the platform answers", SOON, || {
-                Request::new("GET", path).send(address).ok()
-            })
-            .map_err(|error| error.context(self.process.output()))?;
+            let process = &mut self.process;
+            let answered = eventually("the platform answers", SOON, || {
+                let answered = Request::new("GET", path).send(address).map(drop);
+                (answered.is_ok() || process.has_ended()).then_some(answered)
+            });
+            answered
+                .and_then(|answer| answer)
+                .with_context(|| process.output())?;
         }
         Ok(())
     }

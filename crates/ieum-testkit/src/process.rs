@@ -98,6 +98,11 @@ impl Process {
         read.last().cloned().unwrap_or_default()
     }
 
+    /// True if it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) -> Result<()> {
         self.signal(Signal::TERM)
