@@ -89,10 +89,12 @@ impl Registry {
         self.catch_up(&mut log).await
     }
 
-    /// Follows what others append to the log: other processes, and calls that were given up.
+    /// Follows what others append to the log (other processes, and calls that were given up), until
+    /// the stop of `tasks`. From then on blocking queries are answered at once.
     pub fn follow(self: &Arc<Self>, tasks: &Tasks) {
         let registry = Arc::clone(self);
         let stop = tasks.stop().clone();
+        self.live.answer_all_at(stop.clone());
         tasks.spawn(TaskKind::Background, "registry-follower", async move {
             stop.unless_requested(registry.run_follower()).await;
         });

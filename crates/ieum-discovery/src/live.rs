@@ -5,10 +5,10 @@
 //! changes nothing writes nothing, and after a restart every TTL starts anew).
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use ieum_base::Deadline;
+use ieum_base::{Deadline, Stop};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -22,6 +22,8 @@ pub struct Live {
     /// One waker per service that somebody waits for.
     wakers: Mutex<HashMap<String, Arc<Notify>>>,
     membership: watch::Sender<u64>,
+    /// What answers all who wait.
+    stop: OnceLock<Stop>,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,7 @@ impl Live {
             }),
             wakers: Mutex::default(),
             membership: watch::Sender::new(1),
+            stop: OnceLock::new(),
         }
     }
 
@@ -62,11 +65,10 @@ impl Live {
             if after == 0 || self.look(|catalog| catalog.service_index(service)) != after {
                 break;
             }
-            if tokio::time::timeout_at(deadline.instant(), woken)
-                .await
-                .is_err()
-            {
-                break;
+            let waited = self.unless_stopped(woken);
+            match tokio::time::timeout_at(deadline.instant(), waited).await {
+                Ok(Some(())) => {}
+                Ok(None) | Err(_) => break,
             }
         }
         self.look(|catalog| catalog.snapshot(service))
@@ -81,11 +83,17 @@ impl Live {
     ) -> (u64, BTreeMap<String, Vec<String>>) {
         let mut changed = self.membership.subscribe();
         if after != 0 {
-            let other = changed.wait_for(|index| *index != after);
-            // Both a timeout and a dropped registry answer what there is.
-            let _ = tokio::time::timeout(wait, other).await;
+            let other = self.unless_stopped(changed.wait_for(|index| *index != after));
+            // A timeout, a stop and a dropped registry all answer what there is.
+            drop(tokio::time::timeout(wait, other).await);
         }
         self.look(|catalog| (catalog.membership_index(), catalog.services()))
+    }
+
+    /// From `stop` on nobody waits any more: blocking queries must not hold up a shutdown. The first
+    /// signal that is given here counts.
+    pub(crate) fn answer_all_at(&self, stop: Stop) {
+        drop(self.stop.set(stop));
     }
 
     /// A receiver that changes with every registration and removal.
@@ -142,6 +150,13 @@ impl Live {
         match state.heard.get(check) {
             Some(heard) if *heard > since => Ok(Vec::new()),
             _ => state.catalog.report(check, Status::Critical, output),
+        }
+    }
+
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        match self.stop.get() {
+            Some(stop) => stop.unless_requested(work).await,
+            None => Some(work.await),
         }
     }
 

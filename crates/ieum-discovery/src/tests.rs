@@ -158,6 +158,20 @@ async fn two_registries_on_one_log_see_each_others_changes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn blocking_queries_do_not_hold_up_a_shutdown() {
+    let registry = open(&store()).await;
+    let tasks = Tasks::new(Stop::new());
+    registry.follow(&tasks);
+    let before = tokio::time::Instant::now();
+    let service = registry.watch("users", 1, Duration::from_secs(600));
+    let services = registry.live().watch_services(1, Duration::from_secs(600));
+    let (seen, _, abandoned) =
+        tokio::join!(service, services, tasks.shut_down(Duration::from_secs(5)));
+    assert_eq!(seen.expect("answered").index, 1);
+    assert_eq!((abandoned, before.elapsed()), (Vec::new(), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_log_that_others_write_nonsense_to_stays_readable() {
     use ieum_eventstore::{Append, Expect, NewEvent};
     let store = store();
