@@ -20,7 +20,8 @@ static STARTING: Mutex<()> = Mutex::new(());
 
 /// A demo that serves.
 pub(crate) struct Shop {
-    pub(crate) process: Process,
+    /// Ends with the value.
+    _process: Process,
     pub(crate) gateway: String,
     pub(crate) platform: String,
     pub(crate) services: BTreeMap<String, String>,
@@ -70,7 +71,7 @@ impl Shop {
             services: services?,
             folder,
             staff,
-            process,
+            _process: process,
         })
     }
 
