@@ -1,9 +1,9 @@
 //! The error codes of the platform: one table, each row with its status, title and page.
 //!
 //! A code is stable: programs switch on it and people look it up, so a row is never renumbered. The
-//! ranges: 2000 the log, 2100 topics and groups, 4000 sagas, 5000 the platform itself. The pages are
-//! the files of `docs/errors/`, compiled in, so that a platform without internet explains itself
-//! (`GET /api/v1/errors/{code}`).
+//! ranges: 1000 the gateway, 2000 the log, 2100 topics and groups, 3000 services on the chassis, 4000
+//! sagas, 5000 the platform itself. The pages are the files of `docs/errors/`, compiled in, so that a
+//! platform without internet explains itself (`GET /api/v1/errors/{code}`).
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -42,6 +42,26 @@ macro_rules! codes {
 }
 
 codes! {
+    GATEWAY_BAD_REQUEST = 400 "IEUM-1000" "Bad Request";
+    GATEWAY_AMBIGUOUS_PATH = 400 "IEUM-1001" "Bad Request";
+    GATEWAY_URI_TOO_LONG = 414 "IEUM-1002" "URI Too Long";
+    GATEWAY_BODY_TOO_LARGE = 413 "IEUM-1003" "Content Too Large";
+    GATEWAY_BODY_TIMEOUT = 408 "IEUM-1004" "Request Timeout";
+    GATEWAY_NO_ROUTE = 404 "IEUM-1010" "Service not found";
+    GATEWAY_METHOD_NOT_ALLOWED = 405 "IEUM-1011" "Method Not Allowed";
+    GATEWAY_TOKEN_MISSING = 401 "IEUM-1020" "Unauthorized";
+    GATEWAY_TOKEN_INVALID = 401 "IEUM-1021" "Unauthorized";
+    GATEWAY_ROLE_MISSING = 403 "IEUM-1022" "Forbidden";
+    GATEWAY_POLICY_MISSING = 403 "IEUM-1023" "Forbidden";
+    GATEWAY_RATE_LIMITED = 429 "IEUM-1030" "Too Many Requests";
+    GATEWAY_NO_INSTANCE = 503 "IEUM-1040" "Service unavailable";
+    GATEWAY_BREAKER_OPEN = 503 "IEUM-1041" "Service unavailable";
+    GATEWAY_BULKHEAD_FULL = 503 "IEUM-1042" "Service unavailable";
+    GATEWAY_UNREACHABLE = 503 "IEUM-1043" "Service unavailable";
+    GATEWAY_BAD_GATEWAY = 502 "IEUM-1044" "Bad Gateway";
+    GATEWAY_TIMEOUT = 504 "IEUM-1045" "Gateway Timeout";
+    GATEWAY_PART_FAILED = 502 "IEUM-1046" "Bad Gateway";
+    GATEWAY_INTERNAL = 500 "IEUM-1099" "Internal Server Error";
     LOG_CONFLICT = 409 "IEUM-2001" "Version conflict";
     LOG_CONDITION_FAILED = 409 "IEUM-2002" "Condition failed";
     LOG_PARTIAL_DUPLICATE = 409 "IEUM-2003" "Partial duplicate";
@@ -58,6 +78,14 @@ codes! {
     TOPICS_FULL = 503 "IEUM-2104" "No space left";
     TOPICS_UNAVAILABLE = 503 "IEUM-2105" "Broker unavailable";
     TOPICS_INTERNAL = 500 "IEUM-2106" "Internal error";
+    SERVICE_NO_SUCH_PATH = 404 "IEUM-3001" "No such path";
+    SERVICE_METHOD_NOT_ALLOWED = 405 "IEUM-3002" "Method not allowed";
+    SERVICE_MALFORMED = 400 "IEUM-3003" "Malformed request";
+    SERVICE_NO_IDENTITY = 401 "IEUM-3004" "No identity";
+    SERVICE_ROLE_MISSING = 403 "IEUM-3005" "Role missing";
+    SERVICE_NOT_THE_OWNER = 403 "IEUM-3006" "Not the owner";
+    SERVICE_INTERNAL = 500 "IEUM-3007" "Internal error";
+    SERVICE_DEPENDENCY = 503 "IEUM-3008" "Dependency unavailable";
     SAGA_UNKNOWN = 404 "IEUM-4001" "Unknown saga";
     SAGA_UNKNOWN_DEFINITION = 404 "IEUM-4002" "Unknown saga definition";
     SAGA_INVALID_DEFINITION = 422 "IEUM-4003" "Invalid saga definition";
@@ -210,6 +238,16 @@ mod tests {
         assert_eq!(problem.code.as_deref(), Some("IEUM-2001"));
         assert_eq!(problem.members["actual"], 3);
         assert_eq!(problem.members["stream"], "order-1");
+    }
+
+    #[test]
+    fn the_table_agrees_with_the_gateway() {
+        for code in ieum_gateway::Code::ALL {
+            let row = code.row();
+            let ours = ErrorCode::find(row.code).expect("in the table");
+            let expected = (row.code, row.status.as_u16(), row.title);
+            assert_eq!((ours.code, ours.status, ours.title), expected);
+        }
     }
 
     #[test]

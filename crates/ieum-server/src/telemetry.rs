@@ -26,15 +26,30 @@ pub(crate) struct Measured {
 pub(crate) fn render(measured: Measured, more: &[String]) -> String {
     let mut registry = Registry::with_prefix("ieum");
     if let Some(position) = measured.position {
-        gauge(&mut registry, "log_position", "The last position of the log", position);
+        gauge(
+            &mut registry,
+            "log_position",
+            "The last position of the log",
+            position,
+        );
     }
     let Held {
         traces,
         bytes,
         dropped,
     } = measured.traces;
-    gauge(&mut registry, "traces", "Traces that are kept", traces as u64);
-    gauge(&mut registry, "trace_bytes", "About how many bytes they take", bytes as u64);
+    gauge(
+        &mut registry,
+        "traces",
+        "Traces that are kept",
+        traces as u64,
+    );
+    gauge(
+        &mut registry,
+        "trace_bytes",
+        "About how many bytes they take",
+        bytes as u64,
+    );
     let counter = prometheus_client::metrics::counter::Counter::<u64>::default();
     counter.inc_by(dropped);
     let help = "Spans of traces that were full";
@@ -74,7 +89,10 @@ mod tests {
         let gateway = "# TYPE x counter\nx_total 1\n# EOF\n".to_owned();
         let text = render(measured, &[gateway, String::new()]);
         assert!(text.contains("ieum_log_position 7\n"), "{text}");
-        assert!(text.contains("ieum_trace_spans_dropped_total 0\n"), "{text}");
+        assert!(
+            text.contains("ieum_trace_spans_dropped_total 0\n"),
+            "{text}"
+        );
         assert!(text.contains("\nx_total 1\n"), "{text}");
         assert_eq!(text.matches("# EOF").count(), 1);
         assert!(text.ends_with("# EOF\n"));

@@ -151,10 +151,20 @@ mod tests {
 
     #[test]
     fn a_page_whose_name_points_here_is_refused() {
-        for host in ["127.0.0.1:8500", "localhost", "[::1]:8500", "IEUM.example:8500"] {
+        for host in [
+            "127.0.0.1:8500",
+            "localhost",
+            "[::1]:8500",
+            "IEUM.example:8500",
+        ] {
             check(None, "/api/v1/log", &[("host", host)], 200);
         }
-        for host in ["evil.example:8500", "localhost.evil.example", "127.0.0.1.evil.example", ""] {
+        for host in [
+            "evil.example:8500",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "",
+        ] {
             check(None, "/api/v1/log", &[("host", host)], 403);
         }
     }
@@ -175,10 +185,30 @@ mod tests {
         let token = Some("s3cret");
         let host = ("host", "10.0.0.1:8500");
         check(token, "/api/v1/log", &[host], 401);
-        check(token, "/api/v1/log", &[host, ("authorization", "Bearer wrong")], 401);
-        check(token, "/api/v1/log", &[host, ("authorization", "Bearer s3cre")], 401);
-        check(token, "/api/v1/log", &[host, ("authorization", "bearer s3cret")], 200);
-        check(token, "/v1/agent/self", &[host, ("x-consul-token", "s3cret")], 200);
+        check(
+            token,
+            "/api/v1/log",
+            &[host, ("authorization", "Bearer wrong")],
+            401,
+        );
+        check(
+            token,
+            "/api/v1/log",
+            &[host, ("authorization", "Bearer s3cre")],
+            401,
+        );
+        check(
+            token,
+            "/api/v1/log",
+            &[host, ("authorization", "bearer s3cret")],
+            200,
+        );
+        check(
+            token,
+            "/v1/agent/self",
+            &[host, ("x-consul-token", "s3cret")],
+            200,
+        );
         check(token, "/health", &[host], 200);
         check(token, "/health/x", &[host], 401);
     }

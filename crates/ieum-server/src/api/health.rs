@@ -91,7 +91,10 @@ async fn health(State(vitals): State<Vitals>) -> impl IntoResponse {
 
 async fn metrics(State(vitals): State<Vitals>) -> impl IntoResponse {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], (vitals.metrics)().await)
+    (
+        [(header::CONTENT_TYPE, content_type)],
+        (vitals.metrics)().await,
+    )
 }
 
 async fn explain(Path(code): Path<String>) -> ApiResult<impl IntoResponse> {

@@ -83,7 +83,10 @@ pub(crate) fn routes(log: Log) -> Routes {
                 .query("category", "categories (topics), joined by commas")
                 .query("type", "types of events, joined by commas")
                 .query("limit", "the most events in the answer, 1 to 1000")
-                .query("wait", "how long to wait for an event, like 30s; at most 60s")
+                .query(
+                    "wait",
+                    "how long to wait for an event, like 30s; at most 60s",
+                )
                 .answers(200, "a piece of the log", "Page")
                 .refuses(&[errors::LOG_CORRUPT, errors::LOG_UNAVAILABLE]),
             read_log,
@@ -161,10 +164,7 @@ async fn read_stream(
     Ok(Json(StreamPage { events }))
 }
 
-async fn read_log(
-    State(log): State<Log>,
-    Query(query): Query<ReadLog>,
-) -> ApiResult<Json<Page>> {
+async fn read_log(State(log): State<Log>, Query(query): Query<ReadLog>) -> ApiResult<Json<Page>> {
     let limit = limits::page(query.limit)?;
     let filter = query.filter();
     let deadline = Instant::now() + limits::wait(query.wait);
@@ -182,10 +182,7 @@ async fn read_log(
     Ok(Json(page))
 }
 
-async fn head(
-    State(log): State<Log>,
-    Query(query): Query<WaitForHead>,
-) -> ApiResult<Json<Head>> {
+async fn head(State(log): State<Log>, Query(query): Query<WaitForHead>) -> ApiResult<Json<Head>> {
     wait_beyond(&log, query.after, limits::wait(query.wait)).await?;
     Ok(Json(log.store.head().await?))
 }
@@ -223,4 +220,3 @@ async fn raise_fence(
     let fence = log.fences.raise(&name).await?;
     Ok((StatusCode::CREATED, Json(fence)))
 }
-

@@ -43,7 +43,9 @@ pub(crate) fn document(operations: &[Operation]) -> Value {
              details (RFC 9457) with a stable code; `/api/v1/errors/{code}` explains each. The \
              subset of Consul's API under `/v1/` is described by Consul.",
         ));
-    let document = OpenApiBuilder::new().info(info.build()).paths(paths.build());
+    let document = OpenApiBuilder::new()
+        .info(info.build())
+        .paths(paths.build());
     let mut document = serde_json::to_value(document.build()).unwrap_or_default();
     document["components"] = serde_json::json!({ "schemas": schemas() });
     document
@@ -76,7 +78,11 @@ fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
     for (status, meaning, schema) in &operation.answers {
         let mut response = ResponseBuilder::new().description(*meaning);
         if let Some(schema) = schema {
-            let media_type = if *schema == "Text" { TEXT } else { "application/json" };
+            let media_type = if *schema == "Text" {
+                TEXT
+            } else {
+                "application/json"
+            };
             response = response.content(media_type, content(schema));
         }
         builder = builder.response(status.to_string(), response.build());

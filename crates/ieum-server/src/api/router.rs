@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::extract::Json;
 use super::routes::{Operation, Routes};
-use super::{Catalogue, Guard, Log, Topics, Vitals, guard, health, log, openapi, services, topics};
 use super::traces as traces_api;
+use super::{Catalogue, Guard, Log, Topics, Vitals, guard, health, log, openapi, services, topics};
 use crate::errors::{self, ApiError};
 use crate::traces::Store;
 

@@ -1,28 +1,519 @@
-//! The API as its callers meet it.
+//! The API as its callers meet it: over a socket, by the adapters that services use.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode, header};
-use ieum_base::{Clock, Stop};
-use ieum_discovery::{Instance, InstanceId, Registration, Registry};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{Method, Request, Response, header};
+use http_body_util::Full;
+use ieum_base::{Clock, EngineUrl, Stop, TaskKind, Tasks, Uuid};
+use ieum_eventstore::{Append, Expect, NewEvent, Position, StreamName};
+use ieum_http::{HttpClient, listener, server};
+use ieum_messaging::Message;
+use ieum_sql::sqlite::{Config, Location, Log as SqliteLog, topics};
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
-use super::{Catalogue, Guard, Log, Parts, Topics, Vitals, openapi, router};
+use super::{Catalogue, Guard, Log, Parts, Topics, Vitals, openapi, router, routes};
 use crate::traces::{Limits, Store};
 
-/// An API over everything in memory.
+/// A running API over everything in memory.
 struct Api {
-    router: Router,
-    registry: Arc<ieum_discovery::memory::Registry>,
+    address: SocketAddr,
+    http: HttpClient,
+    tasks: Tasks,
+    /// Makes the check of the log fail.
+    broken: Arc<AtomicBool>,
 }
 
+const MAX_BODY: usize = 64 << 10;
+
 impl Api {
-    fn new() -> Self {
-        let database = ieum_sql::sqlite::Log::memory(Clock::system());
-        Self::over(database)
+    fn start() -> Self {
+        let tasks = Tasks::new(Stop::new());
+        let broken = Arc::<AtomicBool>::default();
+        let router = router(parts(&tasks, &broken));
+        let listener = listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let (stop, tree) = (tasks.stop().clone(), tasks.clone());
+        tasks.spawn(TaskKind::Background, "api", async move {
+            server::serve(listener, router, server::Config::default(), stop, &tree).await;
+        });
+        Self {
+            address,
+            http: HttpClient::new(tasks.clone()),
+            tasks,
+            broken,
+        }
     }
+
+    fn remote(&self) -> ieum_remote::Platform {
+        let url: EngineUrl = format!("ieum://{}", self.address).parse().expect("a URL");
+        ieum_remote::connect(&url, &self.tasks).expect("a platform's URL")
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Response<Bytes> {
+        let url = format!("http://{}{path}", self.address);
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).expect("a request");
+        let answer = self.http.request(request, Duration::from_secs(10)).await;
+        answer.expect("an answer")
+    }
+
+    async fn json(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        let json = [("content-type", "application/json")];
+        let answer = self.call(method, path, &json, body.to_string()).await;
+        let body = serde_json::from_slice(answer.body()).unwrap_or_default();
+        (answer.status().as_u16(), body)
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        self.json(Method::GET, path, &Value::Null).await
+    }
+}
+
+fn parts(tasks: &Tasks, broken: &Arc<AtomicBool>) -> Parts {
+    let log = SqliteLog::open(Location::Memory, Config::default()).expect("in memory");
+    let topics = topics::Topics::new(log.clone(), topics::Config::default());
+    let registry = Arc::new(ieum_discovery::memory::Registry::new());
+    let broken = Arc::clone(broken);
+    let check: super::Check = Arc::new(move || {
+        let broken = broken.load(Ordering::Relaxed);
+        let result = if broken {
+            Err("the file is gone".to_owned())
+        } else {
+            Ok(())
+        };
+        std::future::ready(result).boxed()
+    });
+    Parts {
+        guard: Guard::new(None, &[]),
+        max_body: MAX_BODY,
+        log: Log {
+            store: Arc::new(log.clone()),
+            checkpoints: Arc::new(log.clone()),
+            fences: Arc::new(log),
+            stop: tasks.stop().clone(),
+        },
+        topics: Topics {
+            publisher: Arc::new(topics.clone()),
+            groups: Arc::new(topics.clone()),
+            limits: ieum_messaging::Limits::default(),
+            inspect: Arc::new(topics),
+            stop: tasks.stop().clone(),
+        },
+        traces: Store::new(Limits {
+            traces: 10,
+            bytes: 1 << 20,
+            spans: 100,
+        }),
+        catalogue: Catalogue {
+            registry,
+            routes: Arc::new(|| vec![json!({"name": "users"})]),
+        },
+        vitals: Vitals {
+            checks: Arc::new(BTreeMap::from([("log", check)])),
+            metrics: Arc::new(|| std::future::ready("# EOF\n".to_owned()).boxed()),
+        },
+        more: Vec::new(),
+        consul: Router::new(),
+    }
+}
+
+fn event(kind: &str) -> NewEvent {
+    NewEvent::new(Clock::system().new_id(), kind, &json!({"total": 200})).expect("json")
+}
+
+#[tokio::test]
+async fn an_append_is_answered_as_the_first_time_when_it_is_repeated() {
+    let api = Api::start();
+    let id = Uuid::from_u128(7);
+    let body = json!({"expect": "noStream", "events": [{"id": id, "type": "placed", "data": 1}]});
+    let path = "/api/v1/log/streams/order-1";
+    let (status, first) = api.json(Method::POST, path, &body).await;
+    assert_eq!(status, 201, "{first}");
+    let (status, again) = api.json(Method::POST, path, &body).await;
+    assert_eq!((status, &again["position"]), (200, &first["position"]));
+    let (status, page) = api.get(path).await;
+    assert_eq!(
+        (status, &page["events"][0]["type"]),
+        (200, &json!("placed"))
+    );
+}
+
+#[tokio::test]
+async fn a_lost_race_names_the_actual_version() {
+    let api = Api::start();
+    let log = api.remote().event_store();
+    let stream: StreamName = "order-1".parse().expect("valid");
+    let append = |expect| Append::to(stream.clone(), expect, vec![event("placed")]);
+    log.append(append(Expect::NoStream)).await.expect("appends");
+    let error = log
+        .append(append(Expect::NoStream))
+        .await
+        .expect_err("a conflict");
+    let kind = ieum_eventstore::ErrorKind::Conflict {
+        stream: stream.clone(),
+        actual: ieum_eventstore::Version(1),
+    };
+    assert_eq!(error.kind(), &kind);
+}
+
+#[tokio::test]
+async fn a_reader_that_waits_is_woken_by_an_append() {
+    let api = Api::start();
+    let log = api.remote().event_store();
+    let writer = api.remote().event_store();
+    let waiting = log.wait(Position::START, Duration::from_secs(30));
+    let appending = async {
+        let stream = "order-1".parse().expect("valid");
+        let append = Append::to(stream, Expect::Any, vec![event("placed")]);
+        writer.append(append).await.expect("appends")
+    };
+    let (head, _) = tokio::join!(waiting, appending);
+    assert!(head.expect("a head").position >= Position(1));
+}
+
+#[tokio::test]
+async fn a_wait_ends_when_the_platform_stops() {
+    let api = Api::start();
+    let waiting = api.get("/api/v1/log?wait=60s");
+    let stopping = async {
+        while api.tasks.len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        api.tasks.stop().request();
+    };
+    let ((status, page), ()) = tokio::join!(waiting, stopping);
+    assert_eq!((status, &page["events"]), (200, &json!([])));
+}
+
+#[tokio::test]
+async fn a_group_gets_what_was_published_until_it_acknowledges() {
+    let api = Api::start();
+    let remote = api.remote();
+    let message = Message::new("/orders", "1", "order.placed", &json!({"total": 200}));
+    let message = message.expect("valid");
+    let publisher = remote.publisher();
+    publisher
+        .publish("order.events", &[message])
+        .await
+        .expect("publishes");
+    let groups = remote.groups();
+    let epoch = groups
+        .join("order.events", "billing", "a")
+        .await
+        .expect("joins");
+    for _ in 0..2 {
+        let pulled = groups
+            .pull("order.events", "billing", epoch, 10, Duration::ZERO)
+            .await;
+        let pulled = pulled.expect("pulls");
+        assert_eq!(pulled[0].message.kind, "order.placed");
+    }
+    let pulled = groups
+        .pull("order.events", "billing", epoch, 10, Duration::ZERO)
+        .await;
+    let position = pulled.expect("pulls")[0].position;
+    groups
+        .ack("order.events", "billing", epoch, position)
+        .await
+        .expect("acknowledges");
+    let states = remote.inspect().groups().await.expect("lists");
+    assert_eq!((states[0].group.as_str(), states[0].lag), ("billing", 0));
+}
+
+#[tokio::test]
+async fn spans_that_were_exported_are_found_by_the_order_they_are_about() {
+    let api = Api::start();
+    let span = json!({"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331",
+        "name": "POST /orders", "kind": 2, "startTimeUnixNano": "1000", "endTimeUnixNano": "2000",
+        "attributes": [{"key": "order.id", "value": {"stringValue": "o-1"}}]});
+    let request = json!({"resourceSpans": [{
+        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "orders"}}]},
+        "scopeSpans": [{"spans": [span]}]}]});
+    assert_eq!(
+        api.json(Method::POST, "/v1/traces", &request).await,
+        (200, json!({}))
+    );
+    let trace = api.remote().trace("o-1").await.expect("indexed");
+    assert_eq!(&*trace.spans[0].service, "orders");
+    assert_eq!(api.remote().traces(None).await.expect("lists").len(), 1);
+    assert_eq!(api.get("/api/v1/traces/o-2").await.1["code"], "IEUM-5009");
+}
+
+#[tokio::test]
+async fn every_refusal_is_a_problem_with_a_code() {
+    let api = Api::start();
+    let json = ("content-type", "application/json");
+    let stream = "/api/v1/log/streams/order-1";
+    let large = "x".repeat(MAX_BODY + 1);
+    let cases: &[(Method, &str, &[(&str, &str)], &str, u16, &str)] = &[
+        (Method::GET, "/nowhere", &[], "", 404, "IEUM-5001"),
+        (Method::PUT, stream, &[], "", 405, "IEUM-5002"),
+        (Method::POST, stream, &[json], "{", 400, "IEUM-5003"),
+        (
+            Method::POST,
+            stream,
+            &[json],
+            r#"{"event":[]}"#,
+            400,
+            "IEUM-5003",
+        ),
+        (Method::POST, stream, &[json], &large, 413, "IEUM-5004"),
+        (
+            Method::GET,
+            stream,
+            &[("host", "evil.example")],
+            "",
+            403,
+            "IEUM-5006",
+        ),
+        (
+            Method::GET,
+            stream,
+            &[("origin", "http://evil.example")],
+            "",
+            403,
+            "IEUM-5007",
+        ),
+        (
+            Method::GET,
+            "/api/v1/log?wait=30",
+            &[],
+            "",
+            400,
+            "IEUM-5010",
+        ),
+        (
+            Method::GET,
+            "/api/v1/log?limit=0",
+            &[],
+            "",
+            400,
+            "IEUM-5010",
+        ),
+        (
+            Method::GET,
+            "/api/v1/log?wat=30s",
+            &[],
+            "",
+            400,
+            "IEUM-5010",
+        ),
+        (
+            Method::GET,
+            "/api/v1/log/streams/order",
+            &[],
+            "",
+            400,
+            "IEUM-5010",
+        ),
+        (Method::POST, stream, &[], "{}", 415, "IEUM-5013"),
+        (
+            Method::POST,
+            "/api/v1/topics/t",
+            &[json],
+            "{}",
+            415,
+            "IEUM-5013",
+        ),
+        (
+            Method::POST,
+            "/v1/traces",
+            &[("content-type", "application/x-protobuf")],
+            "",
+            415,
+            "IEUM-5013",
+        ),
+        (
+            Method::GET,
+            "/api/v1/errors/IEUM-9999",
+            &[],
+            "",
+            404,
+            "IEUM-5009",
+        ),
+    ];
+    for (method, path, headers, body, status, code) in cases {
+        let answer = api
+            .call(method.clone(), path, headers, (*body).to_owned())
+            .await;
+        let problem = ieum_http::Problem::from_response(&answer);
+        let found = (answer.status().as_u16(), problem.code.as_deref());
+        assert_eq!(found, (*status, Some(*code)), "{method} {path} {problem}");
+        assert!(
+            ieum_http::problem::is_problem(answer.headers()),
+            "{method} {path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_error_code_is_explained() {
+    let api = Api::start();
+    let answer = api
+        .call(Method::GET, "/api/v1/errors/ieum-2001", &[], "")
+        .await;
+    let page = String::from_utf8_lossy(answer.body()).into_owned();
+    assert!(page.starts_with("# IEUM-2001: Version conflict"), "{page}");
+    assert_eq!(
+        answer.headers()[header::CONTENT_TYPE],
+        "text/markdown; charset=utf-8"
+    );
+}
+
+#[tokio::test]
+async fn health_names_the_check_that_failed() {
+    let api = Api::start();
+    let (status, health) = api.get("/health").await;
+    assert_eq!((status, &health["status"]), (200, &json!("healthy")));
+    api.broken.store(true, Ordering::Relaxed);
+    let (status, health) = api.get("/health").await;
+    assert_eq!((status, &health["status"]), (503, &json!("degraded")));
+    assert_eq!(health["checks"]["log"]["error"], "the file is gone");
+}
+
+#[tokio::test]
+async fn every_route_of_the_description_is_mounted() {
+    let api = Api::start();
+    let (_, document) = api.get("/api/openapi.json").await;
+    let paths = document["paths"].as_object().expect("paths");
+    assert!(paths.len() > 15, "{}", paths.len());
+    let mut ids = BTreeSet::new();
+    for (path, item) in paths {
+        let concrete: Vec<_> = path
+            .split('/')
+            .map(|part| part.trim_start_matches('{'))
+            .collect();
+        let concrete = concrete.join("/").replace('}', "-1");
+        for (method, operation) in item.as_object().expect("operations") {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            let answer = api.call(method.clone(), &concrete, &[], "").await;
+            let problem = ieum_http::Problem::from_response(&answer);
+            let unknown =
+                ["IEUM-5001", "IEUM-5002"].contains(&problem.code.as_deref().unwrap_or(""));
+            assert!(!unknown, "{method} {path} is described, but not mounted");
+            let id = operation["operationId"].as_str().expect("an id").to_owned();
+            assert!(ids.insert(id.clone()), "{id} is not unique");
+            assert!(
+                operation["summary"]
+                    .as_str()
+                    .is_some_and(|text| text.ends_with('.')),
+                "{id}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_schema_that_is_referred_to_is_described() {
+    let api = Api::start();
+    let (_, document) = api.get("/api/openapi.json").await;
+    let schemas = document["components"]["schemas"]
+        .as_object()
+        .expect("schemas");
+    let text = document.to_string();
+    let used: BTreeSet<_> = text
+        .split("#/components/schemas/")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    for name in used {
+        assert!(schemas.contains_key(name), "the schema {name} is missing");
+    }
+}
+
+#[test]
+fn the_schemas_have_the_fields_of_the_wire() {
+    let schemas = openapi::schemas();
+    let check = |name: &str, sample: Value| {
+        let described: BTreeSet<_> = schemas[name]["properties"]
+            .as_object()
+            .unwrap_or_else(|| panic!("{name} is not an object"))
+            .keys()
+            .collect();
+        let sent: BTreeSet<_> = sample.as_object().expect("an object").keys().collect();
+        assert_eq!(described, sent, "{name}");
+    };
+    for (name, sample) in samples() {
+        check(name, sample);
+    }
+}
+
+/// A value of each type with every field present.
+fn samples() -> Vec<(&'static str, Value)> {
+    use ieum_remote::wire::{log, services, topics, traces};
+    let head = r#"{"incarnation":"00000000-0000-0000-0000-000000000001","position":1}"#;
+    let head: ieum_eventstore::Head = serde_json::from_str(head).expect("valid");
+    let to = ieum_eventstore::Checkpoint {
+        incarnation: head.incarnation,
+        position: head.position,
+    };
+    let fence = ieum_eventstore::Fence {
+        name: "a".into(),
+        epoch: 1,
+    };
+    let value = |sample: Result<Value, serde_json::Error>| sample.expect("serialises");
+    let summary = traces::TraceSummary {
+        trace_id: "00000000000000000000000000000001".parse().expect("an id"),
+        name: "a".into(),
+        service: "a".into(),
+        start: ieum_base::Timestamp::default(),
+        duration_ms: 1,
+        spans: 1,
+        failed: false,
+    };
+    let instance = services::InstanceView {
+        id: "a".into(),
+        authority: "a:1".into(),
+        status: ieum_discovery::Status::Passing,
+        output: String::new(),
+        meta: BTreeMap::new(),
+    };
+    let service = services::ServiceView {
+        name: "a".into(),
+        owner: None,
+        tags: Vec::new(),
+        instances: Vec::new(),
+    };
+    let give_up = topics::GiveUp {
+        epoch: ieum_messaging::Epoch(1),
+        position: 1,
+        reason: "a".into(),
+    };
+    let append = log::AppendToStream {
+        expect: Expect::Any,
+        events: Vec::new(),
+        fence: Some(fence.clone()),
+    };
+    vec![
+        ("Head", value(serde_json::to_value(head))),
+        ("Checkpoint", value(serde_json::to_value(to))),
+        ("Fence", value(serde_json::to_value(&fence))),
+        ("AppendToStream", value(serde_json::to_value(append))),
+        ("TraceSummary", value(serde_json::to_value(summary))),
+        ("InstanceView", value(serde_json::to_value(instance))),
+        ("ServiceView", value(serde_json::to_value(service))),
+        ("GiveUp", value(serde_json::to_value(give_up))),
+    ]
+}
+
+#[test]
+fn path_parameters_are_found() {
+    let operation = routes::Operation::get("/a/{b}/c/{d}", "x");
+    assert_eq!(operation.path_parameters().collect::<Vec<_>>(), ["b", "d"]);
 }

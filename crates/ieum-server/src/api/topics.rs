@@ -53,7 +53,9 @@ pub(crate) fn routes(topics: Topics) -> Routes {
         )
         .add(
             Operation::post("/api/v1/topics/{topic}", "publish")
-                .summary("Publishes CloudEvents (structured, batched, or binary with ce-* headers).")
+                .summary(
+                    "Publishes CloudEvents (structured, batched, or binary with ce-* headers).",
+                )
                 .body_of(&[STRUCTURED, BATCH, "application/json"], "CloudEvents")
                 .answers_empty(202, "published and durable")
                 .refuses(&[
@@ -89,11 +91,14 @@ pub(crate) fn routes(topics: Topics) -> Routes {
             ack,
         )
         .add(
-            Operation::post("/api/v1/topics/{topic}/groups/{group}/dead-letters", "giveUp")
-                .summary("Sets a message aside; what follows on its key waits behind it.")
-                .body("GiveUp")
-                .answers_empty(204, "set aside and acknowledged")
-                .refuses(WORKING),
+            Operation::post(
+                "/api/v1/topics/{topic}/groups/{group}/dead-letters",
+                "giveUp",
+            )
+            .summary("Sets a message aside; what follows on its key waits behind it.")
+            .body("GiveUp")
+            .answers_empty(204, "set aside and acknowledged")
+            .refuses(WORKING),
             give_up,
         )
         .add(

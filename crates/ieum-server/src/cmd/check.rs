@@ -18,6 +18,9 @@ impl Check {
     pub(super) fn run(self) -> Outcome {
         match config::load(&self.config) {
             Ok(config) => {
+                for warning in config.gateway.warnings() {
+                    eprintln!("warning: {}\n  = key: {}", warning.message, warning.path);
+                }
                 super::print(&summary(&self.config.display().to_string(), &config))?;
                 Ok(ExitCode::SUCCESS)
             }
@@ -41,8 +44,9 @@ fn summary(file: &str, config: &Config) -> String {
     .collect();
     let definitions = config.sagas.inline.len() + config.sagas.definitions.len();
     format!(
-        "{file} is valid: roles {}; {} configured instances, {} saga sources",
+        "{file} is valid: roles {}; {} routes, {} configured instances, {} saga sources",
         roles.join(", "),
+        config.gateway.routes.len(),
         config.registry.instances.len(),
         definitions,
     )

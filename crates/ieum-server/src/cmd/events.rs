@@ -1,14 +1,14 @@
-//! `ieum events`: the events of one stream, or of a whole category as they come.
+//! `ieum events`: the events of one stream, of a category, or of the whole log.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-use ieum_base::HumanDuration;
-use ieum_eventstore::{Event, Head, Page, Position, StreamName, Version};
-use ieum_remote::wire::log::{ReadLog, ReadStream, StreamPage, WaitForHead};
-use ieum_remote::wire::paths;
+use anyhow::Context;
+use ieum_eventstore::{ErrorKind, Event, EventStore, Filter, Position, StreamName, Version};
 
 use super::Outcome;
-use super::platform::{Asking, Platform};
+use super::platform::Asking;
 use super::table::short;
 
 /// Print the events of a stream (`order-7`), a category (`order.events`) or, with `--all`, the log.
@@ -30,114 +30,109 @@ pub(super) struct Events {
     asking: Asking,
 }
 
+/// Reads and prints.
+struct Printer {
+    store: Arc<dyn EventStore>,
+    follow: bool,
+    json: bool,
+}
+
 /// Events in one answer.
 const PAGE: usize = 500;
-/// How long the platform waits for more.
-const WAIT: HumanDuration = HumanDuration::from_secs(30);
+/// How long the platform waits for more before it answers.
+const WAIT: Duration = Duration::from_secs(30);
 
 impl Events {
     pub(super) fn run(self) -> Outcome {
-        let json = self.asking.json;
-        let asking = self.asking.clone();
-        asking.run(|platform| async move {
-            match self.stream.as_deref() {
-                Some(name) if name.parse::<StreamName>().is_ok() => {
-                    stream(&platform, name, self.after, self.follow, json).await
-                }
-                category => log(&platform, category, self.after, self.follow, json).await,
-            }
+        self.asking.run(async |platform| {
+            let printer = Printer {
+                store: platform.event_store(),
+                follow: self.follow,
+                json: self.asking.json,
+            };
+            let printed = match self.stream.as_deref() {
+                Some(name) => match name.parse::<StreamName>() {
+                    Ok(stream) => printer.stream(&stream, Version(self.after)).await,
+                    Err(_) => {
+                        printer
+                            .log(Filter::category(name), Position(self.after))
+                            .await
+                    }
+                },
+                None => printer.log(Filter::default(), Position(self.after)).await,
+            };
+            printed.map_err(
+                |error| match error.downcast_ref::<ieum_eventstore::Error>() {
+                    Some(log) if *log.kind() == ErrorKind::Unavailable => {
+                        error.context(self.asking.unreachable())
+                    }
+                    _ => error,
+                },
+            )
         })?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn stream(
-    platform: &Platform,
-    name: &str,
-    after: u64,
-    follow: bool,
-    json: bool,
-) -> anyhow::Result<()> {
-    let name_segment = paths::segment(name).unwrap_or_default();
-    let path = format!("{}/{name_segment}", paths::STREAMS);
-    let mut after = Version(after);
-    let mut printed = false;
-    loop {
-        let head: Head = platform.get(paths::LOG_HEAD).await?;
-        let query = ReadStream {
-            after,
-            limit: Some(PAGE),
-        };
-        let page: StreamPage = platform.get(&paths::with_query(&path, &query)).await?;
-        for event in &page.events {
-            if !print(event, json)? {
-                return Ok(());
+impl Printer {
+    async fn stream(&self, stream: &StreamName, mut after: Version) -> anyhow::Result<()> {
+        let mut empty = true;
+        loop {
+            // The head is taken before the read: what is appended in between wakes the wait.
+            let head = self.store.head().await?;
+            let events = self.store.read_stream(stream, after, PAGE).await?;
+            for event in &events {
+                after = event.version;
+                empty = false;
+                if !self.print(event)? {
+                    return Ok(());
+                }
             }
-            after = event.version;
-            printed = true;
-        }
-        if page.events.len() < PAGE && !follow {
-            break;
-        }
-        if page.events.len() < PAGE {
-            wait(platform, head.position).await?;
-        }
-    }
-    if !printed {
-        eprintln!("the stream `{name}` has no event behind version {after}");
-    }
-    Ok(())
-}
-
-async fn wait(platform: &Platform, position: Position) -> anyhow::Result<()> {
-    let query = WaitForHead {
-        after: position,
-        wait: Some(WAIT),
-    };
-    let path = paths::with_query(paths::LOG_HEAD, &query);
-    platform.get::<Head>(&path).await?;
-    Ok(())
-}
-
-async fn log(
-    platform: &Platform,
-    category: Option<&str>,
-    after: u64,
-    follow: bool,
-    json: bool,
-) -> anyhow::Result<()> {
-    let mut query = ReadLog {
-        after: Position(after),
-        category: category.map(str::to_owned),
-        limit: Some(PAGE),
-        wait: follow.then_some(WAIT),
-        ..ReadLog::default()
-    };
-    loop {
-        let page: Page = platform.get(&paths::with_query(paths::LOG, &query)).await?;
-        for event in &page.events {
-            if !print(event, json)? {
-                return Ok(());
+            match (events.len() == PAGE, self.follow) {
+                (true, _) => {}
+                (false, true) => {
+                    self.store.wait(head.position, WAIT).await?;
+                }
+                (false, false) => break,
             }
         }
-        query.after = page.scanned_to;
-        if !follow && query.after >= page.head.position {
-            return Ok(());
+        if empty {
+            eprintln!("the stream `{stream}` has no event behind version {after}");
+        }
+        Ok(())
+    }
+
+    async fn log(&self, filter: Filter, mut after: Position) -> anyhow::Result<()> {
+        loop {
+            let page = self.store.read_all(after, &filter, PAGE).await?;
+            for event in &page.events {
+                if !self.print(event)? {
+                    return Ok(());
+                }
+            }
+            after = page.scanned_to;
+            match (after >= page.head.position, self.follow) {
+                (false, _) => {}
+                (true, true) => {
+                    self.store.wait(after, WAIT).await?;
+                }
+                (true, false) => return Ok(()),
+            }
         }
     }
-}
 
-/// False if nobody reads any more.
-fn print(event: &Event, json: bool) -> anyhow::Result<bool> {
-    if json {
-        return super::print(&serde_json::to_string(event)?);
+    /// False if nobody reads any more.
+    fn print(&self, event: &Event) -> anyhow::Result<bool> {
+        if self.json {
+            return super::print(&serde_json::to_string(event).context("an event as JSON")?);
+        }
+        super::print(&format!(
+            "{:>8}  {}  {:<28}  {:<24}  {}",
+            event.position,
+            event.recorded_at,
+            format!("{}@{}", event.stream, event.version),
+            event.kind,
+            short(event.data.get(), 160),
+        ))
     }
-    super::print(&format!(
-        "{:>8}  {}  {:<28}  {:<24}  {}",
-        event.position,
-        event.recorded_at,
-        format!("{}@{}", event.stream, event.version),
-        event.kind,
-        short(event.data.get(), 160),
-    ))
 }

@@ -1,15 +1,8 @@
-//! The platform that a command asks: where it is, and what it answers.
+//! The platform that a command asks.
 
-use std::future::Future;
-use std::time::Duration;
-
-use anyhow::{Context, bail};
-use bytes::Bytes;
-use http::{Method, Request, Response, header};
-use http_body_util::Full;
-use ieum_base::{Stop, Tasks};
-use ieum_http::{HttpClient, Problem};
-use serde::de::DeserializeOwned;
+use anyhow::{Context, anyhow, bail};
+use ieum_base::{EngineUrl, Stop, Tasks};
+use ieum_remote::{ErrorKind, Platform};
 
 /// Which platform to ask, and how to show what it answers.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,87 +23,85 @@ pub(super) struct Asking {
     pub(super) json: bool,
 }
 
-/// A connection to the platform.
-pub(super) struct Platform {
-    http: HttpClient,
-    base: String,
-    token: Option<String>,
-}
-
-/// Longer than the API's longest wait.
-const TIMEOUT: Duration = Duration::from_secs(75);
-
 impl Asking {
-    /// Runs `ask` with a connection to the platform.
-    pub(super) fn run<T, F>(&self, ask: impl FnOnce(Platform) -> F) -> anyhow::Result<T>
-    where
-        F: Future<Output = anyhow::Result<T>>,
-    {
+    /// Runs `ask` with the platform.
+    pub(super) fn run<T>(
+        &self,
+        ask: impl AsyncFnOnce(Platform) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("no runtime can be started")?;
         runtime.block_on(async {
-            let platform = Platform {
-                http: HttpClient::new(Tasks::new(Stop::new())),
-                base: self.platform.trim_end_matches('/').to_owned(),
-                token: self.token.clone(),
-            };
+            let tasks = Tasks::new(Stop::new());
+            let platform = ieum_remote::connect(&self.url()?, &tasks)?;
             ask(platform).await
         })
     }
-}
 
-impl Platform {
-    /// The answer to a `GET` of `path`.
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let answer = self.fetch(path).await?;
-        if !answer.status().is_success() {
-            bail!("{}", refusal(&answer));
-        }
-        serde_json::from_slice(answer.body())
-            .with_context(|| format!("{} does not answer like a platform of ieum", self.base))
+    /// The URL of the platform's adapter.
+    fn url(&self) -> anyhow::Result<EngineUrl> {
+        let (scheme, address) = match self.platform.split_once("://") {
+            None => ("ieum", self.platform.as_str()),
+            Some(("http" | "ieum", address)) => ("ieum", address),
+            Some(("https" | "ieums", address)) => ("ieums", address),
+            Some((other, _)) => bail!("a platform is called with http or https, not `{other}`"),
+        };
+        let credentials = self.token.as_ref().map(|token| format!(":{token}@"));
+        let url = format!("{scheme}://{}{address}", credentials.unwrap_or_default());
+        url.parse()
+            .with_context(|| format!("`{}` is not the address of a platform", self.platform))
     }
 
-    /// As [`Platform::get`]; `None` if there is no such thing.
-    pub(super) async fn find<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Option<T>> {
-        let answer = self.fetch(path).await?;
-        if answer.status() == http::StatusCode::NOT_FOUND && ieum_http::problem::is_problem(answer.headers()) {
-            return Ok(None);
-        }
-        if !answer.status().is_success() {
-            bail!("{}", refusal(&answer));
-        }
-        let found = serde_json::from_slice(answer.body())
-            .with_context(|| format!("{} does not answer like a platform of ieum", self.base))?;
-        Ok(Some(found))
+    /// What to do when nobody answers.
+    pub(super) fn unreachable(&self) -> String {
+        format!(
+            "no platform answers at {}: start one with `ieum up` (or `shop demo`), or say where it \
+             is with `--platform URL` or IEUM_PLATFORM",
+            self.platform
+        )
     }
 
-    async fn fetch(&self, path: &str) -> anyhow::Result<Response<Bytes>> {
-        let mut request = Request::builder()
-            .method(Method::GET)
-            .uri(format!("{}{path}", self.base));
-        if let Some(token) = &self.token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        }
-        let request = request
-            .body(Full::new(Bytes::new()))
-            .with_context(|| format!("`{}` is not the address of a platform", self.base))?;
-        self.http.request(request, TIMEOUT).await.with_context(|| {
-            format!(
-                "no platform answers at {}: start one with `ieum up` (or `shop demo`), or say \
-                 where it is with `--platform URL` or IEUM_PLATFORM",
-                self.base
-            )
-        })
+    /// Says what to do when the platform could not be asked.
+    pub(super) fn explain(&self, error: ieum_remote::Error) -> anyhow::Error {
+        let hint = match error.kind() {
+            ErrorKind::Unavailable => self.unreachable(),
+            ErrorKind::Denied => "set IEUM_TOKEN or `--token` to the platform's token".to_owned(),
+            _ => return anyhow!(error),
+        };
+        anyhow!(error).context(hint)
     }
 }
 
-fn refusal(answer: &Response<Bytes>) -> String {
-    let problem = Problem::from_response(answer);
-    let hint = match problem.code.as_deref() {
-        Some("IEUM-5005") => "; set IEUM_TOKEN or `--token`",
-        _ => "",
-    };
-    format!("the platform refused: {problem}{hint}")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The URL that is called for `platform` with `token`; `None` if it is refused.
+    fn called(platform: &str, token: Option<&str>) -> Option<String> {
+        let asking = Asking {
+            platform: platform.to_owned(),
+            token: token.map(str::to_owned),
+            json: false,
+        };
+        let url = asking.url().ok()?;
+        Some(format!("{}://{}", url.scheme(), url.rest()))
+    }
+
+    #[test]
+    fn a_platform_is_named_as_people_write_addresses() {
+        let expected = Some("ieum://127.0.0.1:8500".to_owned());
+        for platform in [
+            "http://127.0.0.1:8500",
+            "127.0.0.1:8500",
+            "ieum://127.0.0.1:8500",
+        ] {
+            assert_eq!(called(platform, None), expected);
+            assert_eq!(called(platform, Some("s3cret")), expected);
+        }
+        let secure = Some("ieums://ieum.example".to_owned());
+        assert_eq!(called("https://ieum.example", None), secure);
+        assert_eq!(called("ftp://ieum.example", None), None);
+    }
 }

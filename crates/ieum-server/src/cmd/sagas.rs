@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use ieum_base::Timestamp;
-use ieum_remote::wire::{paths, sagas};
+use ieum_remote::ErrorKind;
+use ieum_remote::wire::sagas;
 use ieum_saga::engine::Summary;
 use ieum_saga::{CallView, SagaView};
 
@@ -44,10 +45,11 @@ impl Sagas {
             definition: self.definition.clone(),
             limit: Some(self.limit),
         };
-        let path = paths::with_query(paths::SAGAS, &query);
-        let list: sagas::Sagas = self
-            .asking
-            .run(|platform| async move { platform.get(&path).await })?;
+        let sagas = self.asking.run(async |platform| {
+            let sagas = platform.sagas().list(&query).await;
+            sagas.map_err(|error| self.asking.explain(error))
+        })?;
+        let list = sagas::Sagas { sagas };
         if self.asking.json {
             super::print(&serde_json::to_string_pretty(&list)?)?;
         } else if list.sagas.is_empty() {
@@ -59,16 +61,15 @@ impl Sagas {
     }
 
     fn show(&self, id: &str) -> Outcome {
-        let Some(segment) = paths::segment(id) else {
-            bail!("`{id}` is not an id")
-        };
-        let path = format!("{}/{segment}", paths::SAGAS);
-        let found = self
+        let saga = self
             .asking
-            .run(|platform| async move { platform.find::<SagaView>(&path).await })?;
-        let Some(saga) = found else {
-            bail!("there is no saga `{id}`; `ieum sagas` lists them")
-        };
+            .run(async |platform| match platform.sagas().get(id).await {
+                Ok(saga) => Ok(saga),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    bail!("there is no saga `{id}`; `ieum sagas` lists them")
+                }
+                Err(error) => Err(self.asking.explain(error)),
+            })?;
         if self.asking.json {
             super::print(&serde_json::to_string_pretty(&saga)?)?;
         } else {
@@ -126,7 +127,10 @@ fn render(saga: &SagaView) -> String {
             step.call.attempts.to_string(),
             offset(*started_at, step.call.last_at),
             step.undo.as_ref().map_or_else(|| "–".to_owned(), progress),
-            short(&format!("{uncertain}{}", remark.map_or("", String::as_str)), 50),
+            short(
+                &format!("{uncertain}{}", remark.map_or("", String::as_str)),
+                50,
+            ),
         ]);
     }
     text.push_str(&table.to_string());

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ieum_remote::wire::{paths, services};
+use ieum_remote::wire::services;
 
 use super::Outcome;
 use super::platform::Asking;
@@ -17,9 +17,11 @@ pub(super) struct Services {
 
 impl Services {
     pub(super) fn run(self) -> Outcome {
-        let list: services::Services = self
-            .asking
-            .run(|platform| async move { platform.get(paths::SERVICES).await })?;
+        let services = self.asking.run(async |platform| {
+            let services = platform.services().await;
+            services.map_err(|error| self.asking.explain(error))
+        })?;
+        let list = services::Services { services };
         if self.asking.json {
             super::print(&serde_json::to_string_pretty(&list)?)?;
         } else if list.services.is_empty() {
@@ -41,9 +43,20 @@ fn render(list: &services::Services) -> String {
         for instance in &service.instances {
             let status = format!("{:?}", instance.status).to_lowercase();
             let well = status == "passing";
-            let output = if well { String::new() } else { short(&instance.output, 60) };
+            let output = if well {
+                String::new()
+            } else {
+                short(&instance.output, 60)
+            };
             let name = service.name.as_str();
-            let row = [name, &instance.id, &instance.authority, &status, owner, &output];
+            let row = [
+                name,
+                &instance.id,
+                &instance.authority,
+                &status,
+                owner,
+                &output,
+            ];
             table.add_row(row);
         }
     }
@@ -74,7 +87,13 @@ mod tests {
             }],
         };
         let text = render(&list);
-        for part in ["orders-1", "127.0.0.1:3002", "critical", "team-orders", "connection refused"] {
+        for part in [
+            "orders-1",
+            "127.0.0.1:3002",
+            "critical",
+            "team-orders",
+            "connection refused",
+        ] {
             assert!(text.contains(part), "{text}");
         }
         assert!(!text.contains("by the peer"), "{text}");

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use ieum_remote::wire::{paths, traces};
+use ieum_remote::ErrorKind;
+use ieum_remote::wire::traces;
 use serde::Serialize;
 
 use super::Outcome;
@@ -29,20 +30,17 @@ struct Answer<'a> {
 
 impl Trace {
     pub(super) fn run(self) -> Outcome {
-        let Some(id) = paths::segment(&self.id) else {
-            bail!("`{}` is not an id", self.id)
-        };
-        let path = format!("{}/{id}", paths::TRACES);
-        let found = self
+        let trace = self
             .asking
-            .run(|platform| async move { platform.find::<traces::Trace>(&path).await })?;
-        let Some(trace) = found else {
-            bail!(
-                "no trace `{}` is kept, and none about an order or saga of this id \
-                 (traces are kept in memory; services send them a moment after the work)",
-                self.id
-            )
-        };
+            .run(async |platform| match platform.trace(&self.id).await {
+                Ok(trace) => Ok(trace),
+                Err(error) if error.kind() == ErrorKind::NotFound => bail!(
+                    "no trace `{}` is kept, and none about an order or saga of this id \
+                     (traces are kept in memory; services send them a moment after the work)",
+                    self.id
+                ),
+                Err(error) => Err(self.asking.explain(error)),
+            })?;
         let tree = Tree::new(&trace);
         if self.asking.json {
             let answer = Answer {

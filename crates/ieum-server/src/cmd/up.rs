@@ -78,7 +78,10 @@ fn greet(running: &Running) {
     if let Some(gateway) = running.gateway_addr {
         eprintln!("  gateway       http://{gateway}");
     }
-    eprintln!("  platform API  http://{}  (Consul's API below /v1/)", running.api_addr);
+    eprintln!(
+        "  platform API  http://{}  (Consul's API below /v1/)",
+        running.api_addr
+    );
     eprintln!("  log           {}", running.log);
     for moved in &running.moved {
         eprintln!(
@@ -93,7 +96,10 @@ fn greet(running: &Running) {
 
 fn farewell(ended: &Ended) -> ExitCode {
     for abandoned in &ended.abandoned {
-        eprintln!("abandoned at the stop: {} × {}", abandoned.count, abandoned.name);
+        eprintln!(
+            "abandoned at the stop: {} × {}",
+            abandoned.count, abandoned.name
+        );
     }
     match &ended.failure {
         Some(failure) => {

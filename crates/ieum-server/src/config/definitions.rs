@@ -90,7 +90,10 @@ fn read(file: &Path) -> Result<Definition, String> {
     let shown = file.display();
     let text = std::fs::read_to_string(file)
         .map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
-    if file.extension().is_some_and(|extension| extension == "toml") {
+    if file
+        .extension()
+        .is_some_and(|extension| extension == "toml")
+    {
         return toml::from_str(&text)
             .map_err(|error| format!("`{shown}` is not a saga: {}", error.message()));
     }
@@ -102,7 +105,7 @@ mod tests {
     use super::super::parse;
 
     const SAGA: &str = r#"{"name":"greet","steps":[
-        {"name":"hello","call":{"service":"greeter","path":"/hello"}}]}"#;
+        {"name":"hello","call":{"service":"greeter","path":"/hello"},"undo":"none"}]}"#;
 
     fn folder(name: &str) -> std::path::PathBuf {
         let name = format!("ieum-definitions-{}-{name}", std::process::id());

@@ -25,8 +25,9 @@ pub struct Source {
 /// Reads and checks the file at `path`.
 pub fn load(path: &Path) -> Result<Config, Report> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        let problem = Problem::new(format!("the configuration cannot be read: {error}"))
-            .help("name another file with `-c FILE`, or start without one: every key has a default");
+        let problem = Problem::new(format!("the configuration cannot be read: {error}")).help(
+            "name another file with `-c FILE`, or start without one: every key has a default",
+        );
         Report::new(path, vec![problem])
     })?;
     parse(path, text)
@@ -39,7 +40,10 @@ pub fn parse(file: &Path, text: String) -> Result<Config, Report> {
         file: file.to_owned(),
         text,
     };
-    let config = Config { source, ..config };
+    let mut config = Config { source, ..config };
+    config
+        .gateway
+        .relative_to(config.source.file.parent().unwrap_or_else(|| Path::new("")));
     let problems = rules::check(&config);
     if problems.is_empty() {
         Ok(config)
@@ -79,9 +83,14 @@ fn decode(text: &str) -> Result<Config, Vec<Problem>> {
             Problem::new(format!("this is not TOML: {}", error.message()))
                 .at(text, error.span().as_ref())
         };
-        errors.iter().take(MAX_PROBLEMS).map(syntax).collect::<Vec<_>>()
+        errors
+            .iter()
+            .take(MAX_PROBLEMS)
+            .map(syntax)
+            .collect::<Vec<_>>()
     })?;
     let mut problems = Vec::new();
+    let mut removed: Vec<String> = Vec::new();
     loop {
         let error = match Config::deserialize(tree.deserializer()) {
             Ok(config) if problems.is_empty() => return Ok(config),
@@ -89,11 +98,18 @@ fn decode(text: &str) -> Result<Config, Vec<Problem>> {
             Err(error) => error,
         };
         let path = error.span().and_then(|span| tree.locate(&span));
-        problems.push(explain(&error, text, path.as_ref()));
-        let removed = path.is_some_and(|path| tree.remove(&path));
-        if !removed || problems.len() == MAX_PROBLEMS {
+        let place = path.as_ref().map(ToString::to_string).unwrap_or_default();
+        let missing = error.message().strip_prefix("missing field ");
+        let missing = missing.map(|key| format!("{place}.{}", key.trim_matches('`')));
+        // A required key that is there, but wrong, was reported when it was taken out.
+        if missing.is_none_or(|key| !removed.contains(&key)) {
+            problems.push(explain(&error, text, path.as_ref()));
+        }
+        if !path.is_some_and(|path| tree.remove(&path)) || problems.len() == MAX_PROBLEMS {
             break;
         }
+        removed.retain(|key| !key.starts_with(&place));
+        removed.push(place);
     }
     problems.sort_by_key(|problem: &Problem| {
         let place = problem.place.as_ref();
@@ -106,12 +122,16 @@ fn decode(text: &str) -> Result<Config, Vec<Problem>> {
 fn explain(error: &toml::de::Error, text: &str, path: Option<&tree::Path>) -> Problem {
     let span = error.span();
     let key = path.map(ToString::to_string).unwrap_or_default();
-    let secret = path.and_then(tree::Path::last_key).is_some_and(may_be_secret);
+    let secret = path
+        .and_then(tree::Path::last_key)
+        .is_some_and(may_be_secret);
     let message = error.message();
     if secret && message.starts_with("unknown field") {
         return in_plain_words(message)
-            .help("a secret is not written into the configuration: name its place with a key \
-                   that ends with `-env` or `-file`")
+            .help(
+                "a secret is not written into the configuration: name its place with a key \
+                   that ends with `-env` or `-file`",
+            )
             .key(key)
             .at(text, span.as_ref())
             .without_value();
@@ -134,7 +154,10 @@ fn in_plain_words(message: &str) -> Problem {
         .iter()
         .find_map(|prefix| message.strip_prefix(prefix));
     match wrong.and_then(|rest| rest.rsplit_once(", expected ")) {
-        Some((found, expected)) => Problem::new(format!("expected {expected}, found {found}")),
+        Some((found, expected)) => {
+            let expected = plain_type(expected);
+            Problem::new(format!("expected {expected}, found {found}"))
+        }
         None => Problem::new(message),
     }
 }
@@ -156,14 +179,25 @@ fn unknown(what: &str, rest: &str, listing: &str) -> Problem {
     }
 }
 
+/// The name of a type, for people who do not write Rust.
+fn plain_type(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is in range",
+        "f32" | "f64" => "a number",
+        "socket address" => "an address like \"127.0.0.1:8500\"",
+        "path string" => "the path of a file or folder",
+        other => other,
+    }
+}
+
 /// The known name that `wrong` most likely meant.
 fn closest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
     let normal = wrong.to_lowercase().replace('_', "-");
-    let distance = |name: &&str| strsim::damerau_levenshtein(&normal, name);
-    let best = known.iter().min_by_key(|name| distance(name))?;
-    let near = distance(best) <= normal.chars().count().div_ceil(3).max(1);
-    let part = best.len() > 3 && (normal.contains(best) || best.contains(&normal));
-    (near || (part && normal.len() > 2)).then_some(best)
+    let distance = |name: &&&str| strsim::damerau_levenshtein(&normal, name);
+    let near = |name: &&&str| distance(name) <= normal.chars().count().div_ceil(3);
+    let near = known.iter().filter(near).min_by_key(distance);
+    let begins = |name: &&&str| normal.len() > 2 && name.starts_with(&normal);
+    near.or_else(|| known.iter().find(begins)).copied()
 }
 
 fn may_be_secret(key: &str) -> bool {

@@ -8,8 +8,8 @@ use ieum_base::{ByteSize, HumanDuration, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::secret::{self, MissingSecret};
 use super::Source;
+use super::secret::{self, MissingSecret};
 
 /// The configuration of a platform, `ieum.toml`. Every section and every key has a default; an
 /// unknown key is an error. Relative paths start at the file's folder.
@@ -33,6 +33,8 @@ use super::Source;
 pub struct Config {
     /// The process itself: its API, its data, its roles.
     pub platform: Platform,
+    /// The gateway and its routes.
+    pub gateway: ieum_gateway::Config,
     /// Where the log is kept.
     pub log: Log,
     /// Which instances are known without registering themselves, and how checks run.

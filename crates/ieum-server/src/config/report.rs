@@ -125,7 +125,12 @@ impl fmt::Display for Report {
             problem.write(f, &self.file)?;
         }
         if self.problems.len() > 1 {
-            writeln!(f, "{} errors in {}", self.problems.len(), self.file.display())?;
+            writeln!(
+                f,
+                "{} errors in {}",
+                self.problems.len(),
+                self.file.display()
+            )?;
         }
         Ok(())
     }
@@ -183,7 +188,9 @@ mod tests {
     #[test]
     fn what_may_be_a_secret_is_not_shown() {
         let text = "token = \"hunter2\"\n";
-        let problem = Problem::new("wrong").at(text, Some(&(8..17))).without_value();
+        let problem = Problem::new("wrong")
+            .at(text, Some(&(8..17)))
+            .without_value();
         let report = Report::new(Path::new("ieum.toml"), vec![problem]).to_string();
         assert!(!report.contains("hunter2"), "{report}");
         assert!(report.contains("token = ***"), "{report}");

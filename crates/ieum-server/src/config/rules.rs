@@ -1,6 +1,7 @@
 //! Rules that no type can hold: limits, what belongs together, and the security floor.
 
 use ieum_base::EngineUrl;
+use ieum_gateway::ConfigError;
 
 use super::report::Problem;
 use super::{Config, Platform, Role, StaticInstance};
@@ -12,6 +13,9 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     platform(&config.platform, &mut problems);
     log(config, &mut problems);
     telemetry(config, &mut problems);
+    if config.platform.plays(Role::Gateway) {
+        problems.extend(config.gateway.validate().into_iter().map(of_gateway));
+    }
     let engine = config.sagas.engine.problems().into_iter();
     problems.extend(engine.map(|what| Problem::new(what).key("sagas.engine")));
     problems.extend(config.saga_definitions().err().unwrap_or_default());
@@ -19,6 +23,15 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
         static_instance(index, instance, &mut problems);
     }
     problems
+}
+
+/// The gateway names its keys as we do.
+fn of_gateway(error: ConfigError) -> Problem {
+    let problem = Problem::new(format!("`{}` {}", error.path, error.message)).key(error.path);
+    match error.help {
+        Some(help) => problem.help(help),
+        None => problem,
+    }
 }
 
 fn token(config: &Config, problems: &mut Vec<Problem>) {
@@ -45,7 +58,9 @@ fn token(config: &Config, problems: &mut Vec<Problem>) {
 }
 
 fn platform(platform: &Platform, problems: &mut Vec<Problem>) {
-    let open = platform.listen.filter(|address| !address.ip().is_loopback());
+    let open = platform
+        .listen
+        .filter(|address| !address.ip().is_loopback());
     if let (Some(address), false) = (open, platform.has_token()) {
         problems.push(
             Problem::new(format!(
@@ -88,10 +103,14 @@ fn telemetry(config: &Config, problems: &mut Vec<Problem>) {
     let traces = &config.telemetry.traces;
     if !(0.0..=1.0).contains(&traces.sample) {
         problems.push(
-            Problem::new("the sampled share must be between 0 and 1").key("telemetry.traces.sample"),
+            Problem::new("the sampled share must be between 0 and 1")
+                .key("telemetry.traces.sample"),
         );
     }
-    for (name, value) in [("max-traces", traces.max_traces), ("max-spans", traces.max_spans)] {
+    for (name, value) in [
+        ("max-traces", traces.max_traces),
+        ("max-spans", traces.max_spans),
+    ] {
         if value == 0 {
             problems.push(
                 Problem::new("the limit must be above 0")
@@ -127,8 +146,7 @@ fn static_instance(index: usize, instance: &StaticInstance, problems: &mut Vec<P
     let http = |url: &String| url.starts_with("http://") || url.starts_with("https://");
     if instance.check.as_ref().is_some_and(|url| !http(url)) {
         problems.push(
-            Problem::new("a check is a URL that starts with http:// or https://")
-                .key(key("check")),
+            Problem::new("a check is a URL that starts with http:// or https://").key(key("check")),
         );
     }
 }

@@ -31,7 +31,10 @@ pub(super) fn from_env(name: &str) -> Result<Secret, MissingSecret> {
 /// The secret that is the content of the file at `path`, without the white space at its end.
 pub(super) fn from_file(path: &Path) -> Result<Secret, MissingSecret> {
     let found = std::fs::read_to_string(path).map_err(|error| MissingSecret {
-        message: format!("the file `{}` with the secret cannot be read: {error}", path.display()),
+        message: format!(
+            "the file `{}` with the secret cannot be read: {error}",
+            path.display()
+        ),
         help: "create it with the secret as its only content, readable by this user".to_owned(),
     })?;
     not_empty(&found)

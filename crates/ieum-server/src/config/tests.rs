@@ -65,14 +65,14 @@ fn all_errors_are_shown_at_once_in_the_order_of_the_file() {
     check(
         "[platform]\nlisten = 8500\nworker-threads = \"two\"\ndrain = \"30 sec\"\n\
          [telemetry.log]\nformat = \"jsn\"\ncolour = true\n\
-         [[registry.instances]]\nservice = \"a\"\nport = 99999\n",
+         [[registry.instances]]\nservice = \"a\"\naddress = \"b\"\nport = 99999\n",
         &[
-            "2:10 expected socket address, found integer `8500`",
-            "3:18 expected usize, found string \"two\"",
+            "2:10 expected an address like \"127.0.0.1:8500\", found integer `8500`",
+            "3:18 expected a whole number that is in range, found string \"two\"",
             "4:9 `30 sec` is not a duration; write it like \"250ms\", \"1.5s\", \"1m30s\" or \"2h\"",
             "6:10 unknown value `jsn`, did you mean `json`?",
             "7:1 unknown key `colour`",
-            "10:8 expected u16, found integer `99999`",
+            "11:8 expected a whole number that is in range, found integer `99999`",
         ],
     );
 }
@@ -90,7 +90,10 @@ fn what_is_not_toml_is_shown_where_it_stands() {
     let found = problems("[platform\nlisten = \"127.0.0.1:1\"\n");
     assert!(found[0].starts_with("1:10 this is not TOML"), "{found:?}");
     let found = problems("a = 1\na = 2\n");
-    assert!(found[0].starts_with("2:1 this is not TOML: duplicate key"), "{found:?}");
+    assert!(
+        found[0].starts_with("2:1 this is not TOML: duplicate key"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -121,9 +124,14 @@ fn the_file_of_a_secret_is_looked_for_beside_the_configuration() {
 
 #[test]
 fn a_secret_in_the_configuration_is_refused_without_being_shown() {
-    let report = read("[platform]\ntoken = \"hunter2\"\n").expect_err("inline").to_string();
+    let report = read("[platform]\ntoken = \"hunter2\"\n")
+        .expect_err("inline")
+        .to_string();
     assert!(!report.contains("hunter2"), "{report}");
-    assert!(report.contains("a secret is not written into the configuration"), "{report}");
+    assert!(
+        report.contains("a secret is not written into the configuration"),
+        "{report}"
+    );
     assert!(report.contains("did you mean `token-env`?"), "{report}");
 }
 
@@ -134,7 +142,10 @@ fn an_api_off_loopback_needs_a_token() {
         panic!("{report}")
     };
     assert_eq!(problem.key, "platform.listen");
-    assert!(problem.message.contains("off loopback, without a token"), "{report}");
+    assert!(
+        problem.message.contains("off loopback, without a token"),
+        "{report}"
+    );
     assert!(problem.help.is_some());
     assert!(read("[platform]\nlisten = \"[::1]:8500\"\n").is_ok());
 }

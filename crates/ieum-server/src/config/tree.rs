@@ -52,16 +52,20 @@ impl<'a> Tree<'a> {
     /// The innermost entry whose key or value covers `span`.
     pub(super) fn locate(&self, span: &Range<usize>) -> Option<Path> {
         let mut best = None;
-        visit_table(self.0.get_ref(), &mut Path::default(), &mut |path, range| {
-            let covers = range.start <= span.start && span.end <= range.end;
-            let size = range.len();
-            if covers && best.as_ref().is_none_or(|found: &Found| size <= found.size) {
-                best = Some(Found {
-                    path: path.clone(),
-                    size,
-                });
-            }
-        });
+        visit_table(
+            self.0.get_ref(),
+            &mut Path::default(),
+            &mut |path, range| {
+                let covers = range.start <= span.start && span.end <= range.end;
+                let size = range.len();
+                if covers && best.as_ref().is_none_or(|found: &Found| size <= found.size) {
+                    best = Some(Found {
+                        path: path.clone(),
+                        size,
+                    });
+                }
+            },
+        );
         best.map(|found| found.path)
     }
 
@@ -138,11 +142,7 @@ impl fmt::Display for Path {
     }
 }
 
-fn visit_table(
-    table: &DeTable<'_>,
-    path: &mut Path,
-    found: &mut dyn FnMut(&Path, &Range<usize>),
-) {
+fn visit_table(table: &DeTable<'_>, path: &mut Path, found: &mut dyn FnMut(&Path, &Range<usize>)) {
     for (key, value) in table {
         path.0.push(Segment::Key(key.get_ref().to_string()));
         found(path, &key.span());
@@ -222,7 +222,9 @@ mod tests {
             assert!(TEXT[span.start..].starts_with(at), "{path}");
             assert_eq!(tree.locate(&span), Some(path));
         }
-        let missing = tree.span_of(&Path::parse("e[1].missing")).expect("its table");
+        let missing = tree
+            .span_of(&Path::parse("e[1].missing"))
+            .expect("its table");
         assert!(missing.start > TEXT.find("f = 3").expect("there"));
     }
 

@@ -9,10 +9,8 @@ use super::StartError;
 use crate::config::{Config, Problem};
 
 /// Where the platform API listens when nothing is configured: Consul's port.
-pub const DEFAULT_API: SocketAddr = SocketAddr::new(
-    std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-    8500,
-);
+pub const DEFAULT_API: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8500);
 
 /// A listener, and a remark if it is not where one would look for it.
 pub(super) struct Bound {

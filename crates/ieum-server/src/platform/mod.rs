@@ -5,12 +5,15 @@
 //! stopped first, each stage with a deadline, and what was abandoned is said.
 
 mod error;
+mod gateway;
 mod listen;
+mod parts;
 mod running;
 mod sagas;
 mod start;
 mod statics;
 mod storage;
+mod vitals;
 
 pub use error::StartError;
 pub use listen::{DEFAULT_API, Moved};

@@ -107,7 +107,9 @@ mod tests {
             checks: Vec::new(),
         };
         registry.register(registration).await.expect("registers");
-        register(&registry, &[legacy(2), legacy(3)]).await.expect("registers");
+        register(&registry, &[legacy(2), legacy(3)])
+            .await
+            .expect("registers");
         register(&registry, &[legacy(3)]).await.expect("registers");
         let mut ports = ports(&registry).await;
         ports.sort_unstable();

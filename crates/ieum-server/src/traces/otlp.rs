@@ -187,7 +187,10 @@ mod tests {
         let server = &spans[0];
         assert_eq!(&*server.service, "my.service");
         assert_eq!(server.kind, SpanKind::Server);
-        assert_eq!(server.parent.map(|p| p.to_string()).as_deref(), Some("eee19b7ec3c1b173"));
+        assert_eq!(
+            server.parent.map(|p| p.to_string()).as_deref(),
+            Some("eee19b7ec3c1b173")
+        );
         assert_eq!(server.end.since(server.start).as_secs(), 1);
         assert_eq!(server.error.as_deref(), Some("declined"));
         let attributes: Vec<_> = server.attributes.iter().map(|(_, value)| value).collect();

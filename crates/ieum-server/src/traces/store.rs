@@ -298,7 +298,10 @@ pub(super) mod tests {
     fn the_oldest_traces_go_first_with_their_keys() {
         let store = Store::new(LIMITS);
         for trace in 1..=5 {
-            store.add([about(span(trace, 1, None, "x", (0, 1)), &format!("o-{trace}"))]);
+            store.add([about(
+                span(trace, 1, None, "x", (0, 1)),
+                &format!("o-{trace}"),
+            )]);
         }
         let names: Vec<_> = store.latest(10).iter().map(|t| t.trace_id).collect();
         assert_eq!(names.len(), 3);
@@ -336,7 +339,10 @@ pub(super) mod tests {
         let [trace] = &store.latest(1)[..] else {
             panic!("one trace")
         };
-        assert_eq!((trace.name.as_str(), trace.duration_ms), ("POST /orders", 19));
+        assert_eq!(
+            (trace.name.as_str(), trace.duration_ms),
+            ("POST /orders", 19)
+        );
         assert!(trace.failed);
     }
 }

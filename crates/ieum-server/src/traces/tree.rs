@@ -1,9 +1,9 @@
 //! A trace as one tree, as a person reads it.
 //!
 //! ```text
-//! gateway   POST /api/v1/orders           12.4 ms
-//! └─ orders    POST /orders                +0.9 ms  10.1 ms
-//!    └─ payments  POST /payments           +4.0 ms   3.2 ms  ✗ declined
+//! gateway  POST /api/v1/orders        +0.0 ms     12.4 ms
+//! └─ orders  POST /orders             +0.9 ms     10.1 ms
+//!    └─ payments  POST /payments      +4.0 ms      3.2 ms  ✗ declined
 //! ```
 
 use std::collections::{HashMap, HashSet};
@@ -54,7 +54,11 @@ impl<'a> Tree<'a> {
             let below = children.remove(&span.span_id).unwrap_or_default();
             for (i, child) in below.iter().enumerate().rev() {
                 let last = i + 1 == below.len();
-                let (turn, rest) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+                let (turn, rest) = if last {
+                    ("└─ ", "   ")
+                } else {
+                    ("├─ ", "│  ")
+                };
                 stack.push((child, format!("{indent}{turn}"), format!("{indent}{rest}")));
             }
             let orphan = branch.is_empty() && span.parent.is_some();
@@ -97,7 +101,11 @@ impl fmt::Display for Tree<'_> {
             let offset = millis(span.start.since(self.start));
             let duration = millis(span.end.since(span.start));
             let padding = " ".repeat(width.saturating_sub(text.chars().count()));
-            write!(f, "{text}{padding}  {:>11}  {duration:>10}", format!("+{offset}"))?;
+            write!(
+                f,
+                "{text}{padding}  {:>11}  {duration:>10}",
+                format!("+{offset}")
+            )?;
             if let Some(error) = &span.error {
                 let why = if error.is_empty() { "failed" } else { error };
                 write!(f, "  ✗ {why}")?;
@@ -157,10 +165,10 @@ mod tests {
         let tree = Tree::new(&trace);
         assert_eq!(tree.orphans(), 0);
         let expected = "\
-orders  POST /orders             +0.0 ms     12.0 ms
-├─ orders  place-order           +1.0 ms     10.0 ms
-│  └─ orders  charge             +4.0 ms      2.0 ms  ✗ declined
-└─ orders  publish              +11.0 ms      1.0 ms
+orders  POST /orders        +0.0 ms     12.0 ms
+├─ orders  place-order      +1.0 ms     10.0 ms
+│  └─ orders  charge        +4.0 ms      2.0 ms  ✗ declined
+└─ orders  publish         +11.0 ms      1.0 ms
 
 trace 00000000000000000000000000000001: 4 spans over 1 service
 ";

@@ -1,0 +1,61 @@
+//! The gateway inside the platform: its threads, and where it listens.
+
+use std::sync::Arc;
+
+use ieum_base::trace::{SpanSink, Tracer};
+use ieum_base::{Clock, Rng};
+use ieum_discovery::Resolver;
+use ieum_gateway::{Deps, Gateway, Handle};
+use ieum_http::egress;
+
+use super::{Moved, StartError, listen};
+use crate::config::{Config, Problem};
+use crate::traces::Store;
+
+/// The name under which the gateway's spans are recorded.
+const SERVICE: &str = "gateway";
+
+/// Starts the gateway; it serves when this answers.
+pub(super) fn start(
+    config: &Config,
+    resolver: &Resolver,
+    traces: &Store,
+    clock: &Clock,
+    egress: egress::Policy,
+) -> Result<(Handle, Option<Moved>), StartError> {
+    let sink: Arc<dyn SpanSink> = Arc::new(traces.clone());
+    let deps = Deps {
+        tracer: Tracer::new(SERVICE, sink, clock.clone()),
+        clock: clock.clone(),
+        rng: Rng::system(),
+        egress,
+        ..Deps::new(resolver.clone())
+    };
+    let handle =
+        Gateway::start(config.gateway.clone(), deps).map_err(|error| refused(config, error))?;
+    let default = ieum_gateway::Config::DEFAULT_LISTEN;
+    let moved = config.gateway.listen.is_none() && handle.addr() != default;
+    let moved = moved.then_some(Moved {
+        what: SERVICE,
+        from: default,
+        to: handle.addr(),
+    });
+    Ok((handle, moved))
+}
+
+fn refused(config: &Config, error: ieum_gateway::StartError) -> StartError {
+    match error {
+        ieum_gateway::StartError::Listen(error) => {
+            listen::refused(config, "gateway.listen", &error)
+        }
+        ieum_gateway::StartError::Config(errors) => {
+            let problem = |error: ieum_gateway::ConfigError| {
+                let what = format!("`{}` {}", error.path, error.message);
+                Problem::new(what).key(error.path)
+            };
+            let problems = errors.into_iter().map(problem).collect();
+            config.source.report(problems).into()
+        }
+        other => StartError::new("the gateway cannot be started").caused_by(other),
+    }
+}
