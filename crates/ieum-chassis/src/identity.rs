@@ -4,16 +4,13 @@
 //! service still decides for itself who may see what: a gateway cannot know whose order it is.
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::HeaderMap;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
 use ieum_http::Problem;
+use ieum_http::identity::{X_USER_ID, X_USER_ROLES};
 
 use crate::problems::{forbidden, not_yours, unauthorized};
 
-/// The header with the user's id.
-pub const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
-/// The header with the user's roles, separated by commas.
-pub const X_USER_ROLES: HeaderName = HeaderName::from_static("x-user-roles");
 /// The role that may do everything.
 pub const ADMIN: &str = "admin";
 
@@ -106,6 +103,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
 
     fn identity(pairs: &[(&str, &str)]) -> Option<Identity> {
         let mut headers = HeaderMap::new();

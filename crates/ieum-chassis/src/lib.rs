@@ -21,7 +21,7 @@ pub mod telemetry;
 pub use chassis::{Bound, Chassis, Ended};
 pub use config::{Check, Config};
 pub use health::{CheckResult, Health, Overall, Report};
-pub use identity::{ADMIN, Identity, X_USER_ID, X_USER_ROLES};
+pub use identity::{ADMIN, Identity};
 pub use json::Json;
 pub use metrics::Metrics;
 pub use problems::{OrProblem, Result};

@@ -162,6 +162,7 @@ impl ServiceClient {
             tracer: self.0.tracer.clone(),
             policy: config.balance,
             per_try: timeout / config.retry.retries.saturating_add(1),
+            retries: config.retry.retries,
             max_answer: usize::try_from(config.max_answer.0).unwrap_or(usize::MAX),
         };
         let attempts = call.clone();

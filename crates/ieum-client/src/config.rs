@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
-    /// How long a call may take, with all its attempts. An attempt gets its even share.
+    /// How long a call may take, with all its attempts. An attempt gets its even share; one that
+    /// no other can follow gets all that is left.
     pub timeout: timeout::Config,
     /// How often a call is made again, and what pays for it.
     pub retry: retry::Config,

@@ -24,8 +24,10 @@ pub(crate) struct Dispatch {
     pub(crate) http: HttpClient,
     pub(crate) tracer: Tracer,
     pub(crate) policy: balance::Policy,
-    /// The time for this attempt.
+    /// The time for an attempt that others may follow.
     pub(crate) per_try: Duration,
+    /// How many may follow the first.
+    pub(crate) retries: u32,
     /// The largest answer, in bytes.
     pub(crate) max_answer: usize,
 }
@@ -46,8 +48,8 @@ impl tower::Service<Call> for Dispatch {
 
 impl Dispatch {
     async fn attempt(self, call: Call) -> Result<Answer, Failure> {
-        let limit = call.deadline.at_most(self.per_try);
         let tried = call.tried();
+        let limit = self.limit(&call, tried.len());
         let mut span = self.span(&call, tried.len());
         let picked = self
             .service
@@ -71,6 +73,15 @@ impl Dispatch {
                 let error = Error::transport(self.service.name(), error);
                 Err(Failure { error, again })
             }
+        }
+    }
+
+    /// Until when this attempt may take: all that is left if no other can follow.
+    fn limit(&self, call: &Call, earlier: usize) -> Deadline {
+        if call.is_idempotent() && earlier < self.retries as usize {
+            call.deadline.at_most(self.per_try)
+        } else {
+            call.deadline
         }
     }
 

@@ -18,5 +18,5 @@ mod stack;
 pub use client::{Client, ServiceClient};
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
-pub use request::{RequestBuilder, X_USER_ID, X_USER_ROLES};
+pub use request::RequestBuilder;
 pub use response::Response;

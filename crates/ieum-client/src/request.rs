@@ -6,16 +6,12 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use ieum_base::{Deadline, Secret};
+use ieum_http::identity::{X_USER_ID, X_USER_ROLES};
 use ieum_http::{BoxError, Problem};
 use serde::Serialize;
 
 use crate::call::{Call, IDEMPOTENCY_KEY, retry_after};
 use crate::{Error, ErrorKind, Response, Result, ServiceClient};
-
-/// The header that carries the user on whose behalf a call is made.
-pub const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
-/// The header that carries that user's roles, separated by commas.
-pub const X_USER_ROLES: HeaderName = HeaderName::from_static("x-user-roles");
 
 /// A call that is being built. What is wrong with its parts is said by [`RequestBuilder::send`].
 #[must_use = "a call is made with `send`"]

@@ -335,6 +335,22 @@ async fn each_attempt_gets_its_share_of_the_time() {
 }
 
 #[tokio::test]
+async fn a_call_that_cannot_be_repeated_gets_all_the_time() {
+    let stub = Stub::answering(StatusCode::OK);
+    let setup = set_up(|_| {});
+    let users = users(&setup, &[stub.address]);
+    for (call, attempts) in [(users.post("/hang"), 1), (users.get("/hang"), 2)] {
+        let began = tokio::time::Instant::now();
+        let error = call.timeout(SECOND / 5).send().await.expect_err("late");
+        assert!(began.elapsed() >= SECOND / 5);
+        assert_eq!(
+            (error.kind(), error.attempts()),
+            (ErrorKind::Timeout, attempts)
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_is_dropped_leaves_nothing_running() {
     let stub = Stub::answering(StatusCode::OK);
     let setup = set_up(|_| {});

@@ -5,6 +5,7 @@ pub mod client;
 pub mod connector;
 pub mod egress;
 mod error;
+pub mod identity;
 pub mod listener;
 pub mod pool;
 pub mod problem;
