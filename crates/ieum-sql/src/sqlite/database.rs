@@ -102,6 +102,10 @@ impl Database {
             }
             None => None,
         };
+        let config = Config {
+            max_batch: config.max_batch.clamp(1, 4_096),
+            ..config
+        };
         let (jobs, queue) = mpsc::channel(config.queue.max(1));
         let hooks = Hooks::default();
         let writer = Writer {
@@ -137,6 +141,9 @@ impl Database {
     /// thread: it must be quick and must not wait for anything. Dropping the future leaves it
     /// unknown whether `work` runs. `Full` says that nothing was written and that it may be tried
     /// again; after `Poisoned` every write is refused until the database is opened again.
+    ///
+    /// In a test with paused time a timeout around it fires at once: tokio does not see the writer's
+    /// thread work.
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,

@@ -21,8 +21,8 @@ mod on_a_file {
     use super::{Subject, TempFolder, subject};
 
     async fn open() -> Subject {
-        let scratch = TempFolder::new().expect("a folder");
-        subject(scratch.path().join("log.db").into(), Some(scratch))
+        let folder = TempFolder::new().expect("a folder");
+        subject(folder.path().join("log.db").into(), Some(folder))
     }
 
     ieum_eventstore::log_conformance!(open());

@@ -61,8 +61,8 @@ async fn count(database: &Database) -> u32 {
 
 #[tokio::test]
 async fn what_was_written_is_there_after_opening_again() {
-    let scratch = TempFolder::new().expect("a folder");
-    let path = scratch.path().join("notes.db");
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("notes.db");
     let database = open(&path).expect("opens");
     add(&database, "one").await;
     drop(database);
@@ -78,8 +78,8 @@ async fn what_was_written_is_there_after_opening_again() {
 
 #[test]
 fn a_second_owner_is_told_who_has_the_file() {
-    let scratch = TempFolder::new().expect("a folder");
-    let path = scratch.path().join("notes.db");
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("notes.db");
     let _owner = open(&path).expect("opens");
     let error = open(&path).expect_err("locked");
     assert_eq!(error.kind(), ErrorKind::Locked);
@@ -89,7 +89,7 @@ fn a_second_owner_is_told_who_has_the_file() {
     );
     assert!(error.to_string().contains("notes.db.lock"), "{error}");
     // Another process's id, as it would stand there.
-    fs::write(scratch.path().join("notes.db.lock"), "1\n").expect("writes");
+    fs::write(folder.path().join("notes.db.lock"), "1\n").expect("writes");
     let error = open(&path).expect_err("locked");
     assert!(
         error.to_string().contains("in use by process 1 "),
@@ -99,8 +99,8 @@ fn a_second_owner_is_told_who_has_the_file() {
 
 #[test]
 fn a_lock_of_another_program_is_named() {
-    let scratch = TempFolder::new().expect("a folder");
-    let path = scratch.path().join("notes.db");
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("notes.db");
     drop(open(&path).expect("opens"));
     let other = rusqlite::Connection::open(&path).expect("opens");
     other
@@ -117,34 +117,34 @@ fn a_lock_of_another_program_is_named() {
 
 #[test]
 fn a_file_that_is_no_database_is_refused() {
-    let scratch = TempFolder::new().expect("a folder");
+    let folder = TempFolder::new().expect("a folder");
     for (name, bytes) in [
         ("text.db", "hello, I am not a database\n".repeat(50)),
         ("short.db", "SQL".into()),
     ] {
-        let path = scratch.path().join(name);
+        let path = folder.path().join(name);
         fs::write(&path, bytes).expect("writes");
         check_refused(&path, ErrorKind::NotADatabase, &["nothing was changed"]);
     }
-    check_refused(scratch.path(), ErrorKind::NotADatabase, &[]);
+    check_refused(folder.path(), ErrorKind::NotADatabase, &[]);
 }
 
 #[test]
 fn an_empty_file_becomes_a_database() {
-    let scratch = TempFolder::new().expect("a folder");
-    let path = scratch.path().join("empty.db");
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("empty.db");
     fs::write(&path, "").expect("writes");
     open(&path).expect("opens");
 }
 
 #[test]
 fn a_database_of_another_program_is_refused() {
-    let scratch = TempFolder::new().expect("a folder");
+    let folder = TempFolder::new().expect("a folder");
     for (name, sql) in [
         ("id.db", "PRAGMA application_id = 7; CREATE TABLE t (x)"),
         ("tables.db", "CREATE TABLE t (x)"),
     ] {
-        let path = scratch.path().join(name);
+        let path = folder.path().join(name);
         let other = rusqlite::Connection::open(&path).expect("opens");
         other.execute_batch(sql).expect("runs");
         drop(other);
@@ -154,8 +154,8 @@ fn a_database_of_another_program_is_refused() {
 
 #[tokio::test]
 async fn a_database_from_the_future_is_refused_and_unchanged() {
-    let scratch = TempFolder::new().expect("a folder");
-    let path = scratch.path().join("notes.db");
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("notes.db");
     let database = Database::open(&path, NEWER_NOTES).expect("opens");
     add(&database, "kept").await;
     drop(database);
@@ -183,8 +183,8 @@ async fn a_database_from_the_future_is_refused_and_unchanged() {
 
 #[test]
 fn a_newer_version_is_seen_in_the_write_ahead_log_too() {
-    let scratch = TempFolder::new().expect("a folder");
-    let path = scratch.path().join("notes.db");
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("notes.db");
     drop(open(&path).expect("opens"));
     // A writer that was killed: its last commit is only in the write-ahead log.
     let killed = rusqlite::Connection::open(&path).expect("opens");
@@ -193,25 +193,25 @@ fn a_newer_version_is_seen_in_the_write_ahead_log_too() {
         .expect("sets");
     killed.pragma_update(None, "user_version", 7).expect("sets");
     for suffix in ["", "-wal"] {
-        let from = scratch.path().join(format!("notes.db{suffix}"));
-        fs::copy(from, scratch.path().join(format!("copy.db{suffix}"))).expect("copies");
+        let from = folder.path().join(format!("notes.db{suffix}"));
+        fs::copy(from, folder.path().join(format!("copy.db{suffix}"))).expect("copies");
     }
-    let wal = fs::read(scratch.path().join("copy.db-wal")).expect("reads");
+    let wal = fs::read(folder.path().join("copy.db-wal")).expect("reads");
     check_refused(
-        &scratch.path().join("copy.db"),
+        &folder.path().join("copy.db"),
         ErrorKind::Newer,
         &["schema 7"],
     );
     assert_eq!(
-        fs::read(scratch.path().join("copy.db-wal")).expect("reads"),
+        fs::read(folder.path().join("copy.db-wal")).expect("reads"),
         wal
     );
 }
 
 #[tokio::test]
 async fn damage_is_found_and_left_as_it_is() {
-    let scratch = TempFolder::new().expect("a folder");
-    let path = scratch.path().join("notes.db");
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("notes.db");
     let database = open(&path).expect("opens");
     for _ in 0..200 {
         add(
@@ -230,9 +230,9 @@ async fn damage_is_found_and_left_as_it_is() {
         ("truncated.db", &whole[..whole.len() / 2]),
         ("header.db", &whole[..60]),
     ] {
-        fs::write(scratch.path().join(name), bytes).expect("writes");
+        fs::write(folder.path().join(name), bytes).expect("writes");
         check_refused(
-            &scratch.path().join(name),
+            &folder.path().join(name),
             ErrorKind::Corrupt,
             &["damaged", "backup"],
         );
@@ -241,10 +241,10 @@ async fn damage_is_found_and_left_as_it_is() {
 
 #[test]
 fn a_missing_directory_and_missing_rights_say_what_to_do() {
-    let scratch = TempFolder::new().expect("a folder");
-    let path = scratch.path().join("nowhere").join("notes.db");
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("nowhere").join("notes.db");
     check_refused(&path, ErrorKind::Missing, &["nowhere", "create it"]);
-    let path = scratch.path().join("notes.db");
+    let path = folder.path().join("notes.db");
     drop(open(&path).expect("opens"));
     let mut rights = fs::metadata(&path).expect("is there").permissions();
     rights.set_readonly(true);
@@ -254,17 +254,17 @@ fn a_missing_directory_and_missing_rights_say_what_to_do() {
 
 #[tokio::test]
 async fn a_probe_sees_that_the_file_is_gone_or_another_one() {
-    let scratch = TempFolder::new().expect("a folder");
-    let path = scratch.path().join("notes.db");
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("notes.db");
     let database = open(&path).expect("opens");
     database.probe().await.expect("healthy");
-    fs::rename(&path, scratch.path().join("moved.db")).expect("moves");
+    fs::rename(&path, folder.path().join("moved.db")).expect("moves");
     let gone = database.probe().await.expect_err("gone");
     assert_eq!(gone.kind(), ErrorKind::Missing);
     fs::write(&path, "").expect("writes");
     let replaced = database.probe().await.expect_err("replaced");
     assert!(replaced.to_string().contains("was replaced"), "{replaced}");
-    fs::rename(scratch.path().join("moved.db"), &path).expect("moves back");
+    fs::rename(folder.path().join("moved.db"), &path).expect("moves back");
     database.probe().await.expect("healthy");
 }
 
@@ -277,8 +277,8 @@ fn migrations_are_numbered_without_gaps() {
 
 #[test]
 fn a_migration_that_fails_leaves_no_trace() {
-    let scratch = TempFolder::new().expect("a folder");
-    let path = scratch.path().join("notes.db");
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("notes.db");
     let broken = [
         NOTES[0],
         Migration {

@@ -44,8 +44,8 @@ fn stream(name: &str) -> StreamName {
 #[tokio::test]
 async fn one_batch_keeps_what_succeeded_and_forgets_the_rest() {
     for location in [None, Some(Location::Memory)] {
-        let scratch = TempFolder::new().expect("a folder");
-        let location = location.unwrap_or_else(|| scratch.path().join("notes.db").into());
+        let folder = TempFolder::new().expect("a folder");
+        let location = location.unwrap_or_else(|| folder.path().join("notes.db").into());
         let database = Database::open(location, NOTES).expect("opens");
         let writes = (0..30_u32).map(|n| {
             database.write(move |tx| {
@@ -91,8 +91,8 @@ async fn a_nested_piece_is_forgotten_alone() {
 
 #[tokio::test]
 async fn a_write_whose_caller_went_away_is_whole_or_not_there() {
-    let scratch = TempFolder::new().expect("a folder");
-    let path = scratch.path().join("notes.db");
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("notes.db");
     let database = Database::open(&path, NOTES).expect("opens");
     for n in 0..50 {
         let write = database.write(move |tx| {
@@ -111,8 +111,8 @@ async fn a_write_whose_caller_went_away_is_whole_or_not_there() {
 
 #[tokio::test]
 async fn a_reader_sees_one_snapshot() {
-    let scratch = TempFolder::new().expect("a folder");
-    let database = Database::open(scratch.path().join("notes.db"), NOTES).expect("opens");
+    let folder = TempFolder::new().expect("a folder");
+    let database = Database::open(folder.path().join("notes.db"), NOTES).expect("opens");
     let (begun, begin) = tokio::sync::oneshot::channel();
     let (go_on, waiting) = std::sync::mpsc::channel();
     let read = database.read(move |connection| {
@@ -138,8 +138,8 @@ async fn a_reader_sees_one_snapshot() {
 
 #[tokio::test]
 async fn h18_a_full_disk_is_refused_and_resumes() {
-    let scratch = TempFolder::new().expect("a folder");
-    let path = scratch.path().join("notes.db");
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("notes.db");
     let limited = Config {
         max_pages: Some(24),
         ..Config::default()
@@ -175,8 +175,8 @@ async fn h18_a_full_disk_is_refused_and_resumes() {
 
 #[tokio::test]
 async fn h18_the_write_ahead_log_stays_bounded() {
-    let scratch = TempFolder::new().expect("a folder");
-    let path = scratch.path().join("notes.db");
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("notes.db");
     let config = Config {
         checkpoint_pages: 20,
         restart_pages: 40,
@@ -191,7 +191,7 @@ async fn h18_the_write_ahead_log_stays_bounded() {
             .await
             .expect("writes");
     }
-    let wal = fs::metadata(scratch.path().join("notes.db-wal"))
+    let wal = fs::metadata(folder.path().join("notes.db-wal"))
         .expect("is there")
         .len();
     let written = 2_000 * 3_000;
@@ -203,8 +203,8 @@ async fn h18_the_write_ahead_log_stays_bounded() {
 
 #[tokio::test]
 async fn h18_a_reader_that_never_ends_stops_writes_at_the_bound() {
-    let scratch = TempFolder::new().expect("a folder");
-    let path = scratch.path().join("notes.db");
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("notes.db");
     let config = Config {
         checkpoint_pages: 10,
         restart_pages: 20,
@@ -241,8 +241,8 @@ async fn h18_a_reader_that_never_ends_stops_writes_at_the_bound() {
 
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_copy_of_the_files_at_any_moment() {
-    let scratch = TempFolder::new().expect("a folder");
-    let log = Log::open(scratch.path().join("log.db"), Config::default()).expect("opens");
+    let folder = TempFolder::new().expect("a folder");
+    let log = Log::open(folder.path().join("log.db"), Config::default()).expect("opens");
     let stop = AtomicBool::new(false);
     let write = async {
         let mut acknowledged = 0;
@@ -261,11 +261,11 @@ async fn what_was_acknowledged_survives_a_copy_of_the_files_at_any_moment() {
             let before = log.head().await.expect("head").position;
             // As a crash leaves it: the file as it is, then its log as it is.
             for suffix in ["", "-wal"] {
-                let from = scratch.path().join(format!("log.db{suffix}"));
-                let to = scratch.path().join(format!("copy-{round}.db{suffix}"));
+                let from = folder.path().join(format!("log.db{suffix}"));
+                let to = folder.path().join(format!("copy-{round}.db{suffix}"));
                 fs::copy(from, to).expect("copies");
             }
-            let path = scratch.path().join(format!("copy-{round}.db"));
+            let path = folder.path().join(format!("copy-{round}.db"));
             let copy = Log::open(path, Config::default()).expect("opens");
             let events = copy
                 .read_all(Position::START, &Filter::default(), 10_000)
@@ -288,10 +288,38 @@ async fn what_was_acknowledged_survives_a_copy_of_the_files_at_any_moment() {
 }
 
 #[tokio::test]
+async fn h18_a_torn_tail_of_the_write_ahead_log_is_cut_at_a_commit() {
+    let folder = TempFolder::new().expect("a folder");
+    let log = Log::open(folder.path().join("log.db"), Config::default()).expect("opens");
+    for _ in 0..12 {
+        let append = Append::to(stream("a-1"), Expect::Any, vec![event(), event()]);
+        log.append(append).await.expect("appends");
+    }
+    let whole = fs::read(folder.path().join("log.db-wal")).expect("reads");
+    let mut seen = Vec::new();
+    for (n, torn) in [1, 2_000, 9_000, 30_000, 70_000].into_iter().enumerate() {
+        let path = folder.path().join(format!("torn-{n}.db"));
+        fs::copy(folder.path().join("log.db"), &path).expect("copies");
+        let wal = folder.path().join(format!("torn-{n}.db-wal"));
+        fs::write(wal, &whole[..whole.len() - torn]).expect("writes");
+        let copy = Log::open(path, Config::default()).expect("opens");
+        let page = copy
+            .read_all(Position::START, &Filter::default(), 100)
+            .await;
+        let page = page.expect("reads");
+        assert_eq!(page.events.len() as u64, page.head.position.0);
+        assert!(page.events.len().is_multiple_of(2), "half an append");
+        seen.push(page.events.len());
+    }
+    assert!(seen.is_sorted_by(|more, less| more >= less), "{seen:?}");
+    assert!(seen[0] >= 22 && seen[4] < 22, "{seen:?}");
+}
+
+#[tokio::test]
 async fn a_changed_byte_is_seen_at_the_next_read() {
     use ieum_eventstore::ErrorKind as Log_;
-    let scratch = TempFolder::new().expect("a folder");
-    let log = Log::open(scratch.path().join("log.db"), Config::default()).expect("opens");
+    let folder = TempFolder::new().expect("a folder");
+    let log = Log::open(folder.path().join("log.db"), Config::default()).expect("opens");
     for n in 1..=8 {
         let append = Append::to(stream(&format!("a-{n}")), Expect::NoStream, vec![event()]);
         log.append(append).await.expect("appends");
@@ -323,8 +351,8 @@ async fn a_changed_byte_is_seen_at_the_next_read() {
 
 #[tokio::test]
 async fn h35_a_position_is_never_used_twice_after_the_tail_was_deleted() {
-    let scratch = TempFolder::new().expect("a folder");
-    let log = Log::open(scratch.path().join("log.db"), Config::default()).expect("opens");
+    let folder = TempFolder::new().expect("a folder");
+    let log = Log::open(folder.path().join("log.db"), Config::default()).expect("opens");
     let append = |expect| log.append(Append::to(stream("a-1"), expect, vec![event()]));
     append(Expect::Any).await.expect("appends");
     append(Expect::Any).await.expect("appends");

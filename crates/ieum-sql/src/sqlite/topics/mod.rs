@@ -9,6 +9,7 @@ mod group;
 mod groups;
 mod inspect;
 mod message;
+mod operator;
 mod publish;
 
 use std::collections::HashMap;
