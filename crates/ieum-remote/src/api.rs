@@ -210,7 +210,7 @@ fn refused(refusal: &Refusal, doing: &str) -> Error {
     let kind = match refusal.status {
         401 | 403 => ErrorKind::Denied,
         404 | 410 => ErrorKind::NotFound,
-        409 | 422 => ErrorKind::Conflict,
+        409 => ErrorKind::Conflict,
         408 | 425 | 429 => ErrorKind::Unavailable,
         400..=499 => ErrorKind::Invalid,
         _ => ErrorKind::Unavailable,
