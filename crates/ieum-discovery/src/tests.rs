@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ieum_base::{Clock, Stop, Tasks};
+use ieum_base::{Clock, Stop, TaskKind, Tasks};
 use ieum_eventstore::EventStore;
 
 use crate::catalog::Limits;
@@ -289,4 +289,130 @@ fn an_older_reader_understands_a_newer_writers_change() {
         "absent fields have their defaults"
     );
     assert_eq!(registration.checks[0].deregister_after, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h10_a_change_between_the_look_and_the_wait_wakes_the_watcher() {
+    const CHANGES: u16 = 300;
+    let registry = Arc::new(memory::Registry::new());
+    let tasks = Tasks::new(Stop::new());
+    let changed = Arc::clone(&registry);
+    tasks.spawn(TaskKind::Background, "changes", async move {
+        for port in 1..=CHANGES {
+            let instance = instance("users", "users-1", port);
+            let checks = Vec::new();
+            let registered = changed.register(Registration { instance, checks }).await;
+            registered.expect("registered");
+        }
+    });
+    // A watch that missed its wake-up would sit out its wait, which is longer than the test.
+    let follow = async {
+        let mut index = 1;
+        loop {
+            let wait = Duration::from_secs(600);
+            let snapshot = registry.watch("users", index, wait).await.expect("seen");
+            assert!(snapshot.index > index, "an index never goes back");
+            index = snapshot.index;
+            if snapshot.instances[0].instance.port == CHANGES {
+                return;
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), follow).await;
+    in_time.expect("every change wakes");
+}
+
+mod histories {
+    //! Any history of requests leaves a catalog that agrees with itself and with its replay.
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::catalog::{Catalog, Change};
+
+    #[derive(Clone, Debug)]
+    enum Request {
+        Register(u8, u8, u16),
+        Deregister(u8),
+        Report(u8, Status),
+    }
+
+    fn requests() -> impl Strategy<Value = Vec<Request>> {
+        let status = prop_oneof![
+            Just(Status::Passing),
+            Just(Status::Warning),
+            Just(Status::Critical)
+        ];
+        let request = prop_oneof![
+            3 => (0..3_u8, 0..4_u8, 1..3_u16).prop_map(|(s, i, p)| Request::Register(s, i, p)),
+            1 => (0..4_u8).prop_map(Request::Deregister),
+            3 => (0..4_u8, status).prop_map(|(i, status)| Request::Report(i, status)),
+        ];
+        prop::collection::vec(request, 0..60)
+    }
+
+    fn decide(catalog: &Catalog, request: &Request) -> Vec<Change> {
+        let decided = match request {
+            Request::Register(service, id, port) => {
+                let mut registration = with_ttl(&format!("s{service}"), &format!("i{id}"));
+                registration.instance.port = *port;
+                catalog.register(registration)
+            }
+            Request::Deregister(id) => catalog.deregister(&InstanceId(format!("i{id}"))),
+            Request::Report(id, status) => {
+                catalog.report(&CheckId(format!("service:i{id}")), *status, "")
+            }
+        };
+        decided.unwrap_or_default()
+    }
+
+    fn assert_same(a: &Catalog, b: &Catalog) {
+        assert_eq!(a.index(), b.index());
+        assert_eq!(a.services(), b.services());
+        for service in ["s0", "s1", "s2"] {
+            assert_eq!(a.snapshot(service), b.snapshot(service));
+        }
+    }
+
+    fn assert_sound(catalog: &Catalog) {
+        for registered in catalog.all() {
+            let id = &registered.instance.id;
+            assert_eq!(catalog.instance(id), Some(registered));
+            for check in &registered.checks {
+                assert!(catalog.check(&check.definition.id).is_some());
+            }
+            let index = catalog.service_index(&registered.instance.service);
+            assert!(registered.created <= registered.modified && registered.modified <= index);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_replay_of_what_was_decided_yields_the_same_catalog(requests in requests()) {
+            let mut catalog = Catalog::new(Limits::default());
+            let mut history = Vec::new();
+            let mut index = 1;
+            for request in &requests {
+                for change in decide(&catalog, request) {
+                    let before = catalog.service_index(change.service());
+                    index += 1;
+                    catalog.apply(index, &change);
+                    prop_assert!(catalog.service_index(change.service()) > before);
+                    history.push((index, serde_json::to_string(&change).expect("JSON")));
+                }
+                assert_sound(&catalog);
+                prop_assert!(
+                    matches!(request, Request::Deregister(_)) || decide(&catalog, request).is_empty(),
+                    "the same request again changes nothing"
+                );
+            }
+            let mut replayed = Catalog::new(Limits::default());
+            for (index, json) in &history {
+                let change = serde_json::from_str(json).expect("a change");
+                replayed.apply(*index, &change);
+                replayed.apply(*index, &change);
+            }
+            assert_same(&catalog, &replayed);
+        }
+    }
 }
