@@ -103,3 +103,27 @@ impl Default for Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(url: &str) -> Result<Location, Error> {
+        Location::try_from(&url.parse::<EngineUrl>().expect("a URL"))
+    }
+
+    #[test]
+    fn a_url_names_a_file_or_memory() {
+        let file = |path: &str| Location::File(path.into());
+        assert_eq!(location("sqlite://shop.db").ok(), Some(file("shop.db")));
+        assert_eq!(
+            location("sqlite:///var/lib/shop.db").ok(),
+            Some(file("/var/lib/shop.db"))
+        );
+        assert_eq!(location("memory:").ok(), Some(Location::Memory));
+        for wrong in ["sqlite:", "postgres://db/shop"] {
+            let error = location(wrong).expect_err("refused");
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+        }
+    }
+}
