@@ -267,24 +267,24 @@ impl State {
         self.parked = None;
     }
 
-    /// A resumed saga goes on in the direction that it had; what failed starts counting again, and
-    /// what was rejected behind the pivot is asked again.
+    /// A resumed saga goes on in the direction that it had, and what failed starts counting again.
+    /// A step that certainly had no effect begins a new round: under the old key a participant
+    /// would only repeat its answer.
     fn resume(&mut self) {
         self.parked = None;
-        self.status = if self.failure.is_some() {
-            Status::Compensating
-        } else {
-            Status::Running
-        };
         for step in &mut self.steps {
             step.call.attempts_in_a_row = 0;
             step.undo.attempts_in_a_row = 0;
-            if step.call.progress == Progress::Rejected && self.failure.is_none() {
-                step.call.progress = Progress::Failed;
-                step.rejection = None;
-                // Under the old key the participant would only repeat its no.
-                step.round += u32::from(!step.uncertain);
-            }
+        }
+        if self.failure.is_some() {
+            self.status = Status::Compensating;
+            return;
+        }
+        self.status = Status::Running;
+        let current = self.current();
+        let step = current.and_then(|index| self.steps.get_mut(index));
+        if let Some(step) = step.filter(|step| step.call.attempts > 0) {
+            step.restart();
         }
     }
 }
@@ -299,6 +299,17 @@ impl StepState {
             answer: None,
             rejection: None,
             undo: CallState::default(),
+        }
+    }
+
+    fn restart(&mut self) {
+        self.rejection = None;
+        if !matches!(self.call.progress, Progress::InFlight) {
+            self.call.progress = Progress::Failed;
+        }
+        if !self.uncertain {
+            self.round += 1;
+            self.call.first_at = None;
         }
     }
 }

@@ -180,8 +180,7 @@ impl Handle {
             let changed = self.0.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let found = self.0.index.list(1, |summary| summary.id == id);
-            match found.first().map(|summary| summary.status) {
+            match self.0.index.status(id) {
                 Some(status) if !status.is_open() || status == Status::Parked => {
                     return Ok(status);
                 }

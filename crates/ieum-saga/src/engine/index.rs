@@ -194,6 +194,14 @@ impl Index {
         self.lock().open.contains_key(&id)
     }
 
+    /// The status of an open saga, or of one that ended lately.
+    pub(super) fn status(&self, id: Uuid) -> Option<Status> {
+        let inner = self.lock();
+        let open = inner.open.get(&id).map(|open| &open.summary);
+        let finished = || inner.finished.iter().rev().find(|summary| summary.id == id);
+        open.or_else(finished).map(|summary| summary.status)
+    }
+
     pub(super) fn open_count(&self) -> usize {
         self.lock().open.len()
     }

@@ -13,10 +13,12 @@ mod definitions;
 mod error;
 mod handle;
 mod index;
+mod live;
 mod recovery;
 mod saga;
 mod service;
 mod shared;
+mod spans;
 mod trigger;
 mod writer;
 

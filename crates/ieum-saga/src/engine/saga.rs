@@ -8,29 +8,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ieum_base::trace::{AttributeValue, TraceContext};
-use ieum_base::{Deadline, TaskKind, Uuid};
+use ieum_base::trace::TraceContext;
+use ieum_base::{Deadline, Uuid};
 use ieum_eventstore::{Expect, Version};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
-use super::config::STORE_BACKOFF;
 use super::handle::Command;
 use super::index::{Activity, Summary};
 use super::shared::Shared;
-use super::writer::{Refused, read_saga};
+use super::spans;
+use super::writer::Refused;
 use super::{Error, ErrorKind};
 use crate::decide::{Action, Operation, Signals, Target, decide, facts_of};
 use crate::definition::Plan;
 use crate::events::{Fact, Recorded, stream};
 use crate::outcome::Outcome;
 use crate::port::{Call, CallResult};
-use crate::state::{Progress, State, Status};
+use crate::state::{State, Status};
 use crate::telemetry::{self, Finished};
 
 /// Why a saga's task stops running it.
 #[derive(Debug)]
-enum Exit {
+pub(super) enum Exit {
     /// It has ended.
     Ended,
     /// The engine stops, or a later one has taken over.
@@ -41,12 +41,14 @@ enum Exit {
     Broken(String),
 }
 
-struct Saga<'a> {
+pub(super) struct Saga<'a> {
     shared: &'a Arc<Shared>,
     plan: Arc<Plan>,
     state: State,
     /// Facts that the state has and the log has not.
     staged: Vec<Recorded>,
+    /// Spans of steps that ended with a staged fact.
+    ended_spans: Vec<Finished>,
     commands: &'a mut mpsc::Receiver<Command>,
     permit: Option<OwnedSemaphorePermit>,
     deadline: Deadline,
@@ -57,83 +59,8 @@ struct Saga<'a> {
     span: TraceContext,
 }
 
-impl Shared {
-    /// Runs a saga in a task of its own until it ends or the engine stops.
-    pub(super) fn run_saga(
-        self: &Arc<Self>,
-        id: Uuid,
-        commands: mpsc::Receiver<Command>,
-        known: Option<(Arc<Plan>, State)>,
-    ) {
-        let shared = Arc::clone(self);
-        let work = async move { shared.live(id, commands, known).await };
-        self.tasks.spawn(TaskKind::Request, "saga", work);
-    }
-
-    /// Runs a saga again and again: what is broken now may be mended later, and what cannot be run
-    /// is shown by the liveness query meanwhile.
-    async fn live(
-        self: &Arc<Self>,
-        id: Uuid,
-        mut commands: mpsc::Receiver<Command>,
-        mut known: Option<(Arc<Plan>, State)>,
-    ) {
-        let stop = self.tasks.stop().clone();
-        for failures in 1_u32.. {
-            let permit = match &known {
-                Some(_) => None,
-                // Reading is bounded like calling: a restart does not read everything at once.
-                None => {
-                    let turn = Arc::clone(&self.permits).acquire_owned();
-                    match stop.unless_requested(turn).await {
-                        Some(permit) => permit.ok(),
-                        None => return,
-                    }
-                }
-            };
-            let exit = match self.load(id, known.take()).await {
-                Ok((plan, state)) => {
-                    let saga = Saga::new(self, plan, state, &mut commands, permit);
-                    Box::pin(saga.run()).await
-                }
-                Err(error) => Exit::Broken(error.to_string()),
-            };
-            let why = match exit {
-                Exit::Ended | Exit::Stopping => return,
-                Exit::Stale => "its stream was written by somebody else".to_owned(),
-                Exit::Broken(why) => {
-                    tracing::error!(saga = %id, why, "a saga cannot be run; it is tried again");
-                    self.index.set_activity(id, Activity::Broken(why.clone()));
-                    why
-                }
-            };
-            let wait = STORE_BACKOFF.delay(failures, &self.rng);
-            let again = decline_for(wait, &mut commands, &why);
-            if stop.unless_requested(again).await.is_none() {
-                return;
-            }
-        }
-    }
-
-    async fn load(
-        &self,
-        id: Uuid,
-        known: Option<(Arc<Plan>, State)>,
-    ) -> Result<(Arc<Plan>, State), Error> {
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let facts = read_saga(&self.store, id).await?;
-        let plan = self.plan_of(id, &facts)?;
-        let state = State::fold(id, &facts, &plan).map_err(|error| {
-            Error::new(ErrorKind::Unreadable, format!("saga {id}: {error}")).caused_by(error)
-        })?;
-        Ok((plan, state))
-    }
-}
-
 impl<'a> Saga<'a> {
-    fn new(
+    pub(super) fn new(
         shared: &'a Arc<Shared>,
         plan: Arc<Plan>,
         state: State,
@@ -152,6 +79,7 @@ impl<'a> Saga<'a> {
             plan,
             state,
             staged: Vec::new(),
+            ended_spans: Vec::new(),
             commands,
             permit,
             due: false,
@@ -159,8 +87,13 @@ impl<'a> Saga<'a> {
         }
     }
 
-    async fn run(mut self) -> Exit {
+    /// Runs it until it ends or cannot go on.
+    pub(super) async fn run(mut self) -> Exit {
         self.shared.index.update(Summary::of(&self.state));
+        self.shared
+            .index
+            .set_activity(self.state.id, Activity::Runnable);
+        self.shared.changed.notify_waiters();
         loop {
             if let Err(exit) = self.advance().await {
                 return exit;
@@ -211,6 +144,8 @@ impl<'a> Saga<'a> {
     /// Applies a fact to the state; the next flush writes it down.
     fn stage(&mut self, fact: Fact) -> Result<(), Exit> {
         let at = self.shared.clock.now().max(self.state.updated_at);
+        self.ended_spans
+            .extend(spans::ended_by(&fact, &self.state, &self.span, at));
         let recorded = Recorded { at, fact };
         let applied = self.state.apply(&recorded);
         applied.map_err(|error| Exit::Broken(error.to_string()))?;
@@ -253,6 +188,9 @@ impl<'a> Saga<'a> {
             tracing::warn!(saga = %self.state.id, why, "a saga is parked: it waits for an operator");
         }
         self.staged.clear();
+        self.ended_spans
+            .drain(..)
+            .for_each(|span| self.shared.record(span));
         self.shared.index.update(Summary::of(&self.state));
         self.shared.changed.notify_waiters();
     }
@@ -305,7 +243,6 @@ impl<'a> Saga<'a> {
         for fact in facts_of(target, outcome) {
             self.stage(fact)?;
         }
-        self.end_step_span(target);
         Ok(())
     }
 
@@ -458,81 +395,15 @@ impl<'a> Saga<'a> {
         self.flush().await.map_err(Told::Exit)
     }
 
-    /// Takes the saga out of the open ones and records its span, with the time at which it began.
+    /// Takes the saga out of the open ones.
     fn finish(&mut self) {
         let completed = self.state.status == Status::Completed;
         let counters = &self.shared.counters;
         counters.completed.add(u64::from(completed));
         counters.compensated.add(u64::from(!completed));
-        let started = &self.state.started;
-        let parent = started
-            .trace
-            .parent
-            .as_deref()
-            .and_then(TraceContext::parse);
-        let text = |value: &str| AttributeValue::from(value.to_owned());
-        self.shared.record(Finished {
-            context: self.span.clone(),
-            parent: parent.map(|parent| parent.span_id),
-            name: format!("saga {}", started.definition),
-            start: self.state.started_at,
-            end: self.state.updated_at,
-            attributes: vec![
-                (telemetry::SAGA_ID, text(&self.state.id.to_string())),
-                (telemetry::DEFINITION, text(&started.definition)),
-                (telemetry::KEY, text(&started.key)),
-                (telemetry::STATUS, text(self.state.status.as_str())),
-            ],
-            error: None,
-        });
+        self.shared.record(spans::of_saga(&self.state, &self.span));
         self.shared.index.finish(Summary::of(&self.state));
         self.shared.changed.notify_waiters();
-    }
-
-    /// Records the span of a step once it is settled, from its first attempt on.
-    fn end_step_span(&self, target: &Target) {
-        let step = &self.state.steps[target.index];
-        let call = match target.operation {
-            Operation::Do => &step.call,
-            Operation::Undo => &step.undo,
-        };
-        let given_up = self.state.status == Status::Parked;
-        if !given_up && !matches!(call.progress, Progress::Done | Progress::Rejected) {
-            return;
-        }
-        let (id, name, round) = (self.state.id, &step.name, target.attempt.round);
-        let verb = match target.operation {
-            Operation::Do => "step",
-            Operation::Undo => "undo",
-        };
-        self.shared.record(Finished {
-            context: telemetry::step_context(&self.span, id, name, round, target.operation),
-            parent: Some(self.span.span_id),
-            name: format!("{verb} {name}"),
-            start: call.first_at.unwrap_or(self.state.started_at),
-            end: self.state.updated_at,
-            attributes: vec![
-                (telemetry::SAGA_ID, AttributeValue::from(id.to_string())),
-                (telemetry::STEP, AttributeValue::from(name.clone())),
-                (
-                    telemetry::ATTEMPTS,
-                    AttributeValue::from(i64::from(call.attempts)),
-                ),
-            ],
-            error: call.error.clone(),
-        });
-    }
-}
-
-/// Answers commands for `wait` with why they cannot be carried out.
-async fn decline_for(wait: Duration, commands: &mut mpsc::Receiver<Command>, why: &str) {
-    let until = Instant::now() + wait;
-    while let Ok(Some(command)) = tokio::time::timeout_at(until, commands.recv()).await {
-        let (Command::Cancel { reply, .. }
-        | Command::Resume { reply, .. }
-        | Command::RetryNow { reply }) = command;
-        // Whoever asked may have gone away.
-        let _gone = reply.send(Err(Error::new(ErrorKind::Unreadable, why)));
     }
 }
 

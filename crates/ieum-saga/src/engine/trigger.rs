@@ -142,7 +142,8 @@ impl<'a> Subscription<'a> {
         let name = format!("saga-trigger-{definition}-{}", trigger.topic);
         let stored = shared.checkpoints.load(&name).await?;
         Ok(Self {
-            at: stored.map_or(since, |checkpoint| checkpoint.position),
+            // What happened while no version had this trigger starts nothing later.
+            at: stored.map_or(since, |checkpoint| checkpoint.position.max(since)),
             shared,
             definition,
             trigger,

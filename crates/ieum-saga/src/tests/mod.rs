@@ -2,4 +2,8 @@
 
 mod crashes;
 mod fixtures;
+mod rules;
 mod running;
+mod takeover;
+mod traces;
+mod triggers;

@@ -1,33 +1,51 @@
 //! What a user of the engine sees: sagas that complete, turn back, wait and are told things.
 
-use crate::decide::Operation::Do;
+use std::time::Duration;
 
-use crate::state::Status;
-use crate::testing::{Behaviour, Rig};
+use ieum_base::Uuid;
 use serde_json::json;
 
-use super::fixtures::{input, order};
+use super::fixtures::{STEPS, from_json, input, order, order_json};
+use crate::decide::Operation::{Do, Undo};
+use crate::engine::{Config, ErrorKind, List};
+use crate::state::{Progress, Status};
+use crate::testing::{Behaviour, Process, Rig};
+
+/// Waits until the saga's history has an event of this type.
+async fn seen(process: &Process, id: Uuid, kind: &str) {
+    for _ in 0..10_000 {
+        let saga = process.handle.get(id).await.expect("known");
+        if saga.history.iter().any(|item| item.kind == kind) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no {kind} in time");
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_saga_calls_its_steps_in_order_and_completes() {
     let rig = Rig::new();
     let process = rig.boot().await.expect("open");
-    let settled = process.run(&order(), "o-1", input()).await;
-    let (id, status) = settled.expect("the process lives");
+    let (id, status) = process
+        .run(&order(), "o-1", input())
+        .await
+        .expect("it lives");
     assert_eq!(status, Status::Completed);
-    assert_eq!(
-        rig.world.order(),
-        ["validate", "reserve", "charge", "ship", "confirm", "notify"]
-    );
+    assert_eq!(rig.world.order(), STEPS);
     let charge = &rig.world.calls()[2];
     assert_eq!(charge.path, "/charge/o-1");
     assert_eq!(
         charge.header("idempotency-key"),
-        Some(format!("{id}/charge/1").as_str())
+        Some(&*format!("{id}/charge/1"))
     );
+    assert_eq!(charge.header("ieum-saga-id"), Some(&*id.to_string()));
+    assert_eq!(charge.header("ieum-step"), Some("charge"));
+    assert_eq!(charge.header("ieum-epoch"), Some("1"));
     let saga = process.handle.get(id).await.expect("known");
     assert_eq!(saga.steps[2].answer, Some(json!({"step": "charge"})));
     assert_eq!(process.handle.open_count(), 0);
+    assert_eq!(process.handle.counts().completed, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -36,8 +54,10 @@ async fn a_business_no_undoes_what_was_done_in_reverse() {
     rig.world
         .script("ship", Do, &[Behaviour::Reject("undeliverable")]);
     let process = rig.boot().await.expect("open");
-    let settled = process.run(&order(), "o-1", input()).await;
-    let (id, status) = settled.expect("the process lives");
+    let (id, status) = process
+        .run(&order(), "o-1", input())
+        .await
+        .expect("it lives");
     assert_eq!(status, Status::Compensated);
     assert_eq!(
         rig.world.order(),
@@ -51,10 +71,444 @@ async fn a_business_no_undoes_what_was_done_in_reverse() {
             "validate/undo"
         ]
     );
+    let undo = &rig.world.calls()[4];
+    assert_eq!(undo.path, "/charge/o-1/undo?because=undeliverable");
     assert_eq!(
-        rig.world.calls()[4].path,
-        "/charge/o-1/undo?because=undeliverable"
+        undo.header("idempotency-key"),
+        Some(&*format!("{id}/charge/1/undo"))
     );
     let saga = process.handle.get(id).await.expect("known");
     assert_eq!(saga.summary.failure.as_deref(), Some("undeliverable"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_key_starts_one_saga_and_another_input_is_refused() {
+    let rig = Rig::new();
+    let process = rig.boot().await.expect("open");
+    let first = process
+        .start(&order(), "o-1", input())
+        .await
+        .expect("started");
+    let again = process
+        .start(&order(), "o-1", input())
+        .await
+        .expect("known");
+    assert_eq!((first.id, first.created), (again.id, true));
+    assert!(!again.created);
+    let other = process
+        .start(&order(), "o-1", json!({"orderId": "o-2"}))
+        .await;
+    assert_eq!(
+        *other.expect_err("another input").kind(),
+        ErrorKind::KeyReused
+    );
+    process.handle.settled(first.id).await.expect("ends");
+    let later = process
+        .start(&order(), "o-1", input())
+        .await
+        .expect("known");
+    assert_eq!((later.id, later.created), (first.id, false));
+    assert_eq!(rig.world.order().len(), STEPS.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn h27_what_is_too_large_or_incomplete_is_refused_at_the_start() {
+    let rig = Rig::new();
+    let process = rig.boot().await.expect("open");
+    let large = json!({"orderId": "x".repeat(300 << 10)});
+    let error = process
+        .start(&order(), "o-1", large)
+        .await
+        .expect_err("too large");
+    assert!(
+        matches!(error.kind(), ErrorKind::TooLarge { limit: 262_144, .. }),
+        "{error}"
+    );
+    let error = process
+        .start(&order(), "o-2", json!({}))
+        .await
+        .expect_err("incomplete");
+    assert_eq!(*error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("input.orderId"), "{error}");
+    let error = process
+        .start(&order(), "", input())
+        .await
+        .expect_err("no key");
+    assert_eq!(*error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(process.handle.open_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_open_sagas_than_allowed_are_refused_and_nothing_is_lost() {
+    let mut rig = Rig::new();
+    rig.config.max_open = 1;
+    rig.world.always("validate", Do, Behaviour::Fail(503));
+    let process = rig.boot().await.expect("open");
+    process
+        .start(&order(), "o-1", input())
+        .await
+        .expect("started");
+    let error = process
+        .start(&order(), "o-2", input())
+        .await
+        .expect_err("full");
+    assert_eq!(*error.kind(), ErrorKind::Busy);
+    assert!(error.retry().is_worthwhile());
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_sagas_call_at_once_as_are_allowed() {
+    let mut rig = Rig::new();
+    rig.config.concurrency = 2;
+    rig.world.always("validate", Do, Behaviour::Hang);
+    let process = rig.boot().await.expect("open");
+    for key in ["a", "b", "c"] {
+        process
+            .start(&order(), key, input())
+            .await
+            .expect("started");
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(rig.world.order().len(), 2);
+    // After the timeout the first two wait, and the third has its turn.
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    let calls = rig.world.calls();
+    let sagas: std::collections::HashSet<_> = calls
+        .iter()
+        .filter_map(|call| call.header("ieum-saga-id"))
+        .collect();
+    assert_eq!(sagas.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h22_a_compensation_that_fails_for_ever_is_parked_in_sight_and_never_a_hot_loop() {
+    let rig = Rig::new();
+    rig.world.always("charge", Undo, Behaviour::Fail(500));
+    rig.world.script("ship", Do, &[Behaviour::Reject("no")]);
+    let process = rig.boot().await.expect("open");
+    let begun = tokio::time::Instant::now();
+    let (id, status) = process
+        .run(&order(), "o-1", input())
+        .await
+        .expect("it lives");
+    assert_eq!(status, Status::Parked);
+    let attempts = rig
+        .world
+        .order()
+        .iter()
+        .filter(|call| *call == "charge/undo")
+        .count();
+    assert_eq!(attempts, 30);
+    assert!(
+        begun.elapsed() > Duration::from_secs(60),
+        "{:?}",
+        begun.elapsed()
+    );
+    let parked = process.handle.list(&List {
+        status: Some(Status::Parked),
+        limit: 10,
+        ..List::default()
+    });
+    assert_eq!(parked[0].step.as_deref(), Some("charge"));
+    assert!(
+        parked[0]
+            .parked
+            .as_deref()
+            .is_some_and(|why| why.contains("30 attempts"))
+    );
+    assert_eq!(process.handle.counts().parked, 1);
+    // It waits for a person: that is not stalled. Others are not held up by it.
+    assert_eq!(process.handle.liveness(), []);
+    let other = process
+        .run(&order(), "o-2", json!({"orderId": "o-2"}))
+        .await;
+    assert_eq!(other.expect("it lives").1, Status::Completed);
+
+    // It outlives a restart, and goes on where it was when it is resumed.
+    process.stop().await;
+    let process = rig.boot().await.expect("open");
+    assert_eq!(
+        process.handle.settled(id).await.expect("known"),
+        Status::Parked
+    );
+    rig.world.always("charge", Undo, Behaviour::Succeed);
+    process
+        .handle
+        .resume(id, "the bank is back")
+        .await
+        .expect("parked");
+    assert_eq!(
+        process.handle.settled(id).await.expect("ends"),
+        Status::Compensated
+    );
+    assert_eq!(
+        rig.world
+            .audit(&id.to_string(), Status::Compensated, &STEPS),
+        Ok(())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn h22_a_refused_compensation_is_parked_at_once() {
+    let rig = Rig::new();
+    rig.world
+        .always("reserve", Undo, Behaviour::Reject("too-late"));
+    rig.world.script("ship", Do, &[Behaviour::Reject("no")]);
+    let process = rig.boot().await.expect("open");
+    let (id, status) = process
+        .run(&order(), "o-1", input())
+        .await
+        .expect("it lives");
+    assert_eq!(status, Status::Parked);
+    let saga = process.handle.get(id).await.expect("known");
+    assert!(
+        saga.summary
+            .parked
+            .is_some_and(|why| why.contains("too-late"))
+    );
+    assert_eq!(
+        saga.steps[2].undo.as_ref().map(|undo| undo.progress),
+        Some(Progress::Done)
+    );
+    assert_eq!(
+        saga.steps[0].undo.as_ref().map(|undo| undo.progress),
+        Some(Progress::Idle)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_stays_unanswered_is_given_up_and_undone() {
+    let rig = Rig::new();
+    rig.world.always("charge", Do, Behaviour::LoseAnswer);
+    let mut json = order_json();
+    json["steps"][2]["attempts"] = json!(3);
+    let process = rig.boot().await.expect("open");
+    let (id, status) = process
+        .run(&from_json(json), "o-1", input())
+        .await
+        .expect("it lives");
+    assert_eq!(status, Status::Compensated);
+    let saga = process.handle.get(id).await.expect("known");
+    assert_eq!(saga.summary.failure.as_deref(), Some("attempts-exhausted"));
+    assert_eq!(saga.steps[2].call.attempts, 3);
+    assert_eq!(rig.world.audit(&id.to_string(), status, &STEPS), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_certainly_not_sent_needs_no_undo() {
+    let rig = Rig::new();
+    rig.world.always("charge", Do, Behaviour::Refuse);
+    let process = rig.boot().await.expect("open");
+    let (_, status) = process
+        .run(&order(), "o-1", input())
+        .await
+        .expect("it lives");
+    assert_eq!(status, Status::Compensated);
+    assert!(!rig.world.order().contains(&"charge/undo".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_the_pivot_there_is_only_forward() {
+    let rig = Rig::new();
+    rig.world
+        .script("notify", Do, &[Behaviour::Reject("mailbox-full")]);
+    let process = rig.boot().await.expect("open");
+    let (id, status) = process
+        .run(&order(), "o-1", input())
+        .await
+        .expect("it lives");
+    assert_eq!(status, Status::Parked);
+    let error = process
+        .handle
+        .cancel(id, "too bad")
+        .await
+        .expect_err("past the pivot");
+    assert_eq!(*error.kind(), ErrorKind::TooLate);
+    process.handle.resume(id, "emptied").await.expect("parked");
+    assert_eq!(
+        process.handle.settled(id).await.expect("ends"),
+        Status::Completed
+    );
+    // A new round: under the old key the participant would repeat its no.
+    let last = rig.world.calls().pop().expect("called");
+    assert_eq!(
+        last.header("idempotency-key"),
+        Some(&*format!("{id}/notify/2"))
+    );
+    assert_eq!(
+        rig.world.audit(&id.to_string(), Status::Completed, &STEPS),
+        Ok(())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn h24_the_deadline_turns_a_saga_back_before_its_pivot_only() {
+    let rig = Rig::new();
+    rig.world.always("charge", Do, Behaviour::Hang);
+    let mut json = order_json();
+    json["deadline"] = json!("40s");
+    let process = rig.boot().await.expect("open");
+    let begun = tokio::time::Instant::now();
+    let definition = from_json(json);
+    let (id, status) = process
+        .run(&definition, "o-1", input())
+        .await
+        .expect("it lives");
+    assert_eq!(status, Status::Compensated);
+    // The last attempt was cut off by the saga's deadline, not by the step's timeout of 15 s.
+    assert!(
+        begun.elapsed() < Duration::from_secs(41),
+        "{:?}",
+        begun.elapsed()
+    );
+    let saga = process.handle.get(id).await.expect("known");
+    assert_eq!(saga.summary.failure.as_deref(), Some("deadline-exceeded"));
+    assert!(rig.world.order().contains(&"charge/undo".to_owned()));
+
+    rig.world.always("charge", Do, Behaviour::Succeed);
+    rig.world.script("notify", Do, &[Behaviour::Hang; 4]);
+    let (_, status) = process
+        .run(&definition, "o-2", json!({"orderId": "o-2"}))
+        .await
+        .expect("it lives");
+    assert_eq!(status, Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h24_a_cancel_takes_effect_once_the_call_in_flight_is_answered() {
+    let rig = Rig::new();
+    rig.world.script("charge", Do, &[Behaviour::Hang]);
+    let process = rig.boot().await.expect("open");
+    let receipt = process
+        .start(&order(), "o-1", input())
+        .await
+        .expect("started");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    process
+        .handle
+        .cancel(receipt.id, "changed my mind")
+        .await
+        .expect("accepted");
+    process
+        .handle
+        .cancel(receipt.id, "really")
+        .await
+        .expect("accepted twice");
+    let status = process.handle.settled(receipt.id).await.expect("ends");
+    assert_eq!(status, Status::Compensated);
+    let saga = process.handle.get(receipt.id).await.expect("known");
+    assert_eq!(saga.summary.failure.as_deref(), Some("cancelled"));
+    assert_eq!(saga.cancel_requested.as_deref(), Some("changed my mind"));
+    let audit = rig.world.audit(&receipt.id.to_string(), status, &STEPS);
+    assert_eq!(audit, Ok(()));
+    let error = process
+        .handle
+        .cancel(receipt.id, "again")
+        .await
+        .expect_err("over");
+    assert_eq!(*error.kind(), ErrorKind::Ended);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h24_a_cancel_during_compensation_changes_nothing() {
+    let rig = Rig::new();
+    rig.world.script("ship", Do, &[Behaviour::Reject("no")]);
+    rig.world.script("charge", Undo, &[Behaviour::Fail(503); 3]);
+    let process = rig.boot().await.expect("open");
+    let receipt = process
+        .start(&order(), "o-1", input())
+        .await
+        .expect("started");
+    seen(&process, receipt.id, "saga.undo-failed").await;
+    process
+        .handle
+        .cancel(receipt.id, "late")
+        .await
+        .expect("it goes backward already");
+    let status = process.handle.settled(receipt.id).await.expect("ends");
+    assert_eq!(status, Status::Compensated);
+    let saga = process.handle.get(receipt.id).await.expect("known");
+    assert_eq!(saga.summary.failure.as_deref(), Some("no"));
+    assert_eq!(saga.cancel_requested, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fatal_answer_parks_the_saga_and_it_can_be_resumed_or_cancelled() {
+    for cancel in [false, true] {
+        let rig = Rig::new();
+        rig.world.script("charge", Do, &[Behaviour::Fail(401)]);
+        let process = rig.boot().await.expect("open");
+        let (id, status) = process
+            .run(&order(), "o-1", input())
+            .await
+            .expect("it lives");
+        assert_eq!(status, Status::Parked);
+        let error = process.handle.retry_now(id).await;
+        assert_eq!(error.map_err(|error| error.kind().clone()), Ok(()));
+        let expected = if cancel {
+            process.handle.cancel(id, "give up").await.expect("parked");
+            Status::Compensated
+        } else {
+            process
+                .handle
+                .resume(id, "the key is right now")
+                .await
+                .expect("parked");
+            Status::Completed
+        };
+        while process.handle.open_count() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(process.handle.settled(id).await.expect("ends"), expected);
+        assert_eq!(rig.world.audit(&id.to_string(), expected, &STEPS), Ok(()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_can_end_the_wait_before_the_next_attempt() {
+    let mut rig = Rig::new();
+    rig.config = Config {
+        backoff_first: ieum_base::HumanDuration::from_secs(3_600),
+        backoff_most: ieum_base::HumanDuration::from_secs(3_600),
+        ..Config::default()
+    };
+    rig.world.script("notify", Do, &[Behaviour::Fail(503)]);
+    let process = rig.boot().await.expect("open");
+    let receipt = process
+        .start(&order(), "o-1", input())
+        .await
+        .expect("started");
+    seen(&process, receipt.id, "saga.step-uncertain").await;
+    let before = tokio::time::Instant::now();
+    process.handle.retry_now(receipt.id).await.expect("waiting");
+    process.handle.settled(receipt.id).await.expect("ends");
+    assert!(before.elapsed() < Duration::from_secs(1));
+    let error = process
+        .handle
+        .resume(receipt.id, "")
+        .await
+        .expect_err("over");
+    assert_eq!(*error.kind(), ErrorKind::Ended);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h36_a_charge_that_is_still_running_is_asked_again_when_it_says() {
+    let rig = Rig::new();
+    rig.world.script(
+        "charge",
+        Do,
+        &[Behaviour::StillRunning, Behaviour::StillRunning],
+    );
+    let process = rig.boot().await.expect("open");
+    let begun = tokio::time::Instant::now();
+    let (_, status) = process
+        .run(&order(), "o-1", input())
+        .await
+        .expect("it lives");
+    assert_eq!(status, Status::Completed);
+    assert!(
+        begun.elapsed() >= Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
 }

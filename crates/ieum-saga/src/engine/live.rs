@@ -1,0 +1,105 @@
+//! Keeping an open saga running, whatever happens to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ieum_base::{TaskKind, Uuid};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::config::STORE_BACKOFF;
+use super::handle::Command;
+use super::index::Activity;
+use super::saga::{Exit, Saga};
+use super::shared::Shared;
+use super::writer::read_saga;
+use super::{Error, ErrorKind};
+use crate::definition::Plan;
+use crate::state::State;
+
+impl Shared {
+    /// Runs a saga in a task of its own until it ends or the engine stops.
+    pub(super) fn run_saga(
+        self: &Arc<Self>,
+        id: Uuid,
+        commands: mpsc::Receiver<Command>,
+        known: Option<(Arc<Plan>, State)>,
+    ) {
+        let shared = Arc::clone(self);
+        let work = async move { shared.live(id, commands, known).await };
+        self.tasks.spawn(TaskKind::Request, "saga", work);
+    }
+
+    /// Runs a saga again and again: what is broken now may be mended later, and what cannot be run
+    /// is shown by the liveness query meanwhile.
+    async fn live(
+        self: &Arc<Self>,
+        id: Uuid,
+        mut commands: mpsc::Receiver<Command>,
+        mut known: Option<(Arc<Plan>, State)>,
+    ) {
+        let stop = self.tasks.stop().clone();
+        for failures in 1_u32.. {
+            let permit = match &known {
+                Some(_) => None,
+                // Reading is bounded like calling: a restart does not read everything at once.
+                None => {
+                    let turn = Arc::clone(&self.permits).acquire_owned();
+                    match stop.unless_requested(turn).await {
+                        Some(permit) => permit.ok(),
+                        None => return,
+                    }
+                }
+            };
+            let exit = match self.load(id, known.take()).await {
+                Ok((plan, state)) => {
+                    let saga = Saga::new(self, plan, state, &mut commands, permit);
+                    Box::pin(saga.run()).await
+                }
+                Err(error) => Exit::Broken(error.to_string()),
+            };
+            let why = match exit {
+                Exit::Ended | Exit::Stopping => return,
+                Exit::Stale => "its stream was written by somebody else".to_owned(),
+                Exit::Broken(why) => {
+                    tracing::error!(saga = %id, why, "a saga cannot be run; it is tried again");
+                    self.index.set_activity(id, Activity::Broken(why.clone()));
+                    why
+                }
+            };
+            let wait = STORE_BACKOFF.delay(failures, &self.rng);
+            let again = decline_for(wait, &mut commands, &why);
+            if stop.unless_requested(again).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn load(
+        &self,
+        id: Uuid,
+        known: Option<(Arc<Plan>, State)>,
+    ) -> Result<(Arc<Plan>, State), Error> {
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let facts = read_saga(&self.store, id).await?;
+        let plan = self.plan_of(id, &facts)?;
+        let state = State::fold(id, &facts, &plan).map_err(|error| {
+            Error::new(ErrorKind::Unreadable, format!("saga {id}: {error}")).caused_by(error)
+        })?;
+        Ok((plan, state))
+    }
+}
+
+/// Answers commands for `wait` with why they cannot be carried out.
+async fn decline_for(wait: Duration, commands: &mut mpsc::Receiver<Command>, why: &str) {
+    let until = Instant::now() + wait;
+    while let Ok(Some(command)) = tokio::time::timeout_at(until, commands.recv()).await {
+        let (Command::Cancel { reply, .. }
+        | Command::Resume { reply, .. }
+        | Command::RetryNow { reply }) = command;
+        // Whoever asked may have gone away.
+        let _gone = reply.send(Err(Error::new(ErrorKind::Unreadable, why)));
+    }
+}
