@@ -3,6 +3,7 @@
 //! [`wire`] holds Consul's JSON, for both sides of the API: this adapter and the server of the
 //! platform read and write the same types.
 
+mod convert;
 mod registry;
 pub mod wire;
 
