@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpListener;
 
 /// The longest queue of connections that nobody accepted yet.
@@ -83,19 +83,20 @@ pub fn bind_first_free(address: SocketAddr) -> Result<TcpListener, BindError> {
 /// (`SO_REUSEPORT`). They are in non-blocking mode, for `tokio::net::TcpListener::from_std` on the
 /// thread's own runtime.
 ///
-/// The address is first bound without `SO_REUSEPORT`: with it, the kernel would let us share the
-/// port with another process of ours, and each would get half of the connections.
+/// The first listens without `SO_REUSEPORT` and opens the address to the others only then: with the
+/// option from the start, the kernel would let another process of ours share the port, and each
+/// would get half of the connections.
 ///
 /// # Errors
 /// With the address and what to do.
 pub fn bind_shared(address: SocketAddr, count: usize) -> Result<Vec<StdListener>, BindError> {
     let failed = |source| BindError { address, source };
-    let probed = listen(address, false)
-        .and_then(|probe| probe.local_addr())
-        .map_err(failed)?;
-    (0..count.max(1))
-        .map(|_| listen(probed, true).map_err(failed))
-        .collect()
+    let first = listen(address, false).map_err(failed)?;
+    let claimed = first.local_addr().map_err(failed)?;
+    #[cfg(unix)]
+    SockRef::from(&first).set_reuse_port(true).map_err(failed)?;
+    let others = (1..count.max(1)).map(|_| listen(claimed, true).map_err(failed));
+    std::iter::once(Ok(first)).chain(others).collect()
 }
 
 /// As [`bind_shared`], on the next free port if `address` is taken. For defaults only.
