@@ -77,10 +77,14 @@ impl Chassis {
             }
             None => Tracer::off(&*config.service),
         };
+        let metrics = Metrics::new();
+        if let Some(exporter) = &exporter {
+            exporter.measure(&metrics);
+        }
         Self {
             router: Router::new(),
             health: Health::new(config.health_timeout.0, config.health_cache.0),
-            metrics: Metrics::new(),
+            metrics,
             clock,
             tracer,
             exporter,

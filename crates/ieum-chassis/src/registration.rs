@@ -91,7 +91,14 @@ impl Registrar {
     }
 
     async fn try_register(&self) -> Result<(), Error> {
-        self.registry.register(self.registration.clone()).await?;
+        let mut registration = self.registration.clone();
+        // What it knows of itself holds until the first check: no caller has to wait for that, and
+        // none is sent to a service that starts ill.
+        let (initial, _) = self.status().await;
+        for check in &mut registration.checks {
+            check.initial = initial;
+        }
+        self.registry.register(registration).await?;
         if self.reports() {
             self.report().await?;
         }
@@ -115,18 +122,22 @@ impl Registrar {
     }
 
     async fn report(&self) -> Result<(), Error> {
+        let (status, why) = self.status().await;
+        let checks = self.registration.checks.iter();
+        for check in checks.filter(|check| matches!(check.kind, CheckKind::Ttl { .. })) {
+            self.registry.report(&check.id, status, &why).await?;
+        }
+        Ok(())
+    }
+
+    /// Its own health, in the registry's words.
+    async fn status(&self) -> (Status, String) {
         let report = self.health.report().await;
         let status = match report.status {
             Overall::Healthy => Status::Passing,
             Overall::Degraded => Status::Critical,
         };
-        let checks = self.registration.checks.iter();
-        for check in checks.filter(|check| matches!(check.kind, CheckKind::Ttl { .. })) {
-            self.registry
-                .report(&check.id, status, &report.failures())
-                .await?;
-        }
-        Ok(())
+        (status, report.failures())
     }
 
     fn reports(&self) -> bool {
@@ -171,8 +182,7 @@ fn registration(config: &Config, address: SocketAddr) -> Registration {
         id: CheckId(format!("service:{id}")),
         name: format!("health of {}", config.service),
         kind,
-        // It listens already: no caller has to wait for the first check.
-        initial: Status::Passing,
+        initial: Status::Critical,
         notes: String::new(),
         deregister_after: Some(FORGET_AFTER),
     };

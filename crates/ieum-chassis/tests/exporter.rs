@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use ieum_base::trace::{SpanSink, Tracer};
 use ieum_base::{Clock, Stop, TaskKind, Tasks};
+use ieum_chassis::Metrics;
 use ieum_chassis::telemetry::{Exporter, ExporterConfig, ExporterFigures};
 use ieum_http::{listener, server};
 use serde_json::Value;
@@ -112,8 +113,11 @@ async fn a_full_queue_drops_and_counts_and_never_waits() {
     let mut config = ExporterConfig::new("http://127.0.0.1:1");
     config.queue = 8;
     let exporter = Exporter::start(config);
+    let metrics = Metrics::new();
+    exporter.measure(&metrics);
     record(&exporter, 20);
     assert_eq!(exporter.figures().overflowed, 12);
+    assert!(metrics.encode().contains("ieum_spans_overflowed_total 12"));
 }
 
 #[tokio::test(start_paused = true)]

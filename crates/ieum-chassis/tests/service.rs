@@ -321,6 +321,18 @@ async fn the_request_id_comes_back() {
     );
 }
 
+#[tokio::test]
+async fn a_service_that_starts_ill_is_registered_as_ill() {
+    let registry = Arc::new(memory::Registry::new());
+    let chassis = Chassis::new(config()).registry(registry.clone());
+    let _service = start(chassis.health("database", || async { Err("no such file") }));
+    registry
+        .watch("users", 1, 5 * SECOND)
+        .await
+        .expect("answers");
+    assert_eq!(registered(&registry).await[0].status(), Status::Critical);
+}
+
 async fn registered(registry: &memory::Registry) -> Vec<ieum_discovery::Registered> {
     registry
         .watch("users", 0, Duration::ZERO)

@@ -6,15 +6,17 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ieum_base::trace::{SpanData, SpanSink};
 use ieum_base::{Backoff, Rng, Stop, TaskKind, Tasks};
 use ieum_http::HttpClient;
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
 
+use super::names::{SPANS_EXPORTED, SPANS_OVERFLOWED, SPANS_REFUSED};
 use super::otlp::ExportRequest;
+use crate::Metrics;
 
 /// The settings of an exporter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,9 +75,9 @@ struct Shared {
 
 #[derive(Default)]
 struct Figures {
-    exported: AtomicU64,
-    overflowed: AtomicU64,
-    refused: AtomicU64,
+    exported: Counter,
+    overflowed: Counter,
+    refused: Counter,
 }
 
 impl Exporter {
@@ -111,9 +113,33 @@ impl Exporter {
     pub fn figures(&self) -> ExporterFigures {
         let figures = &self.0.figures;
         ExporterFigures {
-            exported: figures.exported.load(Ordering::Relaxed),
-            overflowed: figures.overflowed.load(Ordering::Relaxed),
-            refused: figures.refused.load(Ordering::Relaxed),
+            exported: figures.exported.get(),
+            overflowed: figures.overflowed.get(),
+            refused: figures.refused.get(),
+        }
+    }
+
+    /// Shows what became of the spans among `metrics`.
+    pub fn measure(&self, metrics: &Metrics) {
+        let figures = &self.0.figures;
+        for (name, help, counter) in [
+            (
+                SPANS_EXPORTED,
+                "Spans taken by the platform",
+                &figures.exported,
+            ),
+            (
+                SPANS_OVERFLOWED,
+                "Spans dropped because the queue was full",
+                &figures.overflowed,
+            ),
+            (
+                SPANS_REFUSED,
+                "Spans dropped because the platform did not take them",
+                &figures.refused,
+            ),
+        ] {
+            metrics.register(name, help, counter.clone());
         }
     }
 
@@ -134,7 +160,7 @@ impl SpanSink for Exporter {
     fn record(&self, span: SpanData) {
         let closed = self.0.closing.is_requested();
         if closed || self.0.queue.try_send(span).is_err() {
-            self.0.figures.overflowed.fetch_add(1, Ordering::Relaxed);
+            self.0.figures.overflowed.inc();
         }
     }
 }
@@ -202,7 +228,7 @@ impl Worker {
         for attempt in 1..=self.config.attempts.max(1) {
             match self.post(batch).await {
                 Verdict::Taken => {
-                    self.figures.exported.fetch_add(count, Ordering::Relaxed);
+                    self.figures.exported.inc_by(count);
                     batch.clear();
                     return;
                 }
@@ -213,7 +239,7 @@ impl Worker {
             }
         }
         batch.clear();
-        if self.figures.refused.fetch_add(count, Ordering::Relaxed) == 0 {
+        if self.figures.refused.inc_by(count) == 0 {
             tracing::warn!(
                 url = self.url,
                 "the platform takes no spans; they are dropped"
