@@ -71,7 +71,10 @@ async fn send(service: &ServiceClient, call: Call) -> CallResult {
 fn answered(response: Response, max_answer: usize) -> CallResult {
     let (head, body) = response.into_http().into_parts();
     if body.len() > max_answer {
-        let why = format!("the answer has {} bytes, the limit is {max_answer}", body.len());
+        let why = format!(
+            "the answer has {} bytes, the limit is {max_answer}",
+            body.len()
+        );
         return CallResult::Unknown { why };
     }
     let text = |value: &http::HeaderValue| value.to_str().ok().map(str::to_owned);

@@ -54,7 +54,10 @@ pub(crate) fn routes(engine: Handle) -> Routes {
         .add(
             Operation::get("/api/v1/sagas", "listSagas")
                 .summary("Lists the open sagas and the last finished ones, the latest first.")
-                .query("state", "running, compensating, parked, completed or compensated")
+                .query(
+                    "state",
+                    "running, compensating, parked, completed or compensated",
+                )
                 .query("definition", "only sagas of this definition")
                 .query("limit", "the most sagas in the answer, 1 to 1000")
                 .answers(200, "the sagas", "Sagas"),
@@ -63,7 +66,11 @@ pub(crate) fn routes(engine: Handle) -> Routes {
         .add(
             Operation::get("/api/v1/sagas/liveness", "sagaLiveness")
                 .summary("Lists the open sagas that nothing will move; there must be none.")
-                .answers(200, "the stalled sagas, each with the reason", "StalledSagas"),
+                .answers(
+                    200,
+                    "the stalled sagas, each with the reason",
+                    "StalledSagas",
+                ),
             liveness,
         )
         .add(
@@ -87,7 +94,11 @@ fn definitions(routes: Routes<Handle>) -> Routes<Handle> {
                 .summary("Stores a definition; sagas in flight keep the version they have.")
                 .body("SagaDefinition")
                 .answers(201, "the first of this name", "SagaDefined")
-                .answers(200, "a later version, or the current one again", "SagaDefined")
+                .answers(
+                    200,
+                    "a later version, or the current one again",
+                    "SagaDefined",
+                )
                 .refuses(&[
                     errors::SAGA_INVALID_DEFINITION,
                     errors::SAGA_SUPERSEDED,
@@ -165,10 +176,7 @@ async fn start(
     Ok((status, Json(started)))
 }
 
-async fn list(
-    State(engine): State<Handle>,
-    Query(query): Query<List>,
-) -> ApiResult<Json<Sagas>> {
+async fn list(State(engine): State<Handle>, Query(query): Query<List>) -> ApiResult<Json<Sagas>> {
     let sagas = engine.list(&engine::List {
         status: query.state.as_deref().map(status).transpose()?,
         definition: query.definition,
@@ -182,10 +190,7 @@ async fn liveness(State(engine): State<Handle>) -> Json<Liveness> {
     Json(Liveness { stalled })
 }
 
-async fn get(
-    State(engine): State<Handle>,
-    Path(id): Path<String>,
-) -> ApiResult<Json<SagaView>> {
+async fn get(State(engine): State<Handle>, Path(id): Path<String>) -> ApiResult<Json<SagaView>> {
     Ok(Json(engine.get(saga_id(&id)?).await?))
 }
 
@@ -196,7 +201,10 @@ async fn define(
 ) -> ApiResult<(StatusCode, Json<Defined>)> {
     let definition: Definition = read(&body)?;
     if definition.name != name {
-        let detail = format!("the path says `{name}`, the definition says `{}`", definition.name);
+        let detail = format!(
+            "the path says `{name}`, the definition says `{}`",
+            definition.name
+        );
         return Err(errors::SAGA_INVALID_DEFINITION.problem(detail).into());
     }
     let defined = engine.define(definition).await?;
@@ -212,9 +220,7 @@ async fn define(
     Ok((status, Json(defined)))
 }
 
-async fn list_definitions(
-    State(engine): State<Handle>,
-) -> Json<Definitions> {
+async fn list_definitions(State(engine): State<Handle>) -> Json<Definitions> {
     let definitions = engine.definitions();
     Json(Definitions { definitions })
 }
@@ -258,7 +264,9 @@ async fn retry(State(engine): State<Handle>, Path(id): Path<String>) -> ApiResul
 fn saga_id(id: &str) -> ApiResult<Uuid> {
     id.parse().map_err(|_| {
         let id: String = id.chars().take(100).collect();
-        errors::SAGA_UNKNOWN.problem(format!("there is no saga `{id}`")).into()
+        errors::SAGA_UNKNOWN
+            .problem(format!("there is no saga `{id}`"))
+            .into()
     })
 }
 
@@ -288,7 +296,10 @@ fn read<T: DeserializeOwned>(body: &Bytes) -> ApiResult<T> {
 impl From<ieum_saga::Error> for ApiError {
     fn from(error: ieum_saga::Error) -> Self {
         if error.fault() == ieum_base::Fault::Here {
-            tracing::error!(error = &error as &dyn std::error::Error, "a request of sagas failed");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a request of sagas failed"
+            );
         }
         let code = match error.kind() {
             ErrorKind::UnknownSaga => errors::SAGA_UNKNOWN,
@@ -309,8 +320,7 @@ impl From<ieum_saga::Error> for ApiError {
         };
         let mut problem = code.problem(error.to_string());
         if let ErrorKind::InvalidDefinition(invalid) = error.kind() {
-            let problems: Vec<String> =
-                invalid.problems.iter().map(ToString::to_string).collect();
+            let problems: Vec<String> = invalid.problems.iter().map(ToString::to_string).collect();
             problem = problem.with("problems", problems);
         }
         if let Retry::After(wait) = error.retry() {
@@ -319,3 +329,6 @@ impl From<ieum_saga::Error> for ApiError {
         problem.into()
     }
 }
+
+#[cfg(test)]
+mod tests;
