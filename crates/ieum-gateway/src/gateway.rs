@@ -131,23 +131,29 @@ impl Gateway {
         let writer = Writer::open(&config.access_log).map_err(StartError::AccessLog)?;
         let tables = Arc::new(ArcSwap::from_pointee(table));
         let stop = Stop::new();
-        let mut threads = Vec::with_capacity(listeners.len());
-        for (index, listener) in listeners.into_iter().enumerate() {
-            let setup = thread::Setup {
-                index,
-                listener,
-                config: config.clone(),
-                deps: deps.clone(),
-                connector: connector(&config, &deps),
-                tables: Arc::clone(&tables),
-                telemetry: Arc::clone(&workshop.telemetry),
-                log: writer
-                    .as_ref()
-                    .map(|writer| writer.buffer(workshop.telemetry.log_lines_lost.clone())),
-                stop: stop.clone(),
-            };
-            threads.push(thread::start(setup).map_err(StartError::Thread)?);
-        }
+        let deps = Arc::new(deps);
+        let log = || {
+            let lost = || workshop.telemetry.log_lines_lost.clone();
+            writer.as_ref().map(|writer| writer.buffer(lost()))
+        };
+        let setup = |(index, listener)| thread::Setup {
+            index,
+            listener,
+            config: config.clone(),
+            deps: Arc::clone(&deps),
+            connector: connector(&config, &deps),
+            tables: Arc::clone(&tables),
+            telemetry: Arc::clone(&workshop.telemetry),
+            log: log(),
+            stop: stop.clone(),
+        };
+        let setups = listeners.into_iter().enumerate().map(setup);
+        let threads: io::Result<Vec<Thread>> = setups.map(thread::start).collect();
+        let threads = threads.map_err(|error| {
+            // Those that did start must not go on alone.
+            stop.request();
+            StartError::Thread(error)
+        })?;
         Ok(Handle(Arc::new(Running {
             addr,
             tables,

@@ -90,10 +90,9 @@ impl JwtConfig {
 
     pub(super) fn relative_to(&mut self, folder: &Path) {
         for key in &mut self.keys {
-            for path in [&mut key.secret_file, &mut key.public_key_file] {
-                if let Some(path) = path {
-                    *path = folder.join(&*path);
-                }
+            let paths = [&mut key.secret_file, &mut key.public_key_file];
+            for path in paths.into_iter().flatten() {
+                *path = folder.join(&*path);
             }
         }
     }

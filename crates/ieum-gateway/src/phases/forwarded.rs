@@ -40,12 +40,20 @@ fn address(hop: &str) -> Option<IpAddr> {
     parsed.or_else(with_port).map(|a: IpAddr| a.to_canonical())
 }
 
+/// The host that a request asks for; an absolute target's own decides (RFC 9112, 3.2.2).
+pub(super) fn host(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
+    let absolute = uri.authority();
+    let absolute = absolute.and_then(|a| HeaderValue::from_str(a.as_str()).ok());
+    absolute.or_else(|| headers.get(HOST).cloned())
+}
+
 /// Tells the upstream who asked. What an untrusted peer said is gone; a trusted one is added to.
-pub(super) fn rebuild(table: &Table, peer: IpAddr, uri: &Uri, headers: &mut HeaderMap) {
-    let host = uri
-        .authority()
-        .and_then(|a| HeaderValue::from_str(a.as_str()).ok());
-    let host = host.or_else(|| headers.get(HOST).cloned());
+pub(super) fn rebuild(
+    table: &Table,
+    peer: IpAddr,
+    host: Option<HeaderValue>,
+    headers: &mut HeaderMap,
+) {
     let is_trusted = !table.trusted.is_empty() && table.trusts(peer);
     let mut hops = String::with_capacity(40);
     if is_trusted {

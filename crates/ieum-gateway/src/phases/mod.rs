@@ -45,7 +45,7 @@ pub(crate) async fn answer(
     let mut exchange = accept::begin(worker, &table, &request);
     let answer = match run(&table, &mut exchange, request).await {
         Ok(answer) => answer,
-        Err(refusal) => respond::refuse(&mut exchange, refusal),
+        Err(refusal) => respond::refuse(&mut exchange, *refusal),
     };
     respond::finish(table, exchange, answer)
 }

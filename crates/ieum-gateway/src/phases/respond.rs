@@ -79,7 +79,7 @@ pub(super) fn fixed(answer: &FixedAnswer) -> Response<ResponseBody> {
 }
 
 /// A refusal as problem details.
-pub(super) fn refuse(exchange: &mut Exchange, refusal: Box<Refusal>) -> Response<ResponseBody> {
+pub(super) fn refuse(exchange: &mut Exchange, refusal: Refusal) -> Response<ResponseBody> {
     exchange.code = Some(refusal.code);
     exchange.worker.telemetry.refused(refusal.code);
     let row = refusal.code.row();

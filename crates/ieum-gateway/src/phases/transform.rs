@@ -49,8 +49,9 @@ pub(super) fn request(
     let upgrade = wants_tunnel.then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
+    let host = forwarded::host(&parts.uri, &headers);
     clean(table, &mut headers);
-    forwarded::rebuild(table, exchange.peer, &parts.uri, &mut headers);
+    forwarded::rebuild(table, exchange.peer, host, &mut headers);
     add(exchange, &mut headers);
     if wants_tunnel {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -81,7 +82,8 @@ pub(super) fn for_parts(table: &Table, exchange: &Exchange, from: &HeaderMap) ->
     }
     let accept = HeaderValue::from_static("application/json");
     headers.insert(http::header::ACCEPT, accept);
-    forwarded::rebuild(table, exchange.peer, &http::Uri::default(), &mut headers);
+    let host = from.get(HOST).cloned();
+    forwarded::rebuild(table, exchange.peer, host, &mut headers);
     add(exchange, &mut headers);
     headers
 }

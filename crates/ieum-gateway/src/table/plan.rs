@@ -206,7 +206,9 @@ impl Reader<'_> {
     ) -> Duration {
         let timeout = given.map_or(default, |t| t.0);
         let holds = !timeout.is_zero() && timeout <= Duration::from_secs(3600);
-        self.require(holds, field, "must be above 0s and at most 1h");
+        // The default is checked where it stands.
+        let message = "must be above 0s and at most 1h";
+        self.require(holds || given.is_none(), field, message);
         timeout
     }
 

@@ -59,10 +59,10 @@ impl Router {
             false => &mut node.exact,
         };
         // A route for all methods yields to one that names the method.
-        let at = match methods.is_empty() {
-            true => entries.len(),
-            false => 0,
-        };
+        let catch_all = entries.iter().position(|entry| entry.methods.is_empty());
+        let at = catch_all
+            .filter(|_| !methods.is_empty())
+            .unwrap_or(entries.len());
         entries.insert(at, Entry { route, methods });
     }
 

@@ -1,0 +1,17 @@
+//! The gateway over real sockets, as its callers and its upstreams see it.
+
+#![expect(clippy::expect_used, reason = "a helper of a test fails the test")]
+
+mod bodies;
+mod compose;
+mod framing;
+mod headers;
+mod limits;
+mod reload;
+mod resilience;
+mod routing;
+mod stop;
+mod support;
+mod telemetry;
+mod tokens;
+mod tunnel;
