@@ -100,6 +100,7 @@ pub struct Tracer {
     sink: Option<Arc<dyn SpanSink>>,
     clock: Clock,
     rng: Rng,
+    share: f64,
 }
 
 impl std::fmt::Debug for Tracer {
@@ -121,6 +122,7 @@ impl Tracer {
             sink: Some(sink),
             clock,
             rng: Rng::system(),
+            share: 1.0,
         }
     }
 
@@ -131,7 +133,16 @@ impl Tracer {
             sink: None,
             clock: Clock::system(),
             rng: Rng::system(),
+            share: 1.0,
         }
+    }
+
+    /// The same tracer, which records this share, 0 to 1, of the traces that begin with it. A
+    /// parent's decision is never overruled.
+    #[must_use]
+    pub const fn sampling(mut self, share: f64) -> Self {
+        self.share = share;
+        self
     }
 
     /// Describes a span. Its parent is the task's current context unless another is given.
@@ -183,7 +194,12 @@ impl SpanBuilder<'_> {
         let parent = self.parent.unwrap_or_else(super::current);
         let context = match &parent {
             Some(parent) => parent.child(&tracer.rng),
-            None => TraceContext::root(&tracer.rng, self.sampled && tracer.sink.is_some()),
+            None => {
+                let wanted = self.sampled && tracer.sink.is_some();
+                // A share of 1 draws nothing: `fraction` is below 1.
+                let drawn = || tracer.share >= 1.0 || tracer.rng.fraction() < tracer.share;
+                TraceContext::root(&tracer.rng, wanted && drawn())
+            }
         };
         let recorded = tracer
             .sink
@@ -320,6 +336,24 @@ mod tests {
         assert_eq!(charge.trace_id, order.trace_id);
         assert_eq!(charge.error.as_deref(), Some("declined"));
         assert_eq!(order.parent, None);
+    }
+
+    #[test]
+    fn a_share_of_new_traces_is_recorded_and_all_that_a_parent_wants() {
+        let sink = Arc::new(Collected::default());
+        let tracer = |share| {
+            let sink = Arc::clone(&sink) as Arc<dyn SpanSink>;
+            Tracer::new("orders", sink, Clock::system()).sampling(share)
+        };
+        let recorded = |share| {
+            let spans = (0..1_000).map(|_| tracer(share).span("x").start());
+            spans.filter(Span::is_recorded).count()
+        };
+        assert_eq!((recorded(0.0), recorded(1.0)), (0, 1_000));
+        assert!((200..400).contains(&recorded(0.3)));
+        let parent = TraceContext::root(&Rng::seeded(1), true);
+        let child = tracer(0.0).span("x").parent(Some(parent)).start();
+        assert!(child.is_recorded());
     }
 
     #[test]
