@@ -111,7 +111,6 @@ codes! {
     REGISTRATION_INVALID = 400 "IEUM-5011" "Invalid registration";
     REGISTRY_UNAVAILABLE = 503 "IEUM-5012" "Registry unavailable";
     MEDIA_TYPE = 415 "IEUM-5013" "Media type not supported";
-    ROLE_OFF = 503 "IEUM-5014" "Role is switched off";
     STOPPING = 503 "IEUM-5015" "Stopping";
 }
 

@@ -48,7 +48,12 @@ const APPENDING: &[&errors::ErrorCode] = &[
 
 /// The routes of the log.
 pub(crate) fn routes(log: Log) -> Routes {
-    Routes::new()
+    readers(whole(streams(Routes::new()))).with_state(log)
+}
+
+/// One stream.
+fn streams(routes: Routes<Log>) -> Routes<Log> {
+    routes
         .add(
             Operation::post("/api/v1/log/streams/{stream}", "appendToStream")
                 .summary("Appends events to one stream, all or none; repeating it is harmless.")
@@ -67,6 +72,11 @@ pub(crate) fn routes(log: Log) -> Routes {
                 .refuses(&[errors::LOG_CORRUPT, errors::LOG_UNAVAILABLE]),
             read_stream,
         )
+}
+
+/// All streams.
+fn whole(routes: Routes<Log>) -> Routes<Log> {
+    routes
         .add(
             Operation::post("/api/v1/log", "appendToLog")
                 .summary("Appends events to several streams, all or none, under a condition.")
@@ -100,6 +110,11 @@ pub(crate) fn routes(log: Log) -> Routes {
                 .refuses(&[errors::LOG_UNAVAILABLE]),
             head,
         )
+}
+
+/// What readers and writers keep: how far they have come, and their epochs.
+fn readers(routes: Routes<Log>) -> Routes<Log> {
+    routes
         .add(
             Operation::get("/api/v1/log/checkpoints/{name}", "loadCheckpoint")
                 .summary("Answers how far a reader has come.")
@@ -126,7 +141,6 @@ pub(crate) fn routes(log: Log) -> Routes {
                 .refuses(&[errors::LOG_FULL, errors::LOG_UNAVAILABLE]),
             raise_fence,
         )
-        .with_state(log)
 }
 
 async fn append_to_stream(

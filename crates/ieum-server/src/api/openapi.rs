@@ -139,3 +139,87 @@ fn tag(path: &str) -> String {
     };
     part.unwrap_or("platform").to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use ieum_eventstore::Expect;
+
+    use super::*;
+
+    #[test]
+    fn the_schemas_have_the_fields_of_the_wire() {
+        let described_as = schemas();
+        let check = |name: &str, sample: Value| {
+            let described: BTreeSet<_> = described_as[name]["properties"]
+                .as_object()
+                .unwrap_or_else(|| panic!("{name} is not an object"))
+                .keys()
+                .collect();
+            let sent: BTreeSet<_> = sample.as_object().expect("an object").keys().collect();
+            assert_eq!(described, sent, "{name}");
+        };
+        for (name, sample) in samples() {
+            check(name, sample);
+        }
+    }
+
+    /// A value of each type with every field present.
+    fn samples() -> Vec<(&'static str, Value)> {
+        use ieum_remote::wire::{log, services, topics, traces};
+        let head = r#"{"incarnation":"00000000-0000-0000-0000-000000000001","position":1}"#;
+        let head: ieum_eventstore::Head = serde_json::from_str(head).expect("valid");
+        let to = ieum_eventstore::Checkpoint {
+            incarnation: head.incarnation,
+            position: head.position,
+        };
+        let fence = ieum_eventstore::Fence {
+            name: "a".into(),
+            epoch: 1,
+        };
+        let value = |sample: Result<Value, serde_json::Error>| sample.expect("serialises");
+        let summary = traces::TraceSummary {
+            trace_id: "00000000000000000000000000000001".parse().expect("an id"),
+            name: "a".into(),
+            service: "a".into(),
+            start: ieum_base::Timestamp::default(),
+            duration_ms: 1,
+            spans: 1,
+            failed: false,
+        };
+        let instance = services::InstanceView {
+            id: "a".into(),
+            authority: "a:1".into(),
+            status: ieum_discovery::Status::Passing,
+            output: String::new(),
+            meta: BTreeMap::new(),
+        };
+        let service = services::ServiceView {
+            name: "a".into(),
+            owner: None,
+            tags: Vec::new(),
+            instances: Vec::new(),
+        };
+        let give_up = topics::GiveUp {
+            epoch: ieum_messaging::Epoch(1),
+            position: 1,
+            reason: "a".into(),
+        };
+        let append = log::AppendToStream {
+            expect: Expect::Any,
+            events: Vec::new(),
+            fence: Some(fence.clone()),
+        };
+        vec![
+            ("Head", value(serde_json::to_value(head))),
+            ("Checkpoint", value(serde_json::to_value(to))),
+            ("Fence", value(serde_json::to_value(&fence))),
+            ("AppendToStream", value(serde_json::to_value(append))),
+            ("TraceSummary", value(serde_json::to_value(summary))),
+            ("InstanceView", value(serde_json::to_value(instance))),
+            ("ServiceView", value(serde_json::to_value(service))),
+            ("GiveUp", value(serde_json::to_value(give_up))),
+        ]
+    }
+}

@@ -44,13 +44,7 @@ const WORKING: &[&errors::ErrorCode] = &[
 
 /// The routes of topics.
 pub(crate) fn routes(topics: Topics) -> Routes {
-    Routes::new()
-        .add(
-            Operation::get("/api/v1/topics", "listTopics")
-                .summary("Lists the topics with what they hold.")
-                .answers(200, "the topics by name", "Topics"),
-            list_topics,
-        )
+    lists(groups(Routes::new()))
         .add(
             Operation::post("/api/v1/topics/{topic}", "publish")
                 .summary(
@@ -66,6 +60,12 @@ pub(crate) fn routes(topics: Topics) -> Routes {
                 ]),
             publish,
         )
+        .with_state(topics)
+}
+
+/// Working for a consumer group.
+fn groups(routes: Routes<Topics>) -> Routes<Topics> {
+    routes
         .add(
             Operation::post("/api/v1/topics/{topic}/groups/{group}/join", "joinGroup")
                 .summary("Makes the caller the worker of a consumer group.")
@@ -101,6 +101,17 @@ pub(crate) fn routes(topics: Topics) -> Routes {
             .refuses(WORKING),
             give_up,
         )
+}
+
+/// Looking.
+fn lists(routes: Routes<Topics>) -> Routes<Topics> {
+    routes
+        .add(
+            Operation::get("/api/v1/topics", "listTopics")
+                .summary("Lists the topics with what they hold.")
+                .answers(200, "the topics by name", "Topics"),
+            list_topics,
+        )
         .add(
             Operation::get("/api/v1/groups", "listGroups")
                 .summary("Lists the consumer groups with their lag.")
@@ -116,7 +127,6 @@ pub(crate) fn routes(topics: Topics) -> Routes {
                 .answers(200, "the dead letters", "DeadLetters"),
             list_dead_letters,
         )
-        .with_state(topics)
 }
 
 async fn list_topics(State(topics): State<Topics>) -> ApiResult<Json<TopicList>> {

@@ -206,7 +206,8 @@ pub struct Telemetry {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Traces {
-    /// The share of new traces that is recorded, 0 to 1. Default 1. A caller's decision is obeyed.
+    /// The share of the traces begun at the gateway that is recorded, 0 to 1. Default 1. A caller's
+    /// decision, in its `traceparent`, is obeyed.
     pub sample: f64,
     /// The most traces that are kept; the oldest go first. Default 20,000.
     pub max_traces: usize,

@@ -170,3 +170,81 @@ fn a_file_that_is_not_there_is_one_clear_error() {
     assert!(text.contains("/nowhere/ieum.toml"), "{text}");
     assert!(text.contains("help:"), "{text}");
 }
+
+#[test]
+fn the_example_is_valid() {
+    let file = Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../examples/ieum.toml"
+    ));
+    let config = super::load(file).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(config.gateway.routes.len(), 4);
+    assert_eq!(config.saga_definitions().expect("valid").len(), 1);
+    assert_eq!(config.gateway.warnings(), []);
+}
+
+#[test]
+fn the_examples_in_the_documentation_of_keys_are_valid() {
+    let schema = serde_json::to_string(&schemars::schema_for!(Config)).expect("a schema");
+    let blocks: Vec<_> = schema.split("```toml\\n").skip(1).collect();
+    assert!(blocks.len() > 5, "{}", blocks.len());
+    for block in blocks {
+        let text = block.split("```").next().unwrap_or_default();
+        let text: String = serde_json::from_str(&format!("\"{text}\"")).expect("a JSON text");
+        // Only whole documents: a part of a table is no configuration of its own.
+        if text.starts_with('[') {
+            let lines = text.lines().count();
+            let syntax = problems(&text);
+            let broken = syntax
+                .iter()
+                .find(|p| p.contains("unknown") || p.contains("not TOML"));
+            assert_eq!(broken, None, "{lines} lines: {text}");
+        }
+    }
+}
+
+#[test]
+fn the_errors_of_the_gateway_show_their_lines() {
+    let text = "[gateway.timeouts]\nrequest = \"0s\"\n\n[[gateway.routes]]\nname = \"a\"\n\
+                path = \"/a\"\nauth = \"none\"\nservice = \"a\"\nurl = \"http://a\"\n\n\
+                [[gateway.routes]]\nname = \"b\"\npath = \"b\"\nauth = \"jwt\"\nservice = \"b\"\n";
+    let found = problems(text);
+    let line = |start: &str| found.iter().any(|problem| problem.starts_with(start));
+    assert!(line("2:"), "{found:?}");
+    assert!(line("13:"), "{found:?}");
+    assert!(
+        found.iter().all(|problem| !problem.starts_with('-')),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn an_unknown_key_of_a_route_is_shown_in_its_table() {
+    let text = "[[gateway.routes]]\nname = \"a\"\npath = \"/a\"\n\n[[gateway.routes]]\n\
+                name = \"b\"\npath = \"/b\"\nservice = \"b\"\nauht = \"none\"\n";
+    check(text, &["9:1 unknown key `auht`, did you mean `auth`?"]);
+    let report = read(text).expect_err("unknown");
+    assert_eq!(report.problems()[0].key, "gateway.routes[1].auht");
+}
+
+#[test]
+fn a_missing_secret_of_the_gateway_names_its_key() {
+    let text = "[gateway.jwt]\n\n[[gateway.jwt.keys]]\nalgorithm = \"HS256\"\n\
+                secret-env = \"IEUM_TEST_NOT_SET\"\n";
+    let report = read(text).expect_err("missing").to_string();
+    assert!(
+        report.contains("gateway.jwt.keys[0].secret-env"),
+        "{report}"
+    );
+    assert!(report.contains("IEUM_TEST_NOT_SET"), "{report}");
+    assert!(report.contains(":5:"), "{report}");
+}
+
+#[test]
+fn a_secret_of_the_gateway_in_the_file_is_refused_without_being_shown() {
+    let text = "[gateway.jwt]\n[[gateway.jwt.keys]]\nalgorithm = \"HS256\"\n\
+                secret = \"hunter2-hunter2-hunter2-hunter2\"\n";
+    let report = read(text).expect_err("inline").to_string();
+    assert!(!report.contains("hunter2"), "{report}");
+    assert!(report.contains("did you mean `secret-env`?") || report.contains("`secret-file`"));
+}

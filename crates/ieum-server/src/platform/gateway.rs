@@ -25,10 +25,11 @@ pub(super) fn start(
 ) -> Result<(Handle, Option<Moved>), StartError> {
     let sink: Arc<dyn SpanSink> = Arc::new(traces.clone());
     let deps = Deps {
-        tracer: Tracer::new(SERVICE, sink, clock.clone()),
+        tracer: Tracer::new(SERVICE, sink, clock.clone()).sampling(config.telemetry.traces.sample),
         clock: clock.clone(),
         rng: Rng::system(),
         egress,
+        sample: config.telemetry.traces.sample,
         ..Deps::new(resolver.clone())
     };
     let handle =

@@ -15,6 +15,9 @@ mod statics;
 mod storage;
 mod vitals;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::StartError;
 pub use listen::{DEFAULT_API, Moved};
 pub use running::{Ended, Running};

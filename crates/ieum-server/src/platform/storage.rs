@@ -28,13 +28,13 @@ pub(super) fn open(config: &Config, clock: Clock) -> Result<Storage, StartError>
         Location::Memory => "memory (gone at the stop)".to_owned(),
     };
     let settings = SqliteConfig {
-        clock: clock.clone(),
+        clock,
         ..SqliteConfig::default()
     };
     let log = Log::open(location, settings).map_err(|error| {
         StartError::new("the log cannot be opened")
             .caused_by(error)
-            .help("nothing was changed; `log.url` and `platform.data-dir` say where the log is")
+            .help("`log.url` and `platform.data-dir` say where the log is")
     })?;
     let topics = Topics::new(log.clone(), topics::Config::default());
     Ok(Storage { log, topics, place })
