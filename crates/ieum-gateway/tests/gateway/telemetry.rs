@@ -66,6 +66,34 @@ fn a_request_is_a_server_span_with_a_client_span_for_each_try() {
 }
 
 #[test]
+fn a_callers_decision_on_sampling_is_obeyed_and_ours_holds_for_new_traces() {
+    let upstream = echo();
+    let sink = Arc::new(Collected::default());
+    let tracer = Tracer::new(
+        "gateway",
+        Arc::clone(&sink) as Arc<dyn SpanSink>,
+        Clock::system(),
+    )
+    .sampling(0.0);
+    let settings = format!(
+        "[[gateway.routes]]\nname = 'all'\npath = '/'\nauth = 'none'\nurl = 'http://{}'\n",
+        upstream.address()
+    );
+    let world = gateway_with(&settings, |mut deps| {
+        deps.tracer = tracer;
+        deps
+    });
+    let seen = world.get("/").expect(200).expect("JSON");
+    let parent = seen["headers"]["traceparent"].as_str().expect("a trace");
+    assert!(parent.ends_with("-00"), "it travels all the same: {parent}");
+    let sampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let _ = world.send(&Request::new("GET", "/").header("traceparent", sampled));
+    wait_for("the caller's trace", || {
+        sink.0.lock().expect("not poisoned").len() == 2
+    });
+}
+
+#[test]
 fn metrics_count_by_route_template() {
     let upstream = echo();
     let world = gateway(&format!(

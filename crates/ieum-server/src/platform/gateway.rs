@@ -29,7 +29,6 @@ pub(super) fn start(
         clock: clock.clone(),
         rng: Rng::system(),
         egress,
-        sample: config.telemetry.traces.sample,
         ..Deps::new(resolver.clone())
     };
     let handle =
