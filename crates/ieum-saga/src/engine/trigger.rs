@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use ieum_base::trace::TraceContext;
@@ -178,6 +179,10 @@ impl<'a> Subscription<'a> {
             problem: None,
         });
         if page.scanned_to >= page.head.position {
+            if matching.is_empty() {
+                // Every append wakes it, the sagas' own too: look at a batch of them at once.
+                self.shared.clock.sleep(LINGER).await;
+            }
             self.shared
                 .store
                 .wait(self.at, self.shared.config.sweep.0)
@@ -321,5 +326,7 @@ const START_FAILED: &str = "saga.start-failed";
 const PAGE: usize = 256;
 /// How many sagas are started at once, so that their first events share a sync.
 const AT_ONCE: usize = 64;
+/// How long an event may wait for the next look while appends to other topics come in.
+const LINGER: Duration = Duration::from_millis(5);
 /// How far the checkpoint may stay behind where nothing matches.
 const STRIDE: u64 = 10_000;

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod fixtures;
+mod operators;
 mod rules;
 mod running;
 mod takeover;
