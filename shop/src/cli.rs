@@ -149,6 +149,9 @@ mod tests {
             panic!("the demo")
         };
         assert_eq!((args.orders, args.concurrency, args.decline), (20, 8, 0));
-        assert_eq!((args.flow, args.exit, args.json), (FlowArg::Orchestrated, false, false));
+        assert_eq!(
+            (args.flow, args.exit, args.json),
+            (FlowArg::Orchestrated, false, false)
+        );
     }
 }

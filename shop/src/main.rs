@@ -52,7 +52,9 @@ async fn run(cli: Cli) -> Result<bool> {
 /// otherwise.
 fn log_warnings() {
     let filter = EnvFilter::try_from_env("IEUM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // An error says that somebody logs already, which is as good.
     let _ = lines.try_init();
 }

@@ -1,5 +1,6 @@
 //! What an audit found.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 /// How many findings are kept with their text; all are counted.
@@ -32,11 +33,19 @@ pub(crate) struct Books {
     pub(crate) lost_events: u64,
     /// Rows that were looked at. An audit of nothing proves nothing.
     pub(crate) rows_audited: u64,
+    lost: BTreeSet<String>,
     findings: u64,
     kept: Vec<String>,
 }
 
 impl Books {
+    /// Notes that an event, by its id, did not arrive or did not have its effect. Each counts once.
+    pub(super) fn lose(&mut self, event: &str) {
+        if self.lost.insert(event.to_owned()) {
+            self.lost_events += 1;
+        }
+    }
+
     /// Notes that something does not balance.
     pub(super) fn find(&mut self, what: impl Display) {
         self.findings += 1;

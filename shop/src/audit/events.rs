@@ -43,13 +43,20 @@ pub(super) fn told(
                     subject: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
                     flow: row.get(5)?,
                 };
-                Ok(((row.get(1)?, row.get(2)?), event, row.get::<_, Option<String>>(6)?))
+                Ok((
+                    (row.get::<_, String>(1)?, row.get::<_, String>(2)?),
+                    event,
+                    row.get::<_, Option<String>>(6)?,
+                ))
             },
         )?;
         for (id, event, error) in rows {
             if let Some(error) = error {
-                books.lost_events += 1;
-                books.find(format_args!("{} of {} cannot be sent: {error}", event.kind, id.0));
+                books.lose(&id.1);
+                books.find(format_args!(
+                    "{} of {} cannot be sent: {error}",
+                    event.kind, id.0
+                ));
             }
             if told.insert(id.clone(), event).is_some() {
                 books.find(format_args!("{} used the event id {} twice", id.0, id.1));
@@ -66,14 +73,19 @@ pub(super) fn check_log(told: &Told, log: &Reading<'_>, books: &mut Books) -> Re
         "SELECT category, metadata ->> 'source', metadata ->> 'id' FROM ieum_events
          WHERE category GLOB '*.events'",
         |row| {
-            let id = (row.get::<_, Option<String>>(1)?, row.get::<_, Option<String>>(2)?);
+            let id = (
+                row.get::<_, Option<String>>(1)?,
+                row.get::<_, Option<String>>(2)?,
+            );
             Ok((row.get::<_, String>(0)?, id))
         },
     )?;
     let mut times = HashMap::<Id, u64>::new();
     for (category, (source, id)) in logged {
         if topics.contains(category.as_str()) {
-            *times.entry((source.unwrap_or_default(), id.unwrap_or_default())).or_default() += 1;
+            *times
+                .entry((source.unwrap_or_default(), id.unwrap_or_default()))
+                .or_default() += 1;
         }
     }
     compare(told, &times, "in the log", |_| true, books);
@@ -101,7 +113,13 @@ pub(super) fn check_mails(
         |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
     )?;
     let is_new_user = |event: &Event| event.kind == "user.created";
-    compare(told, &count(welcomes), "answered by a welcome", is_new_user, books);
+    compare(
+        told,
+        &count(welcomes),
+        "answered by a welcome",
+        is_new_user,
+        books,
+    );
     let announced = book.rows(
         "SELECT order_id FROM notifications WHERE kind = 'order-completed'",
         |row| row.get::<_, String>(0),
@@ -111,8 +129,10 @@ pub(super) fn check_mails(
         let expected = u64::from(order.end == End::Completed);
         let times = announced.get(id).copied().unwrap_or(0);
         if times != expected {
-            books.lost_events += expected.abs_diff(times);
-            books.find(format_args!("the end of order {id} was announced {times} times"));
+            books.lose(id);
+            books.find(format_args!(
+                "the end of order {id} was announced {times} times"
+            ));
         }
     }
     Ok(())
@@ -129,13 +149,16 @@ fn compare(
     for (id, event) in told.iter().filter(|(_, event)| wanted(event)) {
         let times = times.get(id).copied().unwrap_or(0);
         if times != 1 {
-            books.lost_events += 1;
+            books.lose(&id.1);
             let Event { kind, subject, .. } = event;
             books.find(format_args!("{kind} of {subject} was {how} {times} times"));
         }
     }
     for id in times.keys().filter(|id| !told.contains_key(*id)) {
-        books.find(format_args!("event {} of {} was {how} and never told", id.1, id.0));
+        books.find(format_args!(
+            "event {} of {} was {how} and never told",
+            id.1, id.0
+        ));
     }
 }
 

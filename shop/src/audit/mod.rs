@@ -60,11 +60,21 @@ pub(crate) fn audit(data: &Path) -> Result<Books> {
     let told = events::told(SERVICES.into_iter().map(open), &tally, &mut books)?;
     events::check_log(&told, &log, &mut books)?;
     events::check_facts(&told, &open("analytics")?.read(&tally)?, &mut books)?;
-    events::check_mails(&told, &orders, &open("notifications")?.read(&tally)?, &mut books)?;
+    events::check_mails(
+        &told,
+        &orders,
+        &open("notifications")?.read(&tally)?,
+        &mut books,
+    )?;
     let mut stuck = orders::open(&orders);
     sagas::check(&told, &log, &mut stuck, &mut books)?;
     if data.join(PLAN).is_file() {
-        orders::check_plan(&orders, &open("plan")?.read(&tally)?, &mut stuck, &mut books)?;
+        orders::check_plan(
+            &orders,
+            &open("plan")?.read(&tally)?,
+            &mut stuck,
+            &mut books,
+        )?;
     }
     books.stuck = stuck.len() as u64;
     books.rows_audited = tally.rows();

@@ -24,21 +24,31 @@ pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> R
         let kept = account.captured - account.refunded;
         if account.captures > 1 {
             books.charged_twice += 1;
-            books.find(format_args!("order {id} was charged {} times", account.captures));
+            books.find(format_args!(
+                "order {id} was charged {} times",
+                account.captures
+            ));
         }
         match order.end {
             End::Cancelled(_) if kept != 0 => {
                 books.not_refunded += 1;
-                books.find(format_args!("order {id} was cancelled, and {kept} was not refunded"));
+                books.find(format_args!(
+                    "order {id} was cancelled, and {kept} was not refunded"
+                ));
             }
             End::Completed if kept != order.total && account.captures <= 1 => {
-                books.find(format_args!("order {id} costs {}, and {kept} was paid", order.total));
+                books.find(format_args!(
+                    "order {id} costs {}, and {kept} was paid",
+                    order.total
+                ));
             }
             _ => {}
         }
     }
     for id in accounts.keys().filter(|id| !orders.contains_key(*id)) {
-        books.find(format_args!("money moved for order {id}, which does not exist"));
+        books.find(format_args!(
+            "money moved for order {id}, which does not exist"
+        ));
     }
     Ok(())
 }
@@ -73,7 +83,9 @@ fn accounts(book: &Reading<'_>, books: &mut Books) -> Result<BTreeMap<String, Ac
         }
     }
     for (txn, sum) in sums.iter().filter(|(_, sum)| **sum != 0) {
-        books.find(format_args!("transaction {txn} of the ledger is off by {sum}"));
+        books.find(format_args!(
+            "transaction {txn} of the ledger is off by {sum}"
+        ));
     }
     Ok(accounts)
 }

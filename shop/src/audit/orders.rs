@@ -38,7 +38,13 @@ pub(super) type Orders = BTreeMap<String, Order>;
 pub(super) fn replay(book: &Reading<'_>) -> Result<Orders> {
     let events = book.rows(
         "SELECT stream, type, data FROM ieum_events WHERE stream GLOB 'order-*' ORDER BY position",
-        |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)),
+        |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, String>(2)?,
+            ))
+        },
     )?;
     let mut orders = Orders::new();
     for (stream, kind, data) in events {
@@ -82,7 +88,9 @@ pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> R
                     other => books.find(format_args!("order {id} was cancelled for `{other}`")),
                 }
             }
-            End::Open => books.find(format_args!("order {id} is neither completed nor cancelled")),
+            End::Open => books.find(format_args!(
+                "order {id} is neither completed nor cancelled"
+            )),
         }
     }
     let seen = book.rows("SELECT id, status, total FROM order_view", |row| {
@@ -97,7 +105,9 @@ pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> R
             End::Cancelled(_) => "cancelled",
         };
         if seen.get(id) != Some(&(status.to_owned(), order.total)) {
-            books.find(format_args!("the read model does not show order {id} as {status}"));
+            books.find(format_args!(
+                "the read model does not show order {id} as {status}"
+            ));
         }
     }
     Ok(())
@@ -118,7 +128,11 @@ pub(super) fn check_plan(
     books: &mut Books,
 ) -> Result<()> {
     let planned = plan.rows("SELECT n, outcome, order_id FROM planned_orders", |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
+        Ok((
+            row.get::<_, i64>(0)?,
+            row.get::<_, String>(1)?,
+            row.get::<_, Option<String>>(2)?,
+        ))
     })?;
     for (n, outcome, order_id) in planned {
         let Some(order) = order_id.as_ref().and_then(|id| orders.get(id)) else {

@@ -28,7 +28,10 @@ pub(super) fn check(
     let mut of_order = BTreeMap::<String, u64>::new();
     for (stream, saga) in replay(log)? {
         if !saga.ended {
-            books.find(format_args!("{stream}, of order {}, is open", saga.order_id));
+            books.find(format_args!(
+                "{stream}, of order {}, is open",
+                saga.order_id
+            ));
             stuck.insert(saga.order_id.clone());
         }
         *of_order.entry(saga.order_id).or_default() += 1;
@@ -49,7 +52,11 @@ pub(super) fn check(
 /// The streams of the sagas that have not ended.
 pub(super) fn open(log: &Reading<'_>) -> Result<BTreeSet<String>> {
     let sagas = replay(log)?;
-    Ok(sagas.into_iter().filter(|(_, saga)| !saga.ended).map(|(stream, _)| stream).collect())
+    Ok(sagas
+        .into_iter()
+        .filter(|(_, saga)| !saga.ended)
+        .map(|(stream, _)| stream)
+        .collect())
 }
 
 fn replay(log: &Reading<'_>) -> Result<BTreeMap<String, Saga>> {
@@ -58,7 +65,13 @@ fn replay(log: &Reading<'_>) -> Result<BTreeMap<String, Saga>> {
          WHERE category = 'saga'
            AND type IN ('saga.started', 'saga.completed', 'saga.compensated')
          ORDER BY position",
-        |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?)),
+        |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, Option<String>>(2)?,
+            ))
+        },
     )?;
     let mut sagas = BTreeMap::<String, Saga>::new();
     for (stream, kind, data) in events {

@@ -18,7 +18,11 @@ pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> R
         }
     }
     let shelves = book.rows("SELECT product_id, initial, stock FROM stock", |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, i64>(1)?,
+            row.get::<_, i64>(2)?,
+        ))
     })?;
     for (product, initial, stock) in &shelves {
         let gone = sold.remove(product.as_str()).unwrap_or(0) + held.get(product).unwrap_or(&0);
@@ -30,7 +34,9 @@ pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> R
     }
     for (product, pieces) in sold {
         books.stock_drift += pieces.unsigned_abs();
-        books.find(format_args!("{pieces} pieces of {product}, which has no shelf, were sold"));
+        books.find(format_args!(
+            "{pieces} pieces of {product}, which has no shelf, were sold"
+        ));
     }
     Ok(())
 }
@@ -43,7 +49,13 @@ fn held_for_open_orders(
 ) -> Result<BTreeMap<String, i64>> {
     let held = book.rows(
         "SELECT order_id, product_id, quantity FROM reservations WHERE status = 'held'",
-        |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)),
+        |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, i64>(2)?,
+            ))
+        },
     )?;
     let mut open = BTreeMap::<String, i64>::new();
     for (order_id, product, quantity) in held {

@@ -12,26 +12,51 @@ struct Shop(PathBuf);
 impl Shop {
     /// An order of two pieces at 100, completed; and one that was refunded, for an address.
     fn honest() -> Self {
-        let folder = std::env::temp_dir().join(format!("shop-audit-{}", ieum::base::Uuid::new_v4()));
+        let folder =
+            std::env::temp_dir().join(format!("shop-audit-{}", ieum::base::Uuid::new_v4()));
         std::fs::create_dir_all(folder.join("platform")).expect("a folder");
         let shop = Self(folder);
         for service in SERVICES {
-            shop.run(service, "CREATE TABLE ieum_outbox (id INTEGER PRIMARY KEY, topic, message, error)");
+            shop.run(
+                service,
+                "CREATE TABLE ieum_outbox (id INTEGER PRIMARY KEY, topic, message, error)",
+            );
         }
         shop.run("platform/log", EVENTS);
         shop.run("orders", EVENTS);
         shop.run("orders", "CREATE TABLE order_view (id, status, total)");
-        shop.run("payments", "CREATE TABLE ledger (id INTEGER PRIMARY KEY, txn, order_id, kind, account, amount)");
-        shop.run("inventory", "CREATE TABLE stock (product_id, initial, stock)");
-        shop.run("inventory", "CREATE TABLE reservations (order_id, product_id, quantity, status)");
+        shop.run(
+            "payments",
+            "CREATE TABLE ledger (id INTEGER PRIMARY KEY, txn, order_id, kind, account, amount)",
+        );
+        shop.run(
+            "inventory",
+            "CREATE TABLE stock (product_id, initial, stock)",
+        );
+        shop.run(
+            "inventory",
+            "CREATE TABLE reservations (order_id, product_id, quantity, status)",
+        );
         shop.run("analytics", "CREATE TABLE facts (event_source, event_id)");
-        shop.run("notifications", "CREATE TABLE notifications (kind, order_id, event_source, event_id)");
-        shop.run("plan", "CREATE TABLE planned_orders (n INTEGER PRIMARY KEY, outcome, order_id)");
+        shop.run(
+            "notifications",
+            "CREATE TABLE notifications (kind, order_id, event_source, event_id)",
+        );
+        shop.run(
+            "plan",
+            "CREATE TABLE planned_orders (n INTEGER PRIMARY KEY, outcome, order_id)",
+        );
         shop.run("inventory", "INSERT INTO stock VALUES ('shoe', 10, 8)");
         shop.told("users", "user.events", "user.created", "u-1");
-        shop.run("notifications", "INSERT INTO notifications VALUES ('welcome', NULL, '/users', 'user.created-u-1')");
+        shop.run(
+            "notifications",
+            "INSERT INTO notifications VALUES ('welcome', NULL, '/users', 'user.created-u-1')",
+        );
         shop.order("o-1", 1, "OrderCompleted", "{}", "completed");
-        shop.run("notifications", "INSERT INTO notifications VALUES ('order-completed', 'o-1', NULL, NULL)");
+        shop.run(
+            "notifications",
+            "INSERT INTO notifications VALUES ('order-completed', 'o-1', NULL, NULL)",
+        );
         shop.held("o-1", "held");
         shop.booked("o-1", "capture");
         let reason = r#"{"reason":"address-undeliverable"}"#;
@@ -45,27 +70,59 @@ impl Shop {
 
     fn run(&self, book: &str, sql: &str) {
         let db = Connection::open(self.0.join(format!("{book}.db"))).expect("a database");
-        db.execute_batch(sql).unwrap_or_else(|error| panic!("{book}: {error}"));
+        db.execute_batch(sql)
+            .unwrap_or_else(|error| panic!("{book}: {error}"));
     }
 
     /// The events, the view, the messages and the saga of an order.
     fn order(&self, id: &str, at: i64, end: &str, data: &str, status: &str) {
         let item = r#"{"productId":"shoe","quantity":2,"price":100}"#;
-        for (place, kind, data) in [(0, "OrderCreated", "{}"), (1, "ItemAdded", item), (2, end, data)] {
-            self.event("orders", at + place, &format!("order-{id}"), kind, data, "{}");
+        for (place, kind, data) in [
+            (0, "OrderCreated", "{}"),
+            (1, "ItemAdded", item),
+            (2, end, data),
+        ] {
+            self.event(
+                "orders",
+                at + place,
+                &format!("order-{id}"),
+                kind,
+                data,
+                "{}",
+            );
         }
-        self.run("orders", &format!("INSERT INTO order_view VALUES ('{id}', '{status}', 200)"));
+        self.run(
+            "orders",
+            &format!("INSERT INTO order_view VALUES ('{id}', '{status}', 200)"),
+        );
         self.told("orders", "order.events", "order.placed", id);
         let input = format!(r#"{{"input":{{"orderId":"{id}"}}}}"#);
-        self.event("platform/log", at + 1_000, &format!("saga-{id}"), "saga.started", &input, "{}");
-        self.event("platform/log", at + 1_001, &format!("saga-{id}"), "saga.completed", "{}", "{}");
+        self.event(
+            "platform/log",
+            at + 1_000,
+            &format!("saga-{id}"),
+            "saga.started",
+            &input,
+            "{}",
+        );
+        self.event(
+            "platform/log",
+            at + 1_001,
+            &format!("saga-{id}"),
+            "saga.completed",
+            "{}",
+            "{}",
+        );
     }
 
     fn event(&self, book: &str, at: i64, stream: &str, kind: &str, data: &str, metadata: &str) {
-        self.run(book, &format!(
-            "INSERT INTO ieum_events (position, stream, type, data, metadata)
+        self.run(
+            book,
+            &format!(
+                "INSERT INTO ieum_events (position, stream, type, data, metadata)
              VALUES ({at}, '{stream}', '{kind}', '{data}', '{metadata}')"
-        ));
+            ),
+        );
     }
 
     /// A message in an outbox, in the log, and noted by analytics.
@@ -76,27 +133,38 @@ impl Shop {
                "id":"{id}","type":"{kind}","subject":"{subject}","flow":"orchestrated"}}')"#
         ));
         let metadata = format!(r#"{{"source":"/{service}","id":"{id}"}}"#);
-        self.run("platform/log", &format!(
-            "INSERT INTO ieum_events (stream, type, data, metadata)
+        self.run(
+            "platform/log",
+            &format!(
+                "INSERT INTO ieum_events (stream, type, data, metadata)
              VALUES ('{topic}-{subject}', '{kind}', '{{}}', '{metadata}')"
-        ));
-        self.run("analytics", &format!("INSERT INTO facts VALUES ('/{service}', '{id}')"));
+            ),
+        );
+        self.run(
+            "analytics",
+            &format!("INSERT INTO facts VALUES ('/{service}', '{id}')"),
+        );
     }
 
     fn held(&self, order: &str, status: &str) {
-        self.run("inventory", &format!(
-            "INSERT INTO reservations VALUES ('{order}', 'shoe', 2, '{status}')"
-        ));
+        self.run(
+            "inventory",
+            &format!("INSERT INTO reservations VALUES ('{order}', 'shoe', 2, '{status}')"),
+        );
     }
 
     fn booked(&self, order: &str, kind: &str) {
         let sales = if kind == "capture" { -200 } else { 200 };
         let txn = ieum::base::Uuid::new_v4();
-        self.run("payments", &format!(
-            "INSERT INTO ledger (txn, order_id, kind, account, amount) VALUES
+        self.run(
+            "payments",
+            &format!(
+                "INSERT INTO ledger (txn, order_id, kind, account, amount) VALUES
              ('{txn}', '{order}', '{kind}', 'sales', {sales}),
-             ('{txn}', '{order}', '{kind}', 'card:visa', {})", -sales
-        ));
+             ('{txn}', '{order}', '{kind}', 'card:visa', {})",
+                -sales
+            ),
+        );
     }
 
     fn audited(&self) -> Books {
@@ -111,7 +179,8 @@ impl Drop for Shop {
     }
 }
 
-const EVENTS: &str = "CREATE TABLE ieum_events (position INTEGER PRIMARY KEY, stream, type, data, metadata,
+const EVENTS: &str =
+    "CREATE TABLE ieum_events (position INTEGER PRIMARY KEY, stream, type, data, metadata,
     category TEXT GENERATED ALWAYS AS (substr(stream, 1, instr(stream, '-') - 1)) VIRTUAL)";
 
 /// After this defect, the books do not balance, and this counter says so.
@@ -129,13 +198,18 @@ fn honest_books_balance() {
     assert_eq!(books.findings(), [""; 0]);
     assert!(books.balance());
     assert_eq!((books.orders, books.completed, books.cancelled), (2, 1, 1));
-    assert_eq!((books.undeliverable, books.declined, books.out_of_stock), (1, 0, 0));
+    assert_eq!(
+        (books.undeliverable, books.declined, books.out_of_stock),
+        (1, 0, 0)
+    );
     assert!(books.rows_audited > 20);
 }
 
 #[test]
 fn books_of_nothing_do_not_balance() {
-    let error = audit(&std::env::temp_dir()).expect_err("no books there").to_string();
+    let error = audit(&std::env::temp_dir())
+        .expect_err("no books there")
+        .to_string();
     assert!(error.contains("holds no books"), "{error}");
     assert!(!Books::default().balance());
 }
@@ -160,12 +234,18 @@ fn a_ledger_with_one_side_is_seen() {
 
 #[test]
 fn a_missing_piece_is_seen() {
-    check("inventory", "UPDATE stock SET stock = 7", |books| books.stock_drift);
+    check("inventory", "UPDATE stock SET stock = 7", |books| {
+        books.stock_drift
+    });
 }
 
 #[test]
 fn pieces_still_held_for_a_cancelled_order_are_seen() {
-    check("inventory", "UPDATE reservations SET status = 'held'", |_| 1);
+    check(
+        "inventory",
+        "UPDATE reservations SET status = 'held'",
+        |_| 1,
+    );
 }
 
 #[test]
@@ -183,19 +263,33 @@ fn an_event_that_nobody_told_is_seen() {
 
 #[test]
 fn an_effect_that_happened_twice_or_never_is_seen() {
-    check("analytics", "INSERT INTO facts SELECT * FROM facts LIMIT 1", |books| books.lost_events);
+    check(
+        "analytics",
+        "INSERT INTO facts SELECT * FROM facts LIMIT 1",
+        |books| books.lost_events,
+    );
     check("analytics", "DELETE FROM facts", |books| books.lost_events);
-    check("notifications", "DELETE FROM notifications", |books| books.lost_events);
+    check("notifications", "DELETE FROM notifications", |books| {
+        books.lost_events
+    });
 }
 
 #[test]
 fn an_event_that_can_never_be_sent_is_seen() {
-    check("users", "UPDATE ieum_outbox SET error = 'too large'", |books| books.lost_events);
+    check(
+        "users",
+        "UPDATE ieum_outbox SET error = 'too large'",
+        |books| books.lost_events,
+    );
 }
 
 #[test]
 fn an_order_without_an_end_is_stuck() {
-    check("orders", "DELETE FROM ieum_events WHERE type = 'OrderCompleted'", |books| books.stuck);
+    check(
+        "orders",
+        "DELETE FROM ieum_events WHERE type = 'OrderCompleted'",
+        |books| books.stuck,
+    );
 }
 
 #[test]
@@ -210,13 +304,25 @@ fn an_open_saga_is_stuck() {
 
 #[test]
 fn a_placed_order_without_a_saga_is_stuck() {
-    check("platform/log", "DELETE FROM ieum_events WHERE stream = 'saga-o-1'", |books| books.stuck);
+    check(
+        "platform/log",
+        "DELETE FROM ieum_events WHERE stream = 'saga-o-1'",
+        |books| books.stuck,
+    );
 }
 
 #[test]
 fn an_order_that_did_not_end_as_planned_is_seen() {
-    check("plan", "UPDATE planned_orders SET outcome = 'declined' WHERE n = 2", |_| 1);
-    check("plan", "UPDATE planned_orders SET order_id = NULL WHERE n = 1", |books| books.stuck);
+    check(
+        "plan",
+        "UPDATE planned_orders SET outcome = 'declined' WHERE n = 2",
+        |_| 1,
+    );
+    check(
+        "plan",
+        "UPDATE planned_orders SET order_id = NULL WHERE n = 1",
+        |books| books.stuck,
+    );
 }
 
 #[test]

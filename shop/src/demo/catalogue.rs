@@ -17,7 +17,12 @@ pub(super) struct Product {
 }
 
 const fn product(name: &'static str, price: i64, stock: u32, part: &'static str) -> Product {
-    Product { name, price, stock, part }
+    Product {
+        name,
+        price,
+        stock,
+        part,
+    }
 }
 
 /// More than any demo sells.
@@ -51,11 +56,16 @@ pub(super) async fn put_up(gateway: &Gateway, email: &str, password: &Secret) ->
     let token = session["token"].as_str().context("a session has a token")?;
     let token = Secret::new(token.to_owned());
     for product in PRODUCTS.iter().chain([&SCARCE]) {
-        let Product { name, price, stock, .. } = product;
+        let Product {
+            name, price, stock, ..
+        } = product;
         let body = json!({ "name": name, "price": price, "stock": stock }).to_string();
         let ask = Ask {
             token: Some(&token),
-            key: Some(&format!("catalogue-{}", ieum::base::Uuid::new_v5(&ieum::base::Uuid::NAMESPACE_OID, name.as_bytes()))),
+            key: Some(&format!(
+                "catalogue-{}",
+                ieum::base::Uuid::new_v5(&ieum::base::Uuid::NAMESPACE_OID, name.as_bytes())
+            )),
             body: Some(&body),
         };
         gateway.must(Method::POST, "/api/v1/products", ask).await?;

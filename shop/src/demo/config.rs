@@ -24,7 +24,11 @@ pub(super) fn write(data: &Path, gateway: SocketAddr, key: &SigningKey) -> Resul
 }
 
 fn toml(gateway: SocketAddr, key: &SigningKey) -> String {
-    let public_key = key.public_file.file_name().unwrap_or_default().to_string_lossy();
+    let public_key = key
+        .public_file
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
     let mut text = format!(
         r#"# Written by `shop demo`; replaced at its next start.
 [platform]
@@ -74,7 +78,14 @@ const fn route(
     rules: &'static str,
 ) -> Route {
     let prefix = "/api/v1";
-    Route { name, prefix, path, methods, service, rules }
+    Route {
+        name,
+        prefix,
+        path,
+        methods,
+        service,
+        rules,
+    }
 }
 
 /// The same under the guides' older names (S0, S4).
@@ -86,7 +97,14 @@ const fn older(
     rules: &'static str,
 ) -> Route {
     let prefix = "/api";
-    Route { name, prefix, path, methods, service, rules }
+    Route {
+        name,
+        prefix,
+        path,
+        methods,
+        service,
+        rules,
+    }
 }
 
 const PUBLIC: &str = r#"auth = "none""#;
@@ -102,25 +120,67 @@ const WITH_FALLBACK: &str = "auth = \"jwt\"\nfallback = { status = 503, json = {
 
 const ROUTES: [Route; 20] = [
     route("sign-up", "/users", &["POST"], "users", SLOWED),
-    route("users", "/users", &["GET", "PATCH", "DELETE"], "users", USERS),
+    route(
+        "users",
+        "/users",
+        &["GET", "PATCH", "DELETE"],
+        "users",
+        USERS,
+    ),
     route("sign-in", "/sessions", &["POST"], "users", SLOWED),
     route("products", "/products", &["GET"], "products", PUBLIC),
-    route("catalogue", "/products", &["POST", "PATCH"], "products", STAFF_ONCE),
+    route(
+        "catalogue",
+        "/products",
+        &["POST", "PATCH"],
+        "products",
+        STAFF_ONCE,
+    ),
     route("inventory", "/inventory", &["GET"], "inventory", PUBLIC),
     route("orders", "/orders", &["GET"], "orders", USERS),
     route("place-order", "/orders", &["POST"], "orders", ONCE),
     route("cards", "/payments/cards", &["POST"], "payments", USERS),
     route("payments", "/payments", &["GET"], "payments", WITH_FALLBACK),
     route("shipments", "/shipments", &["GET"], "shipping", USERS),
-    route("notifications", "/notifications", &["GET"], "notifications", USERS),
+    route(
+        "notifications",
+        "/notifications",
+        &["GET"],
+        "notifications",
+        USERS,
+    ),
     route("analytics", "/analytics", &["GET"], "analytics", STAFF),
     older("older-sign-up", "/users", &["POST"], "users", SLOWED),
-    older("older-users", "/users", &["GET", "PATCH", "DELETE"], "users", USERS),
+    older(
+        "older-users",
+        "/users",
+        &["GET", "PATCH", "DELETE"],
+        "users",
+        USERS,
+    ),
     older("older-orders", "/orders", &["GET"], "orders", USERS),
     older("older-place-order", "/orders", &["POST"], "orders", ONCE),
-    older("older-cards", "/payments/cards", &["POST"], "payments", USERS),
-    older("older-payments", "/payments", &["GET"], "payments", WITH_FALLBACK),
-    older("older-notifications", "/notifications", &["GET"], "notifications", USERS),
+    older(
+        "older-cards",
+        "/payments/cards",
+        &["POST"],
+        "payments",
+        USERS,
+    ),
+    older(
+        "older-payments",
+        "/payments",
+        &["GET"],
+        "payments",
+        WITH_FALLBACK,
+    ),
+    older(
+        "older-notifications",
+        "/notifications",
+        &["GET"],
+        "notifications",
+        USERS,
+    ),
 ];
 
 /// Two answers composed of several services' (S0's backends for front ends).
@@ -148,10 +208,20 @@ notifications = { service = "notifications", path = "/notifications?limit=3", op
 
 impl std::fmt::Display for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, prefix, path, methods, service, rules } = self;
+        let Self {
+            name,
+            prefix,
+            path,
+            methods,
+            service,
+            rules,
+        } = self;
         let methods = methods.iter().map(|method| format!("\"{method}\""));
         let methods = methods.collect::<Vec<_>>().join(", ");
-        writeln!(f, "[[gateway.routes]]\nname = \"{name}\"\npath = \"{prefix}{path}\"")?;
+        writeln!(
+            f,
+            "[[gateway.routes]]\nname = \"{name}\"\npath = \"{prefix}{path}\""
+        )?;
         writeln!(f, "methods = [{methods}]\nservice = \"{service}\"")?;
         writeln!(f, "strip-prefix = \"{prefix}\"\n{rules}")
     }

@@ -102,8 +102,14 @@ impl Crowd {
             key: Some(&order.key),
             body: Some(&body),
         };
-        let placed = self.gateway.must(Method::POST, "/api/v1/orders", ask).await?;
-        let id = placed["id"].as_str().context("an order has an id")?.to_owned();
+        let placed = self
+            .gateway
+            .must(Method::POST, "/api/v1/orders", ask)
+            .await?;
+        let id = placed["id"]
+            .as_str()
+            .context("an order has an id")?
+            .to_owned();
         self.plan.note_order(order.n, id.clone()).await?;
         let status = self.wait_for_end(&id, &session.token).await?;
         self.plan.note_end(order.n, status).await
@@ -131,7 +137,13 @@ impl Crowd {
 
     /// Searches for what is to be ordered, and writes the order.
     async fn compose(&self, order: &Planned, session: &Session, card: &str) -> Result<String> {
-        let mut items = vec![self.found(PRODUCTS[order.n as usize % PRODUCTS.len()].part, 1 + order.n % 3).await?];
+        let mut items = vec![
+            self.found(
+                PRODUCTS[order.n as usize % PRODUCTS.len()].part,
+                1 + order.n % 3,
+            )
+            .await?,
+        ];
         if order.outcome == Outcome::OutOfStock {
             items.push(self.found(SCARCE.part, i64::from(TOO_MANY)).await?);
         }
@@ -150,7 +162,10 @@ impl Crowd {
     async fn found(&self, part: &str, quantity: i64) -> Result<Value> {
         let q = crate::support::web::percent_encoded(part);
         let path = format!("/api/v1/products?q={q}&limit=1");
-        let products = self.gateway.must(Method::GET, &path, Ask::default()).await?;
+        let products = self
+            .gateway
+            .must(Method::GET, &path, Ask::default())
+            .await?;
         let id = products[0]["id"].as_str();
         let id = id.with_context(|| format!("nothing is found by {part}"))?;
         Ok(json!({ "productId": id, "quantity": quantity }))
@@ -190,7 +205,10 @@ impl Crowd {
             body: Some(&who),
             ..Ask::default()
         };
-        let session = self.gateway.must(Method::POST, "/api/v1/sessions", ask).await?;
+        let session = self
+            .gateway
+            .must(Method::POST, "/api/v1/sessions", ask)
+            .await?;
         let token = session["token"].as_str().context("a session has a token")?;
         Ok(Session {
             token: Secret::new(token.to_owned()),
@@ -206,7 +224,10 @@ impl Crowd {
             body: Some(&body.to_string()),
             key: None,
         };
-        let answer = self.gateway.must(Method::POST, "/api/v1/payments/cards", ask).await?;
+        let answer = self
+            .gateway
+            .must(Method::POST, "/api/v1/payments/cards", ask)
+            .await?;
         let token = answer["cardToken"].as_str().context("a card has a token")?;
         Ok(token.to_owned())
     }

@@ -59,7 +59,9 @@ impl Gateway {
                 Ok(answer) if !is_passing(answer.status()) => return Ok(read(answer)),
                 Ok(answer) => {
                     let problem = Problem::from_response(answer);
-                    let wait = problem.retry_after.map_or(Duration::ZERO, Duration::from_secs);
+                    let wait = problem
+                        .retry_after
+                        .map_or(Duration::ZERO, Duration::from_secs);
                     (anyhow!("{problem}"), wait)
                 }
                 Err(error) => (anyhow!("{error}"), Duration::ZERO),
@@ -83,7 +85,9 @@ impl Gateway {
     }
 
     fn request(&self, method: &Method, path: &str, ask: Ask<'_>) -> Result<Request<Full<Bytes>>> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base));
         if let Some(token) = ask.token {
             request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose()));
         }
@@ -94,7 +98,9 @@ impl Gateway {
             request = request.header("content-type", "application/json");
         }
         let body = Bytes::copy_from_slice(ask.body.unwrap_or_default().as_bytes());
-        request.body(Full::new(body)).with_context(|| format!("{method} {path}"))
+        request
+            .body(Full::new(body))
+            .with_context(|| format!("{method} {path}"))
     }
 }
 

@@ -13,7 +13,10 @@ pub(super) fn places(process: &Process) -> String {
     for (name, address) in &process.services {
         text.push_str(&format!("{name:<13} http://{address}\n"));
     }
-    text.push_str(&format!("staff     {STAFF}, password {}\n", process.password.expose()));
+    text.push_str(&format!(
+        "staff     {STAFF}, password {}\n",
+        process.password.expose()
+    ));
     text
 }
 

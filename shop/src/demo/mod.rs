@@ -57,15 +57,11 @@ pub(crate) async fn run(args: &DemoArgs, data: &Path, stop: &Stop) -> Result<boo
         let books = settled(data).await?;
         let open_after = audit_sagas(data).await?;
         let recovered = open_before.difference(&open_after).count() as u64;
-        let summary =
-            Summary::of(&books).timed(begun.elapsed(), latencies).recovered(recovered);
+        let summary = Summary::of(&books)
+            .timed(begun.elapsed(), latencies)
+            .recovered(recovered);
         conclude(args, &books, &summary, &troubles)?;
-        let balanced = books.balance() && troubles.is_empty();
-        if !args.exit {
-            say(args, "Serving. Ctrl-C stops.\n");
-            stop.requested().await;
-        }
-        anyhow::Ok(balanced)
+        anyhow::Ok(books.balance() && troubles.is_empty())
     };
     let failed = process.stop().clone();
     let outcome = tokio::select! {
@@ -75,6 +71,13 @@ pub(crate) async fn run(args: &DemoArgs, data: &Path, stop: &Stop) -> Result<boo
         )),
         () = failed.requested() => Err(anyhow::anyhow!("a part of the shop ended; see the log")),
     };
+    if outcome.is_ok() && !args.exit {
+        say(args, "Serving. Ctrl-C stops.\n");
+        tokio::select! {
+            () = stop.requested() => {}
+            () = failed.requested() => say(args, "A part of the shop ended; see the log.\n"),
+        }
+    }
     let _ended = tasks.shut_down(Duration::from_secs(1)).await;
     let ended = process.end().await;
     let closed = plan.close().await;
@@ -85,12 +88,19 @@ pub(crate) async fn run(args: &DemoArgs, data: &Path, stop: &Stop) -> Result<boo
 fn shares(args: &DemoArgs) -> Shares {
     let forgets = args.sabotage == Some(Sabotage::ForgetUndo) && args.undeliverable == 0;
     if forgets {
-        say(args, "forget-undo needs refunds: 10 % of the orders are undeliverable\n");
+        say(
+            args,
+            "forget-undo needs refunds: 10 % of the orders are undeliverable\n",
+        );
     }
     Shares {
         decline: args.decline,
         out_of_stock: args.out_of_stock,
-        undeliverable: if forgets { UNDELIVERABLE_FOR_FORGET_UNDO } else { args.undeliverable },
+        undeliverable: if forgets {
+            UNDELIVERABLE_FOR_FORGET_UNDO
+        } else {
+            args.undeliverable
+        },
     }
 }
 
@@ -98,13 +108,17 @@ fn shares(args: &DemoArgs) -> Shares {
 async fn planned(args: &DemoArgs, shares: Shares, plan: &Plan) -> Result<Vec<Planned>> {
     let open = plan.open_orders().await?;
     if !open.is_empty() {
-        say(args, &format!("finishing {} orders of an earlier demo\n", open.len()));
+        say(
+            args,
+            &format!("finishing {} orders of an earlier demo\n", open.len()),
+        );
         return Ok(open);
     }
     let run = u64::try_from(plan.next_run().await?).unwrap_or(0);
     let outcomes: Vec<Outcome> = plan::outcomes(args.orders, shares, run);
     let customers = args.concurrency.max(args.orders / 10);
-    plan.add_run(outcomes, customers, args.flow.as_str()).await?;
+    plan.add_run(outcomes, customers, args.flow.as_str())
+        .await?;
     plan.open_orders().await
 }
 
@@ -117,8 +131,13 @@ async fn drive(
     tasks: &Tasks,
 ) -> (Vec<Duration>, Vec<String>) {
     let bar = progress(args, orders.len() as u64);
-    let mut seen =
-        drive::start(plan.clone(), gateway.clone(), orders, args.concurrency, tasks);
+    let mut seen = drive::start(
+        plan.clone(),
+        gateway.clone(),
+        orders,
+        args.concurrency,
+        tasks,
+    );
     let (mut latencies, mut troubles) = (Vec::new(), Vec::new());
     while let Some(order) = seen.recv().await {
         match order {
@@ -174,7 +193,10 @@ fn conclude(args: &DemoArgs, books: &Books, summary: &Summary, troubles: &[Strin
     }
     match books.balance() && troubles.is_empty() {
         true => say(args, "The books balance.\n"),
-        false => say(args, &format!("The books do not balance:\n{}", report::findings(books))),
+        false => say(
+            args,
+            &format!("The books do not balance:\n{}", report::findings(books)),
+        ),
     }
     if args.json {
         println!("{}", summary.json()?);

@@ -32,9 +32,14 @@ impl Outcome {
 
     /// The outcome with this word.
     pub(crate) fn from_word(word: &str) -> Option<Self> {
-        [Self::Completed, Self::Declined, Self::OutOfStock, Self::Undeliverable]
-            .into_iter()
-            .find(|outcome| outcome.as_str() == word)
+        [
+            Self::Completed,
+            Self::Declined,
+            Self::OutOfStock,
+            Self::Undeliverable,
+        ]
+        .into_iter()
+        .find(|outcome| outcome.as_str() == word)
     }
 }
 
@@ -52,7 +57,8 @@ pub(crate) struct Shares {
 impl Shares {
     /// Refuses shares that add up to more than everything.
     pub(crate) fn validated(self) -> Result<Self> {
-        let sum = u32::from(self.decline) + u32::from(self.out_of_stock) + u32::from(self.undeliverable);
+        let sum =
+            u32::from(self.decline) + u32::from(self.out_of_stock) + u32::from(self.undeliverable);
         ensure!(
             sum <= 100,
             "--decline, --out-of-stock and --undeliverable add up to {sum} %; at most 100 % of the orders can fail"
@@ -66,8 +72,14 @@ pub(crate) fn outcomes(orders: u32, shares: Shares, run: u64) -> Vec<Outcome> {
     let of = |percent: u8| (u64::from(orders) * u64::from(percent) / 100) as usize;
     let mut dealt = Vec::with_capacity(orders as usize);
     dealt.extend(std::iter::repeat_n(Outcome::Declined, of(shares.decline)));
-    dealt.extend(std::iter::repeat_n(Outcome::OutOfStock, of(shares.out_of_stock)));
-    dealt.extend(std::iter::repeat_n(Outcome::Undeliverable, of(shares.undeliverable)));
+    dealt.extend(std::iter::repeat_n(
+        Outcome::OutOfStock,
+        of(shares.out_of_stock),
+    ));
+    dealt.extend(std::iter::repeat_n(
+        Outcome::Undeliverable,
+        of(shares.undeliverable),
+    ));
     dealt.resize(orders as usize, Outcome::Completed);
     shuffle(&mut dealt, &Rng::seeded(run));
     dealt

@@ -50,9 +50,12 @@ impl Process {
     pub(super) async fn start(data: &Path, sabotage: Option<Sabotage>) -> Result<Self> {
         let key = keys::load_or_create(data)?;
         let config = config::write(data, free_address()?, &key)?;
-        let loaded = ieum_server::config::load(&config).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let loaded =
+            ieum_server::config::load(&config).map_err(|error| anyhow::anyhow!("{error}"))?;
         let platform = Platform::start(loaded, Stop::new()).await?;
-        let gateway = platform.gateway_addr.context("the platform has no gateway")?;
+        let gateway = platform
+            .gateway_addr
+            .context("the platform has no gateway")?;
         let mut process = Self {
             gateway,
             api: platform.api_addr,
@@ -113,7 +116,12 @@ impl Process {
             notifications::start(settings(notifications::SPEC.port), stop()).await?,
             analytics::start(settings(analytics::SPEC.port), stop()).await?,
         ];
-        for Serving { name, address, life } in started {
+        for Serving {
+            name,
+            address,
+            life,
+        } in started
+        {
             self.services.insert(name, address);
             self.lives.spawn(TaskKind::Essential, name, async move {
                 let _ended = life.await;

@@ -57,7 +57,9 @@ impl Summary {
         orders.sort_unstable();
         let at = |share: f64| {
             let rank = (orders.len() as f64 * share).ceil() as usize;
-            orders.get(rank.saturating_sub(1)).map_or(0, |d| d.as_millis() as u64)
+            orders
+                .get(rank.saturating_sub(1))
+                .map_or(0, |d| d.as_millis() as u64)
         };
         self.p50_ms = at(0.50);
         self.p99_ms = at(0.99);
@@ -82,13 +84,36 @@ impl Summary {
         table.load_style(presets::UTF8_FULL_CONDENSED);
         table.set_header(["orders", "", "books", "", "time", ""]);
         let row = |cells: [(&str, u64); 3]| {
-            cells.into_iter().flat_map(|(name, n)| [name.to_owned(), n.to_string()]).collect::<Vec<_>>()
+            cells
+                .into_iter()
+                .flat_map(|(name, n)| [name.to_owned(), n.to_string()])
+                .collect::<Vec<_>>()
         };
-        table.add_row(row([("placed", self.orders), ("charged twice", self.charged_twice), ("p50 ms", self.p50_ms)]));
-        table.add_row(row([("completed", self.completed), ("not refunded", self.not_refunded), ("p99 ms", self.p99_ms)]));
-        table.add_row(row([("declined", self.declined), ("stock drift", self.stock_drift), ("all ms", self.elapsed_ms)]));
-        table.add_row(row([("out of stock", self.out_of_stock), ("lost events", self.lost_events), ("sagas recovered", self.sagas_recovered)]));
-        table.add_row(row([("undeliverable", self.undeliverable), ("stuck", self.stuck), ("rows audited", self.rows_audited)]));
+        table.add_row(row([
+            ("placed", self.orders),
+            ("charged twice", self.charged_twice),
+            ("p50 ms", self.p50_ms),
+        ]));
+        table.add_row(row([
+            ("completed", self.completed),
+            ("not refunded", self.not_refunded),
+            ("p99 ms", self.p99_ms),
+        ]));
+        table.add_row(row([
+            ("declined", self.declined),
+            ("stock drift", self.stock_drift),
+            ("all ms", self.elapsed_ms),
+        ]));
+        table.add_row(row([
+            ("out of stock", self.out_of_stock),
+            ("lost events", self.lost_events),
+            ("sagas recovered", self.sagas_recovered),
+        ]));
+        table.add_row(row([
+            ("undeliverable", self.undeliverable),
+            ("stuck", self.stuck),
+            ("rows audited", self.rows_audited),
+        ]));
         table.to_string()
     }
 }
@@ -125,7 +150,10 @@ mod tests {
     fn percentiles_are_of_this_runs_orders() {
         let orders = (1..=100).rev().map(Duration::from_millis).collect();
         let summary = Summary::default().timed(Duration::from_secs(1), orders);
-        assert_eq!((summary.p50_ms, summary.p99_ms, summary.elapsed_ms), (50, 99, 1_000));
+        assert_eq!(
+            (summary.p50_ms, summary.p99_ms, summary.elapsed_ms),
+            (50, 99, 1_000)
+        );
         assert_eq!(Summary::default().timed(Duration::ZERO, vec![]).p99_ms, 0);
     }
 }

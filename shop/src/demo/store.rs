@@ -71,7 +71,9 @@ impl Plan {
                 "SELECT n, key, customer, outcome, flow, body FROM planned_orders
                  WHERE status IS NULL ORDER BY n",
             )?;
-            let orders = statement.query_map([], planned)?.collect::<Result<_, _>>()?;
+            let orders = statement
+                .query_map([], planned)?
+                .collect::<Result<_, _>>()?;
             Ok(orders)
         })
         .await
@@ -121,22 +123,35 @@ impl Plan {
                 .optional()?;
             Ok(found)
         });
-        customer.await?.with_context(|| format!("the plan has no customer {n}"))
+        customer
+            .await?
+            .with_context(|| format!("the plan has no customer {n}"))
     }
 
     /// Settles what is sent for an order.
     pub(super) async fn settle_body(&self, n: i64, body: String) -> Result<()> {
-        self.update("UPDATE planned_orders SET body = ?2 WHERE n = ?1", n, body).await
+        self.update("UPDATE planned_orders SET body = ?2 WHERE n = ?1", n, body)
+            .await
     }
 
     /// Notes which order it became.
     pub(super) async fn note_order(&self, n: i64, order_id: String) -> Result<()> {
-        self.update("UPDATE planned_orders SET order_id = ?2 WHERE n = ?1", n, order_id).await
+        self.update(
+            "UPDATE planned_orders SET order_id = ?2 WHERE n = ?1",
+            n,
+            order_id,
+        )
+        .await
     }
 
     /// Notes that it has ended.
     pub(super) async fn note_end(&self, n: i64, status: String) -> Result<()> {
-        self.update("UPDATE planned_orders SET status = ?2 WHERE n = ?1", n, status).await
+        self.update(
+            "UPDATE planned_orders SET status = ?2 WHERE n = ?1",
+            n,
+            status,
+        )
+        .await
     }
 
     /// Closes the database.
@@ -208,12 +223,23 @@ mod tests {
     async fn what_is_not_finished_is_found_again_with_its_key() {
         let plan = plan();
         let outcomes = vec![Outcome::Completed, Outcome::Declined, Outcome::Completed];
-        plan.add_run(outcomes, 2, "orchestrated").await.expect("planned");
+        plan.add_run(outcomes, 2, "orchestrated")
+            .await
+            .expect("planned");
         let first = plan.open_orders().await.expect("read");
-        assert_eq!(first.iter().map(|o| o.customer).collect::<Vec<_>>(), [1, 2, 1]);
-        plan.settle_body(first[0].n, "{}".into()).await.expect("kept");
-        plan.note_order(first[1].n, "o-2".into()).await.expect("kept");
-        plan.note_end(first[1].n, "cancelled".into()).await.expect("kept");
+        assert_eq!(
+            first.iter().map(|o| o.customer).collect::<Vec<_>>(),
+            [1, 2, 1]
+        );
+        plan.settle_body(first[0].n, "{}".into())
+            .await
+            .expect("kept");
+        plan.note_order(first[1].n, "o-2".into())
+            .await
+            .expect("kept");
+        plan.note_end(first[1].n, "cancelled".into())
+            .await
+            .expect("kept");
         let open = plan.open_orders().await.expect("read");
         assert_eq!(open.iter().map(|o| o.n).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(open[0].key, first[0].key);
@@ -224,9 +250,13 @@ mod tests {
     #[tokio::test]
     async fn customers_stay_who_they_are() {
         let plan = plan();
-        plan.add_run(vec![Outcome::Completed], 1, "orchestrated").await.expect("planned");
+        plan.add_run(vec![Outcome::Completed], 1, "orchestrated")
+            .await
+            .expect("planned");
         let before = plan.customer(1).await.expect("known").email;
-        plan.add_run(vec![Outcome::Completed; 3], 3, "orchestrated").await.expect("planned");
+        plan.add_run(vec![Outcome::Completed; 3], 3, "orchestrated")
+            .await
+            .expect("planned");
         assert_eq!(plan.customer(1).await.expect("known").email, before);
         assert!(plan.customer(3).await.is_ok());
         assert!(plan.customer(4).await.is_err());

@@ -30,7 +30,11 @@ impl Failure {
 
     /// It may work in a moment.
     pub(crate) fn not_yet(status: StatusCode, code: &'static str, detail: &str) -> Self {
-        Problem::new(status).code(code).detail(detail).retry_after(1).into()
+        Problem::new(status)
+            .code(code)
+            .detail(detail)
+            .retry_after(1)
+            .into()
     }
 
     /// It failed here; the cause goes to the log and not to the caller.

@@ -68,15 +68,23 @@ mod tests {
             user_id: user.to_owned(),
             roles: Vec::new(),
         };
-        Key(Some("k-1".into())).of(&caller, "POST /orders", &body).expect("hashed")
+        Key(Some("k-1".into()))
+            .of(&caller, "POST /orders", &body)
+            .expect("hashed")
     }
 
     #[test]
     fn a_key_belongs_to_its_user_and_its_content() {
         assert_eq!(request("kim", "a"), request("kim", "a"));
-        let (kim, lee) = (request("kim", "a").expect("one"), request("lee", "a").expect("one"));
+        let (kim, lee) = (
+            request("kim", "a").expect("one"),
+            request("lee", "a").expect("one"),
+        );
         assert_ne!(kim.scope, lee.scope);
-        assert_ne!(kim.fingerprint, request("kim", "b").expect("one").fingerprint);
+        assert_ne!(
+            kim.fingerprint,
+            request("kim", "b").expect("one").fingerprint
+        );
     }
 
     #[test]
@@ -85,6 +93,9 @@ mod tests {
             user_id: "kim".into(),
             roles: Vec::new(),
         };
-        assert_eq!(Key(None).of(&caller, "POST /orders", &"a").expect("hashed"), None);
+        assert_eq!(
+            Key(None).of(&caller, "POST /orders", &"a").expect("hashed"),
+            None
+        );
     }
 }

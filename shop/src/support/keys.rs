@@ -32,7 +32,10 @@ pub(crate) fn load_or_create(data: &Path) -> Result<SigningKey> {
     let public_file = data.join("users.pub.pem");
     let pkcs8 = match fs::read_to_string(&private_file) {
         Ok(pem) => decode_pem(&pem).with_context(|| {
-            format!("{} holds no key; remove it to have one made", private_file.display())
+            format!(
+                "{} holds no key; remove it to have one made",
+                private_file.display()
+            )
         })?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => generate()?,
         Err(error) => {
@@ -41,7 +44,10 @@ pub(crate) fn load_or_create(data: &Path) -> Result<SigningKey> {
     };
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8)
         .map_err(|error| anyhow!("{} is not an ES256 key: {error}", private_file.display()))?;
-    let public = pair.public_key().as_der().map_err(|_| anyhow!("the public key has no DER form"))?;
+    let public = pair
+        .public_key()
+        .as_der()
+        .map_err(|_| anyhow!("the public key has no DER form"))?;
     let private_pem = encode_pem("PRIVATE KEY", &pkcs8);
     write_private(&private_file, &private_pem)?;
     fs::write(&public_file, encode_pem("PUBLIC KEY", public.as_ref()))
@@ -57,7 +63,9 @@ pub(crate) fn load_or_create(data: &Path) -> Result<SigningKey> {
 fn generate() -> Result<Vec<u8>> {
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
         .map_err(|_| anyhow!("no key could be made"))?;
-    let pkcs8 = pair.to_pkcs8v1().map_err(|_| anyhow!("the key has no PKCS #8 form"))?;
+    let pkcs8 = pair
+        .to_pkcs8v1()
+        .map_err(|_| anyhow!("the key has no PKCS #8 form"))?;
     Ok(pkcs8.as_ref().to_vec())
 }
 
@@ -89,7 +97,10 @@ fn encode_pem(label: &str, der: &[u8]) -> String {
 }
 
 fn decode_pem(pem: &str) -> Result<Vec<u8>> {
-    let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let body: String = pem
+        .lines()
+        .filter(|line| !line.starts_with("-----"))
+        .collect();
     Ok(STANDARD.decode(body.trim())?)
 }
 

@@ -97,12 +97,21 @@ mod tests {
         let Call(done) = call("s-1/charge-payment/2").expect("a call");
         assert_eq!((done.round, done.epoch, done.op), (2, 3, Op::Do));
         let Call(undone) = call("s-1/charge-payment/2/undo").expect("a call");
-        assert_eq!((undone.step.as_str(), undone.op), ("charge-payment", Op::Undo));
+        assert_eq!(
+            (undone.step.as_str(), undone.op),
+            ("charge-payment", Op::Undo)
+        );
     }
 
     #[test]
     fn a_key_of_another_saga_or_step_is_no_call() {
-        for key in ["", "s-2/charge-payment/1", "s-1/refund/1", "s-1/charge-payment/", "s-1/charge-payment/x"] {
+        for key in [
+            "",
+            "s-2/charge-payment/1",
+            "s-1/refund/1",
+            "s-1/charge-payment/",
+            "s-1/charge-payment/x",
+        ] {
             assert_eq!(call(key), None, "{key}");
         }
     }

@@ -22,7 +22,10 @@ impl Platform {
     /// The platform at `url`, like `http://127.0.0.1:8500` or `ieum://127.0.0.1:8500`. It is
     /// connected to when it is first used.
     pub(super) fn connect(url: &str, chassis: &Chassis) -> Result<Self> {
-        let address = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+        let address = url
+            .strip_prefix("http://")
+            .unwrap_or(url)
+            .trim_end_matches('/');
         let engine = match address.contains("://") {
             true => address.to_owned(),
             false => format!("{}://{address}", remote::SCHEME),

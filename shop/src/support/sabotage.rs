@@ -49,12 +49,14 @@ impl LossyOutbox {
 
     /// Only events that end an order are lost: the others would be missed at once.
     fn loses(&self, row: &OutboxRow) -> bool {
-        matches!(row.message.kind.as_str(), "order.completed" | "order.cancelled")
-            && strikes(
-                self.planted,
-                Sabotage::LoseEvent,
-                self.ended.fetch_add(1, Ordering::Relaxed),
-            )
+        matches!(
+            row.message.kind.as_str(),
+            "order.completed" | "order.cancelled"
+        ) && strikes(
+            self.planted,
+            Sabotage::LoseEvent,
+            self.ended.fetch_add(1, Ordering::Relaxed),
+        )
     }
 }
 
@@ -63,8 +65,11 @@ impl OutboxStore for LossyOutbox {
     async fn pending(&self, limit: usize) -> Result<Vec<OutboxRow>> {
         let mut rows = self.store.pending(limit).await?;
         if self.planted == Some(Sabotage::LoseEvent) {
-            let lost: Vec<i64> =
-                rows.iter().filter(|row| self.loses(row)).map(|row| row.id).collect();
+            let lost: Vec<i64> = rows
+                .iter()
+                .filter(|row| self.loses(row))
+                .map(|row| row.id)
+                .collect();
             self.store.mark_sent(&lost).await?;
             rows.retain(|row| !lost.contains(&row.id));
         }

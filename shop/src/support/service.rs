@@ -18,10 +18,8 @@ use ieum::base::{Clock, HumanDuration, Stop, Tasks};
 use ieum::chassis::{Chassis, Config, Ended};
 use ieum::client::Client;
 use ieum::messaging::consumer::{Consumer, HandlerError};
-use ieum::messaging::{Message, relay};
-use ieum::sql::sqlite::{
-    Database, Log, Migration, Tx, barrier, idempotency, inbox, log, outbox,
-};
+use ieum::messaging::{Delivery, Message, relay};
+use ieum::sql::sqlite::{Database, Log, Migration, Tx, barrier, idempotency, inbox, log, outbox};
 use rusqlite::Connection;
 
 use super::failure::{Failure, Reply};
@@ -44,6 +42,17 @@ pub(crate) struct Spec {
     pub(crate) port: u16,
     /// The schema of its own tables.
     pub(crate) tables: &'static str,
+}
+
+/// What a service listens to in a topic, and what it does then.
+#[derive(Clone, Copy)]
+pub(crate) struct Hears {
+    /// Types of events; empty means all.
+    pub(crate) kinds: &'static [&'static str],
+    /// Only events of orders that are driven this way, if that matters.
+    pub(crate) flow: Option<&'static str>,
+    /// What it does, in a transaction.
+    pub(crate) act: fn(&Work<'_>, &Message) -> Reply<()>,
 }
 
 /// Where a service runs.
@@ -108,46 +117,57 @@ impl Service {
         }))
     }
 
-    /// Handles the messages of `topic`, each once: the inbox's row commits with the effect.
-    pub(crate) fn consume(
-        self: &Arc<Self>,
-        topic: &'static str,
-        handle: fn(&Work<'_>, &Message) -> Reply<()>,
-    ) {
-        let service = Arc::clone(self);
+    /// Handles messages of `topic`, each once: the inbox's row commits with the effect. What a
+    /// service does not listen to costs it nothing.
+    pub(crate) fn consume(self: &Arc<Self>, topic: &'static str, hears: Hears) {
         let subscriber = Arc::clone(&self.platform.subscriber);
-        let _handle = Consumer::new(subscriber, self.spec.name, self.member())
+        let mut consumer = Consumer::new(subscriber, self.spec.name, self.member())
             .tracer(self.tracer.clone())
-            .topic(topic)
-            .otherwise(move |delivery| {
-                let service = Arc::clone(&service);
-                async move { service.receive(delivery.message, handle).await }
-            })
-            .spawn(&self.tasks);
+            .topic(topic);
+        let service = Arc::clone(self);
+        let handler = move |delivery: Delivery| {
+            let service = Arc::clone(&service);
+            async move { service.receive(delivery.message, hears).await }
+        };
+        for kind in hears.kinds {
+            consumer = consumer.on(*kind, handler.clone());
+        }
+        if hears.kinds.is_empty() {
+            consumer = consumer.otherwise(handler);
+        }
+        let _handle = consumer.spawn(&self.tasks);
     }
 
     async fn receive(
         &self,
         message: Message,
-        handle: fn(&Work<'_>, &Message) -> Reply<()>,
+        Hears { flow, act, .. }: Hears,
     ) -> Result<(), HandlerError> {
+        if flow.is_some() && message.extension("flow") != flow {
+            return Ok(());
+        }
         let consumer = self.spec.name;
         let done = self.write(move |work| {
             if inbox::claim(work.tx(), consumer, &message.source, &message.id)? {
-                handle(work, &message)?;
+                act(work, &message)?;
             }
             Ok(())
         });
-        done.await.map_err(|failure| match failure.problem().status {
-            408 | 425 | 429 | 500.. => HandlerError::retry(failure),
-            _ => HandlerError::reject(failure),
-        })
+        done.await
+            .map_err(|failure| match failure.problem().status {
+                408 | 425 | 429 | 500.. => HandlerError::retry(failure),
+                _ => HandlerError::reject(failure),
+            })
     }
 
     /// Listens, registers under the service's name, and answers requests. The answer is where it
     /// listens, and its life, which ends some time after `stop`.
     pub(crate) fn serve(&self, routes: Router, stop: Stop) -> Result<Serving> {
-        let chassis = self.chassis.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let chassis = self
+            .chassis
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let chassis = chassis.context("a service serves once")?;
         let database = self.database.clone();
         let bound = chassis
@@ -181,9 +201,7 @@ impl Service {
         let (spec, sabotage) = (self.spec, self.sabotage);
         let traceparent = trace::current().map(|context| context.to_traceparent());
         self.database
-            .write(move |tx: &Tx<'_>| {
-                work(&Work::new(tx, &spec, traceparent.as_deref(), sabotage))
-            })
+            .write(move |tx: &Tx<'_>| work(&Work::new(tx, &spec, traceparent.as_deref(), sabotage)))
             .await
     }
 
@@ -202,7 +220,9 @@ impl Service {
         effect: impl FnOnce(&Work<'_>) -> Reply<Answer> + Send + 'static,
     ) -> Reply<Response> {
         let answer = self.write(move |work| {
-            barrier::run(work.tx(), &call, || effect(work).map(|Answer(answer)| answer))
+            barrier::run(work.tx(), &call, || {
+                effect(work).map(|Answer(answer)| answer)
+            })
         });
         Ok(Answer(answer.await?).into_response())
     }
@@ -217,7 +237,11 @@ impl Service {
             let effect = || effect(work).map(|Answer(answer)| answer);
             match &request {
                 None => effect(),
-                Some(Request { scope, key, fingerprint }) => {
+                Some(Request {
+                    scope,
+                    key,
+                    fingerprint,
+                }) => {
                     let outcome = idempotency::run(work.tx(), scope, key, fingerprint, effect)?;
                     Ok(outcome.into_answer())
                 }
@@ -228,7 +252,12 @@ impl Service {
 
     /// What a request was answered before. Saves preparations; only [`Service::once`] decides.
     pub(crate) async fn recall(&self, request: Option<Request>) -> Reply<Option<Response>> {
-        let Some(Request { scope, key, fingerprint }) = request else {
+        let Some(Request {
+            scope,
+            key,
+            fingerprint,
+        }) = request
+        else {
             return Ok(None);
         };
         let known = self

@@ -1,17 +1,23 @@
-//! Event-sourced aggregates in a service's own database: read, fold, append.
+//! Event-sourced aggregates in a service's own database: read, decide, append, in one transaction.
 
-use ieum::eventstore::{Append, Event, Expect, Metadata, NewEvent, StreamName, Version};
+use ieum::eventstore::decider::{Context, encode_all};
+use ieum::eventstore::{Append, Decider, Event, Expect, Loaded, Metadata, StreamName, Version};
 use ieum::sql::sqlite::log;
 use rusqlite::Connection;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::failure::{Failure, Reply};
 use super::work::Work;
 
 /// The most events of one aggregate that are folded. An order has a few dozen.
 const MOST_EVENTS: usize = 4_096;
+
+/// What a command did to an aggregate.
+pub(crate) struct Acted<D: Decider> {
+    /// The aggregate after it.
+    pub(crate) state: D::State,
+    /// What happened; nothing, if the command had taken effect before.
+    pub(crate) events: Vec<D::Event>,
+}
 
 /// The stream of the aggregate `id`. An id that cannot be one names nothing.
 pub(crate) fn name(category: &str, id: &str) -> Reply<StreamName> {
@@ -24,41 +30,33 @@ pub(crate) fn read(db: &Connection, stream: &StreamName) -> Reply<Vec<Event>> {
     events.map_err(Failure::internal)
 }
 
-/// The state that a stream's events add up to, and the stream's version.
-pub(crate) fn fold<S: Default, E: DeserializeOwned>(
-    db: &Connection,
+/// What these events add up to.
+pub(crate) fn fold<D: Decider>(decider: &D, events: &[Event]) -> Reply<Loaded<D::State>> {
+    let loaded = Loaded::initial(decider).after(decider, events);
+    loaded.map_err(Failure::internal)
+}
+
+/// Decides `command` and appends what happened. Nobody appends in between: the transaction that
+/// reads the stream is the one that writes it.
+pub(crate) fn act<D: Decider>(
+    work: &Work<'_>,
+    decider: &D,
     stream: &StreamName,
-    evolve: fn(S, &E) -> S,
-) -> Reply<(S, Version)> {
-    fold_all(&read(db, stream)?, evolve)
+    command: &D::Command,
+) -> Reply<Result<Acted<D>, D::Error>> {
+    let Loaded { state, version } = fold(decider, &read(work, stream)?)?;
+    let events = match decider.decide(&state, command) {
+        Ok(events) => events,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    append(work, stream, version, &events)?;
+    let state = events
+        .iter()
+        .fold(state, |state, event| decider.evolve(state, event));
+    Ok(Ok(Acted { state, events }))
 }
 
-/// The state that these events add up to, and the version of the last.
-pub(crate) fn fold_all<S: Default, E: DeserializeOwned>(
-    events: &[Event],
-    evolve: fn(S, &E) -> S,
-) -> Reply<(S, Version)> {
-    let mut state = S::default();
-    let mut version = Version::default();
-    for event in events {
-        state = evolve(state, &decode(event)?);
-        version = event.version;
-    }
-    Ok((state, version))
-}
-
-/// Reads a stored event as the enum that it was written from.
-pub(crate) fn decode<E: DeserializeOwned>(event: &Event) -> Reply<E> {
-    let data: Value = serde_json::from_str(event.data.get())?;
-    let tagged = serde_json::json!({ "type": event.kind, "data": data });
-    Ok(serde_json::from_value(tagged)?)
-}
-
-/// Appends what happened. Somebody else's append in between is a conflict, which cannot happen inside
-/// the transaction that read `version`.
-///
-/// `E` is an enum with `#[serde(tag = "type", content = "data")]`.
-pub(crate) fn append<E: Serialize>(
+fn append<E: serde::Serialize>(
     work: &Work<'_>,
     stream: &StreamName,
     version: Version,
@@ -67,19 +65,14 @@ pub(crate) fn append<E: Serialize>(
     if events.is_empty() {
         return Ok(());
     }
-    let metadata = Metadata {
-        traceparent: work.traceparent().map(str::to_owned),
-        ..Metadata::default()
+    let context = Context {
+        clock: work.tx().clock().clone(),
+        metadata: Metadata {
+            traceparent: work.traceparent().map(str::to_owned),
+            ..Metadata::default()
+        },
     };
-    let events: Vec<NewEvent> = events
-        .iter()
-        .map(|event| {
-            let mut tagged = serde_json::to_value(event)?;
-            let kind = tagged["type"].as_str().unwrap_or_default().to_owned();
-            let event = NewEvent::new(work.new_id(), kind, &tagged["data"].take())?;
-            Ok(event.with_metadata(metadata.clone()))
-        })
-        .collect::<Result<_, serde_json::Error>>()?;
+    let events = encode_all(events, &context).map_err(Failure::internal)?;
     let append = Append::to(stream.clone(), Expect::Version(version), events);
     log::append_in(work.tx(), &append).map_err(Failure::internal)?;
     Ok(())

@@ -93,6 +93,13 @@ mod tests {
         let link = "</products?limit=2&after=p-2&q=%EC%8B%A0%EB%B0%9C>; rel=\"next\"";
         assert_eq!(headers["link"], link);
         assert!(page.next("/products", Some("p-2"), 1).is_empty());
-        assert_eq!(Page { limit: Some(1_000), ..Page::default() }.limit(), 100);
+        assert_eq!(
+            Page {
+                limit: Some(1_000),
+                ..Page::default()
+            }
+            .limit(),
+            100
+        );
     }
 }

@@ -13,9 +13,9 @@ use super::sabotage::Sabotage;
 use super::service::Spec;
 
 /// The value of the extension `flow` on events of orders that the saga engine drives.
-pub(crate) const ORCHESTRATED: Option<&str> = Some("orchestrated");
+pub(crate) const ORCHESTRATED: Option<&'static str> = Some("orchestrated");
 /// The value of the extension `flow` on events of orders that events alone drive.
-pub(crate) const CHOREOGRAPHED: Option<&str> = Some("choreographed");
+pub(crate) const CHOREOGRAPHED: Option<&'static str> = Some("choreographed");
 
 /// The inside of a transaction. Everything done through it commits together or not at all.
 pub(crate) struct Work<'a> {
@@ -95,9 +95,4 @@ impl Deref for Work<'_> {
     fn deref(&self) -> &Connection {
         self.tx
     }
-}
-
-/// True for events of orders that events alone drive. Others are an engine's business.
-pub(crate) fn is_choreographed(message: &Message) -> bool {
-    message.extension("flow") == CHOREOGRAPHED
 }

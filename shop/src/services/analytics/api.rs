@@ -4,9 +4,9 @@ use ieum::chassis::{ADMIN, Identity, Json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
-use axum::Router;
 use serde::Serialize;
 
 use super::store;

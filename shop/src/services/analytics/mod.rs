@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use ieum::base::Stop;
 
-use crate::support::service::{Service, Serving, Settings, Spec};
+use crate::support::service::{Hears, Service, Serving, Settings, Spec};
 
 /// What it is.
 pub(crate) const SPEC: Spec = Spec {
@@ -26,7 +26,14 @@ pub(crate) const SPEC: Spec = Spec {
 pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
     let service = Service::open(SPEC, settings).await?;
     for topic in events::TOPICS {
-        service.consume(topic, events::on_any);
+        service.consume(
+            topic,
+            Hears {
+                kinds: &[],
+                flow: None,
+                act: events::on_any,
+            },
+        );
     }
     service.serve(api::router(Arc::clone(&service)), stop)
 }

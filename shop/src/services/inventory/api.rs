@@ -3,10 +3,10 @@
 use ieum::chassis::Json;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::Router;
 use http::StatusCode;
 use ieum::http::Problem;
 use serde::Deserialize;
@@ -39,8 +39,12 @@ async fn show(
     State(service): State<Arc<Service>>,
     Path(product_id): Path<String>,
 ) -> Reply<Json<Shelf>> {
-    let shelf = service.read(move |db| store::shelf(db, &product_id)).await?;
-    shelf.map(Json).ok_or_else(|| Failure::not_found("product in stock"))
+    let shelf = service
+        .read(move |db| store::shelf(db, &product_id))
+        .await?;
+    shelf
+        .map(Json)
+        .ok_or_else(|| Failure::not_found("product in stock"))
 }
 
 /// Sets an order's pieces aside. A product that is not known *yet* is worth another attempt; too few
@@ -62,11 +66,17 @@ async fn reserve(
                 "unknown-product",
                 &format!("nothing is known of product {product_id} yet"),
             )),
-            Err(Refusal::Insufficient { product_id, wanted, stock }) => Ok(Answer::refusal(
+            Err(Refusal::Insufficient {
+                product_id,
+                wanted,
+                stock,
+            }) => Ok(Answer::refusal(
                 &Problem::new(StatusCode::CONFLICT)
                     .code("insufficient-inventory")
                     .title("Insufficient inventory")
-                    .detail(format!("{wanted} of product {product_id} are wanted, {stock} are there"))
+                    .detail(format!(
+                        "{wanted} of product {product_id} are wanted, {stock} are there"
+                    ))
                     .with("productId", product_id),
             )),
         }

@@ -83,7 +83,10 @@ mod tests {
 
     #[test]
     fn everything_is_taken_or_nothing() {
-        check(&[line("shoe", 2), line("bag", 1)], Ok(&[("bag", 1), ("shoe", 2)]));
+        check(
+            &[line("shoe", 2), line("bag", 1)],
+            Ok(&[("bag", 1), ("shoe", 2)]),
+        );
         let too_few = Refusal::Insufficient {
             product_id: "bag".into(),
             wanted: 2,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::domain::{Line, Refusal};
 use super::store;
 use crate::support::failure::{Failure, Reply};
-use crate::support::work::{CHOREOGRAPHED, Work, is_choreographed};
+use crate::support::work::{CHOREOGRAPHED, Work};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,9 +36,6 @@ struct Failed {
 
 /// `product.created`: the first stock.
 pub(super) fn on_product(work: &Work<'_>, message: &Message) -> Reply<()> {
-    if message.kind != "product.created" {
-        return Ok(());
-    }
     let product: ProductCreated = message.decode()?;
     store::stock_up(work, &product.product_id, product.stock)
 }
@@ -46,16 +43,17 @@ pub(super) fn on_product(work: &Work<'_>, message: &Message) -> Reply<()> {
 /// `order.created`: set the pieces aside. What follows needs to know more than the stock, so the
 /// order's data travel on.
 pub(super) fn on_order(work: &Work<'_>, message: &Message) -> Reply<()> {
-    if message.kind != "order.created" || !is_choreographed(message) {
-        return Ok(());
-    }
     let order: OrderCreated = message.decode()?;
     match store::reserve(work, &order.order_id, &order.items)? {
         Ok(()) => {
             let data: Map<String, Value> = message.decode()?;
             work.publish("inventory.reserved", &order.order_id, CHOREOGRAPHED, &data)
         }
-        Err(Refusal::Insufficient { product_id, wanted, stock }) => {
+        Err(Refusal::Insufficient {
+            product_id,
+            wanted,
+            stock,
+        }) => {
             let data = json!({
                 "orderId": order.order_id,
                 "reason": "insufficient-inventory",
@@ -73,10 +71,6 @@ pub(super) fn on_order(work: &Work<'_>, message: &Message) -> Reply<()> {
 
 /// `payment.failed`, `payment.refunded`: put the pieces back.
 pub(super) fn on_payment(work: &Work<'_>, message: &Message) -> Reply<()> {
-    let undone = matches!(message.kind.as_str(), "payment.failed" | "payment.refunded");
-    if !undone || !is_choreographed(message) {
-        return Ok(());
-    }
     let failed: Failed = message.decode()?;
     store::release(work, &failed.order_id)?;
     let data = json!({ "orderId": failed.order_id, "reason": failed.reason });

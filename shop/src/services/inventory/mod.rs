@@ -13,7 +13,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use ieum::base::Stop;
 
-use crate::support::service::{Service, Serving, Settings, Spec};
+use crate::support::service::{Hears, Service, Serving, Settings, Spec};
+use crate::support::work::CHOREOGRAPHED;
 
 /// What it is.
 pub(crate) const SPEC: Spec = Spec {
@@ -27,8 +28,29 @@ pub(crate) const SPEC: Spec = Spec {
 /// Opens the database and begins to consume and to serve.
 pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
     let service = Service::open(SPEC, settings).await?;
-    service.consume("product.events", events::on_product);
-    service.consume("order.events", events::on_order);
-    service.consume("payment.events", events::on_payment);
+    service.consume(
+        "product.events",
+        Hears {
+            kinds: &["product.created"],
+            flow: None,
+            act: events::on_product,
+        },
+    );
+    service.consume(
+        "order.events",
+        Hears {
+            kinds: &["order.created"],
+            flow: CHOREOGRAPHED,
+            act: events::on_order,
+        },
+    );
+    service.consume(
+        "payment.events",
+        Hears {
+            kinds: &["payment.failed", "payment.refunded"],
+            flow: CHOREOGRAPHED,
+            act: events::on_payment,
+        },
+    );
     service.serve(api::router(Arc::clone(&service)), stop)
 }

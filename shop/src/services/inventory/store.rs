@@ -105,8 +105,10 @@ fn leaks(work: &Work<'_>) -> Reply<bool> {
     if work.sabotage() != Some(Sabotage::LeakStock) {
         return Ok(false);
     }
-    let orders = work.query_row("SELECT count(DISTINCT order_id) FROM reservations", [], |row| {
-        row.get::<_, i64>(0)
-    })?;
+    let orders = work.query_row(
+        "SELECT count(DISTINCT order_id) FROM reservations",
+        [],
+        |row| row.get::<_, i64>(0),
+    )?;
     Ok(strikes(work.sabotage(), Sabotage::LeakStock, orders))
 }

@@ -3,10 +3,10 @@
 use ieum::chassis::{Identity, Json};
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::Router;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
@@ -56,7 +56,10 @@ async fn send(
     Json(body): Json<Send>,
 ) -> Reply<Response> {
     if body.template != ORDER_COMPLETED.0 {
-        return Err(Failure::invalid(format!("there is no template `{}`", body.template)));
+        return Err(Failure::invalid(format!(
+            "there is no template `{}`",
+            body.template
+        )));
     }
     service
         .participate(call, move |work| {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::store::{self, Mail};
 use crate::support::failure::Reply;
-use crate::support::work::{Work, is_choreographed};
+use crate::support::work::Work;
 
 /// The kind and the text of a welcome.
 const WELCOME: (&str, &str) = ("welcome", "Welcome!");
@@ -28,9 +28,6 @@ struct OrderCompleted {
 
 /// `user.created`: welcome.
 pub(super) fn on_user(work: &Work<'_>, message: &Message) -> Reply<()> {
-    if message.kind != "user.created" {
-        return Ok(());
-    }
     let user: UserCreated = message.decode()?;
     let mail = Mail {
         user_id: &user.user_id,
@@ -44,9 +41,6 @@ pub(super) fn on_user(work: &Work<'_>, message: &Message) -> Reply<()> {
 
 /// `order.completed`: say so. With an engine, the saga's last step does.
 pub(super) fn on_order(work: &Work<'_>, message: &Message) -> Reply<()> {
-    if message.kind != "order.completed" || !is_choreographed(message) {
-        return Ok(());
-    }
     let order: OrderCompleted = message.decode()?;
     let mail = Mail {
         user_id: &order.user_id,

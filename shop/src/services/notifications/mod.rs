@@ -12,7 +12,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use ieum::base::Stop;
 
-use crate::support::service::{Service, Serving, Settings, Spec};
+use crate::support::service::{Hears, Service, Serving, Settings, Spec};
+use crate::support::work::CHOREOGRAPHED;
 
 /// What it is.
 pub(crate) const SPEC: Spec = Spec {
@@ -26,7 +27,21 @@ pub(crate) const SPEC: Spec = Spec {
 /// Opens the database and begins to consume and to serve.
 pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
     let service = Service::open(SPEC, settings).await?;
-    service.consume("user.events", events::on_user);
-    service.consume("order.events", events::on_order);
+    service.consume(
+        "user.events",
+        Hears {
+            kinds: &["user.created"],
+            flow: None,
+            act: events::on_user,
+        },
+    );
+    service.consume(
+        "order.events",
+        Hears {
+            kinds: &["order.completed"],
+            flow: CHOREOGRAPHED,
+            act: events::on_order,
+        },
+    );
     service.serve(api::router(Arc::clone(&service)), stop)
 }

@@ -3,10 +3,10 @@
 use ieum::chassis::{Identity, Json};
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::get;
-use axum::Router;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
@@ -53,20 +53,28 @@ async fn place(
     key: Key,
     Json(body): Json<Place>,
 ) -> Reply<Response> {
-    let user_id = body.user_id.clone().unwrap_or_else(|| caller.user_id.clone());
+    let user_id = body
+        .user_id
+        .clone()
+        .unwrap_or_else(|| caller.user_id.clone());
     if !may_act_for(&caller, &user_id) {
         let detail = "an order is for yourself; only the staff orders for others";
         return Err(Failure::new(StatusCode::FORBIDDEN, "forbidden", detail));
     }
     if body.items.is_empty() || body.items.len() > MAX_ITEMS {
-        return Err(Failure::invalid(format!("an order has 1 to {MAX_ITEMS} lines")));
+        return Err(Failure::invalid(format!(
+            "an order has 1 to {MAX_ITEMS} lines"
+        )));
     }
     let request = key.of(&caller, "POST /orders", &body)?;
     if let Some(answer) = service.recall(request.clone()).await? {
         return Ok(answer);
     }
-    let Basket { user_name, currency, items } =
-        upstream::look_up(&service, &caller, &user_id, &body.items).await?;
+    let Basket {
+        user_name,
+        currency,
+        items,
+    } = upstream::look_up(&service, &caller, &user_id, &body.items).await?;
     let created = Created {
         user_id,
         user_name,
@@ -78,7 +86,10 @@ async fn place(
     service
         .once(request, move |work| {
             let view = store::place(work, created, items)?;
-            Ok(Answer::json(StatusCode::CREATED, serde_json::to_value(view)?))
+            Ok(Answer::json(
+                StatusCode::CREATED,
+                serde_json::to_value(view)?,
+            ))
         })
         .await
 }

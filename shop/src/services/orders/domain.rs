@@ -3,6 +3,7 @@
 //! `pending → confirmed → completed`, or `pending → cancelled`. A confirmed order is past the point of no
 //! return (the saga's pivot), so it is never cancelled.
 
+use ieum::eventstore::Decider;
 use serde::{Deserialize, Serialize};
 
 use crate::support::money::{self, Currency};
@@ -184,34 +185,58 @@ pub(crate) enum Refusal {
     WrongStatus(Status),
 }
 
-/// Decides what happens. Repeating a command that already took effect is no refusal.
-pub(crate) fn decide(order: &Order, command: Command) -> Result<Vec<Event>, Refusal> {
-    match command {
-        Command::Place { created, items } => place(order, created, items),
-        _ if order.created.is_none() => Err(Refusal::NotFound),
-        Command::Validate => match order.status {
-            Status::Cancelled => Err(Refusal::WrongStatus(order.status)),
-            _ => Ok(vec![]),
-        },
-        Command::Confirm => match order.status {
-            Status::Pending => Ok(vec![Event::OrderConfirmed {}]),
-            Status::Confirmed | Status::Completed => Ok(vec![]),
-            Status::Cancelled => Err(Refusal::WrongStatus(order.status)),
-        },
-        Command::Complete => match order.status {
-            Status::Confirmed => Ok(vec![Event::OrderCompleted {}]),
-            Status::Completed => Ok(vec![]),
-            Status::Pending | Status::Cancelled => Err(Refusal::WrongStatus(order.status)),
-        },
-        Command::Cancel { reason } => match order.status {
-            Status::Pending => Ok(vec![Event::OrderCancelled { reason }]),
-            Status::Cancelled => Ok(vec![]),
-            Status::Confirmed | Status::Completed => Err(Refusal::WrongStatus(order.status)),
-        },
+/// The rules of an order's stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules;
+
+impl Decider for Rules {
+    type Command = Command;
+    type Event = Event;
+    type State = Order;
+    type Error = Refusal;
+
+    fn initial(&self) -> Order {
+        Order::default()
+    }
+
+    /// Repeating a command that already took effect is no refusal.
+    fn decide(&self, order: &Order, command: &Command) -> Result<Vec<Event>, Refusal> {
+        let wrong = Err(Refusal::WrongStatus(order.status));
+        match (command, order.status) {
+            (Command::Place { created, items }, _) => place(order, created, items),
+            _ if order.created.is_none() => Err(Refusal::NotFound),
+            (Command::Validate, Status::Cancelled) => wrong,
+            (Command::Validate, _) => Ok(vec![]),
+            (Command::Confirm, Status::Pending) => Ok(vec![Event::OrderConfirmed {}]),
+            (Command::Confirm, Status::Confirmed | Status::Completed) => Ok(vec![]),
+            (Command::Confirm, Status::Cancelled) => wrong,
+            (Command::Complete, Status::Confirmed) => Ok(vec![Event::OrderCompleted {}]),
+            (Command::Complete, Status::Completed) => Ok(vec![]),
+            (Command::Complete, Status::Pending | Status::Cancelled) => wrong,
+            (Command::Cancel { reason }, Status::Pending) => Ok(vec![Event::OrderCancelled {
+                reason: reason.clone(),
+            }]),
+            (Command::Cancel { .. }, Status::Cancelled) => Ok(vec![]),
+            (Command::Cancel { .. }, Status::Confirmed | Status::Completed) => wrong,
+        }
+    }
+
+    fn evolve(&self, mut order: Order, event: &Event) -> Order {
+        match event {
+            Event::OrderCreated(created) => order.created = Some(created.clone()),
+            Event::ItemAdded(item) => order.items.push(item.clone()),
+            Event::OrderConfirmed {} => order.status = Status::Confirmed,
+            Event::OrderCompleted {} => order.status = Status::Completed,
+            Event::OrderCancelled { reason } => {
+                order.status = Status::Cancelled;
+                order.reason = Some(reason.clone());
+            }
+        }
+        order
     }
 }
 
-fn place(order: &Order, created: Created, items: Vec<Item>) -> Result<Vec<Event>, Refusal> {
+fn place(order: &Order, created: &Created, items: &[Item]) -> Result<Vec<Event>, Refusal> {
     if order.created.is_some() {
         return Err(Refusal::Exists);
     }
@@ -219,26 +244,13 @@ fn place(order: &Order, created: Created, items: Vec<Item>) -> Result<Vec<Event>
     if items.is_empty() || items.len() > MAX_ITEMS || !items.iter().all(in_range) {
         return Err(Refusal::BadItems);
     }
-    if items.iter().any(|item| item.price < 0) || total_of(&items).is_none() {
+    if items.iter().any(|item| item.price < 0) || total_of(items).is_none() {
         return Err(Refusal::BadTotal);
     }
-    let added = items.into_iter().map(Event::ItemAdded);
-    Ok(std::iter::once(Event::OrderCreated(created)).chain(added).collect())
-}
-
-/// Folds one event into the state.
-pub(crate) fn evolve(mut order: Order, event: &Event) -> Order {
-    match event {
-        Event::OrderCreated(created) => order.created = Some(created.clone()),
-        Event::ItemAdded(item) => order.items.push(item.clone()),
-        Event::OrderConfirmed {} => order.status = Status::Confirmed,
-        Event::OrderCompleted {} => order.status = Status::Completed,
-        Event::OrderCancelled { reason } => {
-            order.status = Status::Cancelled;
-            order.reason = Some(reason.clone());
-        }
-    }
-    order
+    let added = items.iter().cloned().map(Event::ItemAdded);
+    Ok(std::iter::once(Event::OrderCreated(created.clone()))
+        .chain(added)
+        .collect())
 }
 
 impl Order {
@@ -256,6 +268,8 @@ fn total_of(items: &[Item]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use ieum::eventstore::testing::{Given, given};
+
     use super::*;
 
     fn created() -> Created {
@@ -285,7 +299,10 @@ mod tests {
     }
 
     fn placed() -> Vec<Event> {
-        vec![Event::OrderCreated(created()), Event::ItemAdded(item(100, 2))]
+        vec![
+            Event::OrderCreated(created()),
+            Event::ItemAdded(item(100, 2)),
+        ]
     }
 
     fn cancelled(reason: &str) -> Event {
@@ -294,73 +311,89 @@ mod tests {
         }
     }
 
-    /// Given a placed order and these events, when this command comes, then this happens.
-    fn check(given: &[Event], when: Command, then: Result<Vec<Event>, Refusal>) {
-        let order = placed().iter().chain(given).fold(Order::default(), evolve);
-        assert_eq!(decide(&order, when), then);
+    /// A placed order with which this happened.
+    fn placed_and(then: impl IntoIterator<Item = Event>) -> Given<Rules> {
+        given(Rules, placed().into_iter().chain(then))
     }
 
     #[test]
     fn placing_creates_the_order_and_its_lines() {
-        assert_eq!(decide(&Order::default(), place_two()), Ok(placed()));
-        let order = placed().iter().fold(Order::default(), evolve);
-        assert_eq!((order.total(), order.status), (200, Status::Pending));
-        check(&[], place_two(), Err(Refusal::Exists));
+        given(Rules, []).when(&place_two()).then(placed());
+        let order = placed_and([]);
+        assert_eq!(
+            (order.state().total(), order.state().status),
+            (200, Status::Pending)
+        );
+        order.when(&place_two()).refused(&Refusal::Exists);
     }
 
     #[test]
     fn an_order_without_lines_or_with_a_senseless_one_is_refused() {
-        let place = |items| {
+        let refused = |items, why| {
             let created = created();
-            decide(&Order::default(), Command::Place { created, items })
+            given(Rules, [])
+                .when(&Command::Place { created, items })
+                .refused(&why);
         };
-        assert_eq!(place(vec![]), Err(Refusal::BadItems));
-        assert_eq!(place(vec![item(100, 0)]), Err(Refusal::BadItems));
-        assert_eq!(place(vec![item(100, MAX_QUANTITY + 1)]), Err(Refusal::BadItems));
-        assert_eq!(place(vec![item(1, 1); MAX_ITEMS + 1]), Err(Refusal::BadItems));
-        assert_eq!(place(vec![item(-1, 1)]), Err(Refusal::BadTotal));
-        assert_eq!(place(vec![item(i64::MAX, 2)]), Err(Refusal::BadTotal));
+        refused(vec![], Refusal::BadItems);
+        refused(vec![item(100, 0)], Refusal::BadItems);
+        refused(vec![item(100, MAX_QUANTITY + 1)], Refusal::BadItems);
+        refused(vec![item(1, 1); MAX_ITEMS + 1], Refusal::BadItems);
+        refused(vec![item(-1, 1)], Refusal::BadTotal);
+        refused(vec![item(i64::MAX, 2)], Refusal::BadTotal);
     }
 
     #[test]
     fn an_order_is_confirmed_then_completed() {
-        let confirmed = Event::OrderConfirmed {};
-        check(&[], Command::Confirm, Ok(vec![confirmed.clone()]));
-        check(&[], Command::Complete, Err(Refusal::WrongStatus(Status::Pending)));
-        let given = [confirmed];
-        check(&given, Command::Complete, Ok(vec![Event::OrderCompleted {}]));
-        check(&given, Command::Confirm, Ok(vec![]));
+        let confirmed = || Event::OrderConfirmed {};
+        placed_and([]).when(&Command::Confirm).then([confirmed()]);
+        let pending = Refusal::WrongStatus(Status::Pending);
+        placed_and([]).when(&Command::Complete).refused(&pending);
+        placed_and([confirmed()])
+            .when(&Command::Complete)
+            .then([Event::OrderCompleted {}]);
+        placed_and([confirmed()]).when(&Command::Confirm).then([]);
     }
 
     #[test]
     fn a_confirmed_order_is_never_cancelled() {
-        let cancel = || Command::Cancel {
+        let cancel = Command::Cancel {
             reason: "payment-declined".into(),
         };
-        check(&[], cancel(), Ok(vec![cancelled("payment-declined")]));
-        check(&[cancelled("other")], cancel(), Ok(vec![]));
-        let given = [Event::OrderConfirmed {}];
-        check(&given, cancel(), Err(Refusal::WrongStatus(Status::Confirmed)));
+        placed_and([])
+            .when(&cancel)
+            .then([cancelled("payment-declined")]);
+        placed_and([cancelled("other")]).when(&cancel).then([]);
+        let confirmed = Refusal::WrongStatus(Status::Confirmed);
+        placed_and([Event::OrderConfirmed {}])
+            .when(&cancel)
+            .refused(&confirmed);
     }
 
     #[test]
     fn a_cancelled_order_goes_nowhere() {
-        let given = [cancelled("insufficient-inventory")];
-        let wrong = Err(Refusal::WrongStatus(Status::Cancelled));
-        check(&given, Command::Validate, wrong.clone());
-        check(&given, Command::Confirm, wrong.clone());
-        check(&given, Command::Complete, wrong);
+        let wrong = Refusal::WrongStatus(Status::Cancelled);
+        for command in [Command::Validate, Command::Confirm, Command::Complete] {
+            placed_and([cancelled("insufficient-inventory")])
+                .when(&command)
+                .refused(&wrong);
+        }
     }
 
     #[test]
     fn what_was_never_placed_is_not_found() {
-        assert_eq!(decide(&Order::default(), Command::Validate), Err(Refusal::NotFound));
-        assert_eq!(decide(&Order::default(), Command::Confirm), Err(Refusal::NotFound));
+        given(Rules, [])
+            .when(&Command::Validate)
+            .refused(&Refusal::NotFound);
+        given(Rules, [])
+            .when(&Command::Confirm)
+            .refused(&Refusal::NotFound);
     }
 
     #[test]
     fn an_event_written_by_an_older_version_can_be_read() {
-        let json = r#"{"type":"OrderCreated","data":{"userId":"u-1","userName":"Kim","currency":"KRW"}}"#;
+        let json =
+            r#"{"type":"OrderCreated","data":{"userId":"u-1","userName":"Kim","currency":"KRW"}}"#;
         let event: Event = serde_json::from_str(json).expect("readable");
         let Event::OrderCreated(created) = event else {
             panic!("an OrderCreated")

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::domain::Command;
 use super::store;
 use crate::support::failure::Reply;
-use crate::support::work::{Work, is_choreographed};
+use crate::support::work::Work;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,25 +24,18 @@ struct Refused {
 
 /// `shipment.created`: the order is settled, and done.
 pub(super) fn on_shipping(work: &Work<'_>, message: &Message) -> Reply<()> {
-    if message.kind != "shipment.created" || !is_choreographed(message) {
-        return Ok(());
-    }
     let shipped: Shipped = message.decode()?;
-    store::act(work, &shipped.order_id, Command::Confirm)?;
-    store::act(work, &shipped.order_id, Command::Complete)?;
+    store::act(work, &shipped.order_id, &Command::Confirm)?;
+    store::act(work, &shipped.order_id, &Command::Complete)?;
     Ok(())
 }
 
 /// `inventory.rejected`, `inventory.released`: the order is given up. The pieces are put back last,
 /// so a cancelled order is one for which everything is undone.
 pub(super) fn on_inventory(work: &Work<'_>, message: &Message) -> Reply<()> {
-    let given_up = matches!(message.kind.as_str(), "inventory.rejected" | "inventory.released");
-    if !given_up || !is_choreographed(message) {
-        return Ok(());
-    }
     let refused: Refused = message.decode()?;
     let command = Command::Cancel {
         reason: refused.reason,
     };
-    store::act(work, &refused.order_id, command).map(drop)
+    store::act(work, &refused.order_id, &command).map(drop)
 }

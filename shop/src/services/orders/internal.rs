@@ -65,7 +65,7 @@ async fn act(
     command: Command,
 ) -> Reply<Response> {
     service
-        .participate(call, move |work| match store::act(work, &id, command) {
+        .participate(call, move |work| match store::act(work, &id, &command) {
             Ok(order) => {
                 let answer = json!({ "orderId": id, "status": order.status.as_str() });
                 Ok(Answer::json(StatusCode::OK, answer))

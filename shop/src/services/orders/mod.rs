@@ -18,7 +18,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use ieum::base::Stop;
 
-use crate::support::service::{Service, Serving, Settings, Spec};
+use crate::support::service::{Hears, Service, Serving, Settings, Spec};
+use crate::support::work::CHOREOGRAPHED;
 
 /// What it is.
 pub(crate) const SPEC: Spec = Spec {
@@ -33,8 +34,22 @@ pub(crate) const SPEC: Spec = Spec {
 pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
     let service = Service::open(SPEC, settings).await?;
     read_model::project(&service);
-    service.consume("inventory.events", events::on_inventory);
-    service.consume("shipping.events", events::on_shipping);
+    service.consume(
+        "inventory.events",
+        Hears {
+            kinds: &["inventory.rejected", "inventory.released"],
+            flow: CHOREOGRAPHED,
+            act: events::on_inventory,
+        },
+    );
+    service.consume(
+        "shipping.events",
+        Hears {
+            kinds: &["shipment.created"],
+            flow: CHOREOGRAPHED,
+            act: events::on_shipping,
+        },
+    );
     let routes = api::router(Arc::clone(&service)).merge(internal::router(Arc::clone(&service)));
     service.serve(routes, stop)
 }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ieum::base::{TaskKind, Timestamp};
-use ieum::eventstore::{Event as Stored, EventStore, Filter, Position};
+use ieum::eventstore::decider::decode;
+use ieum::eventstore::{Decider, Event as Stored, EventStore, Filter, Position};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::domain::{Event, Order, evolve};
+use super::domain::{Event, Order, Rules};
 use super::store::{self, CATEGORY, View};
 use crate::support::failure::{Failure, Reply};
 use crate::support::service::Service;
-use crate::support::streams;
 use crate::support::work::Work;
 
 /// The schema of the read side.
@@ -45,10 +45,12 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Keeps the table up to date until the service stops.
 pub(super) fn project(service: &Arc<Service>) {
     let work = Arc::clone(service);
-    service.tasks().spawn(TaskKind::Essential, "projection order_view", async move {
-        let stop = work.tasks().stop().clone();
-        stop.unless_requested(follow(&work)).await;
-    });
+    service
+        .tasks()
+        .spawn(TaskKind::Essential, "projection order_view", async move {
+            let stop = work.tasks().stop().clone();
+            stop.unless_requested(follow(&work)).await;
+        });
 }
 
 async fn follow(service: &Service) {
@@ -62,14 +64,24 @@ async fn follow(service: &Service) {
 
 /// Folds a batch, or waits for one.
 async fn catch_up(service: &Service) -> Reply<()> {
-    let after = service.read(|db| checkpoint(db)).await?;
+    let after = service.read(checkpoint).await?;
     let filter = Filter::category(CATEGORY);
-    let page = service.log().read_all(after, &filter, BATCH).await.map_err(Failure::internal)?;
+    let page = service
+        .log()
+        .read_all(after, &filter, BATCH)
+        .await
+        .map_err(Failure::internal)?;
     if page.scanned_to > after {
         let to = page.scanned_to;
-        return service.write(move |work| advance(work, after, to, &page.events)).await;
+        return service
+            .write(move |work| advance(work, after, to, &page.events))
+            .await;
     }
-    service.log().wait(after, POLL).await.map_err(Failure::internal)?;
+    service
+        .log()
+        .wait(after, POLL)
+        .await
+        .map_err(Failure::internal)?;
     Ok(())
 }
 
@@ -90,9 +102,13 @@ fn advance(work: &Work<'_>, from: Position, to: Position, events: &[Stored]) -> 
 fn apply(db: &Connection, stored: &Stored) -> Reply<()> {
     let id = stored.stream.id();
     let (order, created_at) = row(db, id)?.unwrap_or((Order::default(), stored.recorded_at));
-    let order = evolve(order, &streams::decode::<Event>(stored)?);
+    let event: Event = decode(stored).map_err(Failure::internal)?;
+    let order = Rules.evolve(order, &event);
     let state = serde_json::to_string(&order)?;
-    let user_id = order.created.as_ref().map(|created| created.user_id.as_str());
+    let user_id = order
+        .created
+        .as_ref()
+        .map(|created| created.user_id.as_str());
     db.prepare_cached(
         "INSERT INTO order_view VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (id) DO UPDATE SET status = excluded.status, total = excluded.total,
@@ -112,7 +128,9 @@ fn apply(db: &Connection, stored: &Stored) -> Reply<()> {
 fn row(db: &Connection, id: &str) -> Reply<Option<(Order, Timestamp)>> {
     let row = db
         .prepare_cached("SELECT state, created_at FROM order_view WHERE id = ?1")?
-        .query_row([id], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
+        .query_row([id], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+        })
         .optional()?;
     row.map(|(state, at)| Ok((serde_json::from_str(&state)?, Timestamp::from_micros(at))))
         .transpose()
@@ -140,8 +158,9 @@ pub(super) fn of_user(
 }
 
 fn checkpoint(db: &Connection) -> Reply<Position> {
-    let position: i64 =
-        db.query_row("SELECT position FROM order_view_checkpoint", [], |row| row.get(0))?;
+    let position: i64 = db.query_row("SELECT position FROM order_view_checkpoint", [], |row| {
+        row.get(0)
+    })?;
     Ok(Position(u64::try_from(position).unwrap_or(0)))
 }
 

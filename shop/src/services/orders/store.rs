@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::domain::{self, Command, Created, Event, Flow, Item, Order, Refusal, Status};
+use super::domain::{Command, Created, Event, Flow, Item, Order, Refusal, Rules, Status};
 use crate::support::failure::{Failure, Reply};
 use crate::support::streams;
 use crate::support::work::Work;
@@ -38,22 +38,19 @@ pub(super) struct View {
 /// Places an order: its events and its two messages.
 pub(super) fn place(work: &Work<'_>, created: Created, items: Vec<Item>) -> Reply<View> {
     let id = work.new_id().to_string();
-    act(work, &id, Command::Place { created, items })?;
+    act(work, &id, &Command::Place { created, items })?;
     let view = find(work, &id)?.ok_or_else(|| Failure::internal("a new order is missing"))?;
     Ok(view)
 }
 
 /// Decides, appends what happened, and publishes it: one transaction.
-pub(super) fn act(work: &Work<'_>, id: &str, command: Command) -> Reply<Order> {
+pub(super) fn act(work: &Work<'_>, id: &str, command: &Command) -> Reply<Order> {
     let stream = streams::name(CATEGORY, id)?;
-    let (order, version) = streams::fold::<Order, Event>(work, &stream, domain::evolve)?;
-    let events = domain::decide(&order, command).map_err(refuse)?;
-    streams::append(work, &stream, version, &events)?;
-    let order = events.iter().fold(order, domain::evolve);
-    for event in &events {
-        publish(work, id, &order, event)?;
+    let acted = streams::act(work, &Rules, &stream, command)?.map_err(refuse)?;
+    for event in &acted.events {
+        publish(work, id, &acted.state, event)?;
     }
-    Ok(order)
+    Ok(acted.state)
 }
 
 /// The order with this id, folded from its events.
@@ -63,7 +60,7 @@ pub(super) fn find(db: &Connection, id: &str) -> Reply<Option<View>> {
     let Some(created_at) = events.first().map(|event| event.recorded_at) else {
         return Ok(None);
     };
-    let (order, _) = streams::fold_all::<Order, Event>(&events, domain::evolve)?;
+    let order = streams::fold(&Rules, &events)?.state;
     Ok(view(id, order, created_at))
 }
 
@@ -132,14 +129,15 @@ fn outcome(id: &str, order: &Order, created: &Created) -> Value {
 }
 
 fn refuse(refusal: Refusal) -> Failure {
-    let unprocessable = |code, detail: &str| {
-        Failure::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
-    };
+    let unprocessable =
+        |code, detail: &str| Failure::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
     match refusal {
         Refusal::NotFound => Failure::not_found("order"),
-        Refusal::Exists => {
-            Failure::new(StatusCode::CONFLICT, "order-exists", "the order was placed before")
-        }
+        Refusal::Exists => Failure::new(
+            StatusCode::CONFLICT,
+            "order-exists",
+            "the order was placed before",
+        ),
         Refusal::BadItems => unprocessable(
             "invalid-items",
             "an order has 1 to 50 lines of 1 to 1,000 pieces each",

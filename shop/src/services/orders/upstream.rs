@@ -83,8 +83,13 @@ async fn ask<T: serde::de::DeserializeOwned>(
 ) -> Reply<T> {
     let path = format!("/{other}/{}", percent_encoded(id));
     let other = service.client().service(other);
-    let request = other.get(&path).on_behalf_of(&caller.user_id, &caller.roles);
-    let answer = request.send().await.map_err(|error| refuse(&error, what, id))?;
+    let request = other
+        .get(&path)
+        .on_behalf_of(&caller.user_id, &caller.roles);
+    let answer = request
+        .send()
+        .await
+        .map_err(|error| refuse(&error, what, id))?;
     answer.json().map_err(|error| refuse(&error, what, id))
 }
 
@@ -93,7 +98,11 @@ fn refuse(error: &Error, what: &str, id: &str) -> Failure {
     match error.kind() {
         ErrorKind::NotFound => Failure::new(
             StatusCode::UNPROCESSABLE_ENTITY,
-            if what == "user" { "unknown-user" } else { "unknown-product" },
+            if what == "user" {
+                "unknown-user"
+            } else {
+                "unknown-product"
+            },
             format!("there is no {what} {id}"),
         ),
         ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Failed => {

@@ -3,10 +3,10 @@
 use ieum::chassis::{Identity, Json};
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::Router;
 use http::StatusCode;
 use ieum::base::Secret;
 use ieum::http::Problem;
@@ -18,8 +18,8 @@ use super::store::{self, Card, Charge, Payment};
 use crate::support::failure::{Failure, Reply};
 use crate::support::participant::{Answer, Call};
 use crate::support::service::Service;
-use crate::support::work::ORCHESTRATED;
 use crate::support::web::may_act_for;
+use crate::support::work::ORCHESTRATED;
 
 /// The routes.
 pub(super) fn router(service: Arc<Service>) -> Router {
@@ -57,7 +57,8 @@ async fn swap(
 ) -> Reply<(StatusCode, Json<Swapped>)> {
     let number = CardNumber::parse(&entered.number).map_err(refuse)?;
     card::check_cvc(&entered.cvc).map_err(refuse)?;
-    card::check_expiry(entered.exp_month, entered.exp_year, service.clock().now()).map_err(refuse)?;
+    card::check_expiry(entered.exp_month, entered.exp_year, service.clock().now())
+        .map_err(refuse)?;
     let card = Card {
         token: format!("card_{}", ieum::base::Uuid::new_v4().simple()),
         user_id: caller.user_id,
@@ -72,7 +73,9 @@ async fn swap(
         last4: card.last4.clone(),
         brand: card.brand,
     };
-    service.write(move |work| store::keep_card(work, &card)).await?;
+    service
+        .write(move |work| store::keep_card(work, &card))
+        .await?;
     Ok((StatusCode::CREATED, Json(swapped)))
 }
 

@@ -62,7 +62,11 @@ impl Brand {
 impl CardNumber {
     /// Reads a number, with or without spaces and dashes, and checks its last digit (Luhn).
     pub(super) fn parse(text: &Secret) -> Result<Self, CardError> {
-        let digits: String = text.expose().chars().filter(|c| !" -".contains(*c)).collect();
+        let digits: String = text
+            .expose()
+            .chars()
+            .filter(|c| !" -".contains(*c))
+            .collect();
         let plausible = (12..=19).contains(&digits.len());
         if plausible && luhn(&digits) {
             Ok(Self(Secret::new(digits)))
@@ -110,7 +114,11 @@ pub(super) fn check_expiry(month: u8, year: u16, now: Timestamp) -> Result<(), C
     let (this_year, this_month) = year_and_month(now);
     let over = (i64::from(year), i64::from(month)) < (this_year, this_month);
     let plausible = (1..=12).contains(&month) && i64::from(year) <= this_year + 50;
-    if plausible && !over { Ok(()) } else { Err(CardError::Expired) }
+    if plausible && !over {
+        Ok(())
+    } else {
+        Err(CardError::Expired)
+    }
 }
 
 /// Refuses a security code that cannot be one. It is looked at and forgotten.
@@ -155,10 +163,21 @@ mod tests {
 
     #[test]
     fn the_check_digit_decides() {
-        for good in ["4242424242424242", "4242 4242 4242 4242", "5555-5555-5555-4444", "378282246310005"] {
+        for good in [
+            "4242424242424242",
+            "4242 4242 4242 4242",
+            "5555-5555-5555-4444",
+            "378282246310005",
+        ] {
             assert!(number(good).is_ok(), "{good}");
         }
-        for bad in ["", "4242424242424241", "4242", "4242x24242424242", "42424242424242424242"] {
+        for bad in [
+            "",
+            "4242424242424241",
+            "4242",
+            "4242x24242424242",
+            "42424242424242424242",
+        ] {
             assert_eq!(number(bad).err(), Some(CardError::Number), "{bad}");
         }
     }
@@ -167,8 +186,14 @@ mod tests {
     fn what_may_be_shown_is_the_end_and_the_brand() {
         let visa = number("4242424242424242").expect("valid");
         assert_eq!((visa.last4().as_str(), visa.brand()), ("4242", Brand::Visa));
-        assert_eq!(number("5555555555554444").map(|c| c.brand()), Ok(Brand::Mastercard));
-        assert_eq!(number("378282246310005").map(|c| c.brand()), Ok(Brand::Amex));
+        assert_eq!(
+            number("5555555555554444").map(|c| c.brand()),
+            Ok(Brand::Mastercard)
+        );
+        assert_eq!(
+            number("378282246310005").map(|c| c.brand()),
+            Ok(Brand::Amex)
+        );
     }
 
     #[test]
@@ -193,6 +218,9 @@ mod tests {
     fn a_security_code_has_three_or_four_digits() {
         let check = |text: &str| check_cvc(&Secret::new(text.to_owned()));
         assert_eq!((check("123"), check("1234")), (Ok(()), Ok(())));
-        assert_eq!((check("12"), check("12a")), (Err(CardError::Cvc), Err(CardError::Cvc)));
+        assert_eq!(
+            (check("12"), check("12a")),
+            (Err(CardError::Cvc), Err(CardError::Cvc))
+        );
     }
 }

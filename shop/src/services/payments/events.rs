@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::api::{completed, failed};
 use super::store::{self, Charge};
 use crate::support::failure::Reply;
-use crate::support::work::{CHOREOGRAPHED, Work, is_choreographed};
+use crate::support::work::{CHOREOGRAPHED, Work};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,9 +19,6 @@ struct ShipmentFailed {
 
 /// `inventory.reserved`: charge. Shipping needs the address, so the order's data travel on.
 pub(super) fn on_inventory(work: &Work<'_>, message: &Message) -> Reply<()> {
-    if message.kind != "inventory.reserved" || !is_choreographed(message) {
-        return Ok(());
-    }
     let charge: Charge = message.decode()?;
     let payment = store::charge(work, &charge)?;
     match &payment.decline_code {
@@ -41,9 +38,6 @@ pub(super) fn on_inventory(work: &Work<'_>, message: &Message) -> Reply<()> {
 
 /// `shipment.failed`: give the money back.
 pub(super) fn on_shipping(work: &Work<'_>, message: &Message) -> Reply<()> {
-    if message.kind != "shipment.failed" || !is_choreographed(message) {
-        return Ok(());
-    }
     let failed: ShipmentFailed = message.decode()?;
     let refunded = store::refund(work, &failed.order_id)?;
     let amount: i64 = refunded.iter().map(|payment| payment.amount).sum();

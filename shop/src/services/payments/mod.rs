@@ -15,7 +15,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use ieum::base::Stop;
 
-use crate::support::service::{Service, Serving, Settings, Spec};
+use crate::support::service::{Hears, Service, Serving, Settings, Spec};
+use crate::support::work::CHOREOGRAPHED;
 
 /// What it is.
 pub(crate) const SPEC: Spec = Spec {
@@ -29,7 +30,21 @@ pub(crate) const SPEC: Spec = Spec {
 /// Opens the database and begins to consume and to serve.
 pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
     let service = Service::open(SPEC, settings).await?;
-    service.consume("inventory.events", events::on_inventory);
-    service.consume("shipping.events", events::on_shipping);
+    service.consume(
+        "inventory.events",
+        Hears {
+            kinds: &["inventory.reserved"],
+            flow: CHOREOGRAPHED,
+            act: events::on_inventory,
+        },
+    );
+    service.consume(
+        "shipping.events",
+        Hears {
+            kinds: &["shipment.failed"],
+            flow: CHOREOGRAPHED,
+            act: events::on_shipping,
+        },
+    );
     service.serve(api::router(Arc::clone(&service)), stop)
 }

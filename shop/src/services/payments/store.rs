@@ -119,7 +119,11 @@ pub(super) fn charge(work: &Work<'_>, charge: &Charge) -> Reply<Payment> {
     let means = means_of_payment(work, charge)?;
     let id = work.new_id().to_string();
     let now = work.now();
-    let status = if means.decline.is_none() { "completed" } else { "declined" };
+    let status = if means.decline.is_none() {
+        "completed"
+    } else {
+        "declined"
+    };
     work.prepare_cached(
         "INSERT INTO payments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
     )?
@@ -162,9 +166,11 @@ fn capture(work: &Work<'_>, payment_id: &str, charge: &Charge, payer: &str) -> R
         currency: &currency,
     };
     ledger::book(work, &movement)?;
-    let before = work.query_row("SELECT count(*) FROM payments WHERE status = 'completed'", [], |row| {
-        row.get::<_, i64>(0)
-    })?;
+    let before = work.query_row(
+        "SELECT count(*) FROM payments WHERE status = 'completed'",
+        [],
+        |row| row.get::<_, i64>(0),
+    )?;
     if strikes(work.sabotage(), Sabotage::DoubleCharge, before - 1) {
         ledger::book(work, &movement)?;
     }
@@ -213,8 +219,7 @@ pub(super) fn of_order(db: &Connection, order_id: &str) -> Reply<Vec<Payment>> {
     Ok(payments)
 }
 
-const COLUMNS: &str =
-    "id, order_id, user_id, amount, currency, status, last4, decline, created_at";
+const COLUMNS: &str = "id, order_id, user_id, amount, currency, status, last4, decline, created_at";
 
 fn payment(row: &Row<'_>) -> rusqlite::Result<Payment> {
     Ok(Payment {

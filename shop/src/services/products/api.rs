@@ -3,10 +3,10 @@
 use ieum::chassis::{ADMIN, Identity, Json};
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::get;
-use axum::Router;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -89,8 +89,7 @@ async fn change(
     caller.require_role(ADMIN)?;
     checked(body.name.as_deref(), body.price)?;
     let changed = service.write(move |work| {
-        let mut product =
-            store::find(work, &id)?.ok_or_else(|| Failure::not_found("product"))?;
+        let mut product = store::find(work, &id)?.ok_or_else(|| Failure::not_found("product"))?;
         if let Some(name) = body.name {
             name.trim().clone_into(&mut product.name);
         }
@@ -108,7 +107,9 @@ async fn change(
 
 async fn show(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Reply<Json<Product>> {
     let product = service.read(move |db| store::find(db, &id)).await?;
-    product.map(Json).ok_or_else(|| Failure::not_found("product"))
+    product
+        .map(Json)
+        .ok_or_else(|| Failure::not_found("product"))
 }
 
 async fn search(

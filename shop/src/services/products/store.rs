@@ -98,7 +98,10 @@ mod tests {
     fn check(part: &str, found: &[&str]) {
         let db = Connection::open_in_memory().expect("a database");
         db.execute_batch(TABLES).expect("a schema");
-        for (id, name) in ["가죽운동화", "신발끈", "Canvas Bag 100%"].iter().enumerate() {
+        for (id, name) in ["가죽운동화", "신발끈", "Canvas Bag 100%"]
+            .iter()
+            .enumerate()
+        {
             let product = Product {
                 id: format!("p-{id}"),
                 name: (*name).to_owned(),

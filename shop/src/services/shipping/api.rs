@@ -3,10 +3,10 @@
 use ieum::chassis::{Identity, Json};
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::Router;
 use http::StatusCode;
 use ieum::http::Problem;
 use serde::Deserialize;
@@ -16,8 +16,8 @@ use super::store::{self, Parcel, Shipment};
 use crate::support::failure::Reply;
 use crate::support::participant::{Answer, Call};
 use crate::support::service::Service;
-use crate::support::work::ORCHESTRATED;
 use crate::support::web::may_act_for;
+use crate::support::work::ORCHESTRATED;
 
 /// The routes.
 pub(super) fn router(service: Arc<Service>) -> Router {

@@ -5,19 +5,24 @@ use ieum::messaging::Message;
 use super::api::{created, failed};
 use super::store::{self, Parcel};
 use crate::support::failure::Reply;
-use crate::support::work::{CHOREOGRAPHED, Work, is_choreographed};
+use crate::support::work::{CHOREOGRAPHED, Work};
 
 /// `payment.completed`: send it.
 pub(super) fn on_payment(work: &Work<'_>, message: &Message) -> Reply<()> {
-    if message.kind != "payment.completed" || !is_choreographed(message) {
-        return Ok(());
-    }
     let parcel: Parcel = message.decode()?;
     let order_id = &parcel.order_id;
     match store::create(work, &parcel)? {
-        Ok(shipment) => {
-            work.publish("shipment.created", order_id, CHOREOGRAPHED, &created(&shipment))
-        }
-        Err(why) => work.publish("shipment.failed", order_id, CHOREOGRAPHED, &failed(order_id, why)),
+        Ok(shipment) => work.publish(
+            "shipment.created",
+            order_id,
+            CHOREOGRAPHED,
+            &created(&shipment),
+        ),
+        Err(why) => work.publish(
+            "shipment.failed",
+            order_id,
+            CHOREOGRAPHED,
+            &failed(order_id, why),
+        ),
     }
 }

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use ieum::base::Stop;
 
-use crate::support::service::{Service, Serving, Settings, Spec};
+use crate::support::service::{Hears, Service, Serving, Settings, Spec};
+use crate::support::work::CHOREOGRAPHED;
 
 /// What it is.
 pub(crate) const SPEC: Spec = Spec {
@@ -27,6 +28,13 @@ pub(crate) const SPEC: Spec = Spec {
 /// Opens the database and begins to consume and to serve.
 pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
     let service = Service::open(SPEC, settings).await?;
-    service.consume("payment.events", events::on_payment);
+    service.consume(
+        "payment.events",
+        Hears {
+            kinds: &["payment.completed"],
+            flow: CHOREOGRAPHED,
+            act: events::on_payment,
+        },
+    );
     service.serve(api::router(Arc::clone(&service)), stop)
 }

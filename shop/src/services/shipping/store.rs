@@ -55,7 +55,11 @@ pub(super) fn create(work: &Work<'_>, parcel: &Parcel) -> Reply<Result<Shipment,
         status: "created".to_owned(),
         created_at: work.now(),
     };
-    let address = parcel.address.as_ref().map(serde_json::to_string).transpose()?;
+    let address = parcel
+        .address
+        .as_ref()
+        .map(serde_json::to_string)
+        .transpose()?;
     work.prepare_cached("INSERT INTO shipments VALUES (?1, ?2, ?3, ?4, 'created', ?5, ?5)")?
         .execute((
             &shipment.id,

@@ -4,9 +4,9 @@
 use ieum::chassis::{Identity, Json};
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
-use axum::Router;
 use http::StatusCode;
 use ieum::base::Secret;
 use serde::Deserialize;
@@ -62,7 +62,11 @@ async fn sign_up(
     let email = Email::parse(&body.email).map_err(Failure::invalid)?;
     let name = Name::parse(&body.name).map_err(Failure::invalid)?;
     acceptable(&body.password).map_err(Failure::invalid)?;
-    let hash = users.passwords.hash(body.password).await.map_err(Failure::internal)?;
+    let hash = users
+        .passwords
+        .hash(body.password)
+        .await
+        .map_err(Failure::internal)?;
     let user = users
         .service
         .write(move |work| store::create(work, email, name, &hash))
@@ -79,11 +83,18 @@ async fn sign_in(
     let key = body.email.trim().to_lowercase();
     let login = users.service.read(move |db| store::login(db, &key)).await?;
     let hash = login.as_ref().map(|login| login.hash.clone());
-    let right = users.passwords.verify(body.password, hash).await.map_err(Failure::internal)?;
+    let right = users
+        .passwords
+        .verify(body.password, hash)
+        .await
+        .map_err(Failure::internal)?;
     match login.filter(|_| right) {
         Some(login) => {
             let session = users.tokens.issue(&login.user_id, &login.roles);
-            Ok((StatusCode::CREATED, Json(session.map_err(Failure::internal)?)))
+            Ok((
+                StatusCode::CREATED,
+                Json(session.map_err(Failure::internal)?),
+            ))
         }
         None => Err(Failure::new(
             StatusCode::UNAUTHORIZED,
@@ -110,13 +121,29 @@ async fn change(
     Json(body): Json<Change>,
 ) -> Reply<Json<User>> {
     let id = own(&caller, id)?;
-    let email = body.email.as_deref().map(Email::parse).transpose().map_err(Failure::invalid)?;
-    let name = body.name.as_deref().map(Name::parse).transpose().map_err(Failure::invalid)?;
+    let email = body
+        .email
+        .as_deref()
+        .map(Email::parse)
+        .transpose()
+        .map_err(Failure::invalid)?;
+    let name = body
+        .name
+        .as_deref()
+        .map(Name::parse)
+        .transpose()
+        .map_err(Failure::invalid)?;
     let hash = match body.password {
         None => None,
         Some(password) => {
             acceptable(&password).map_err(Failure::invalid)?;
-            Some(users.passwords.hash(password).await.map_err(Failure::internal)?)
+            Some(
+                users
+                    .passwords
+                    .hash(password)
+                    .await
+                    .map_err(Failure::internal)?,
+            )
         }
     };
     let changed = users.service.write(move |work| {
@@ -135,13 +162,20 @@ async fn remove(
     Path(id): Path<String>,
 ) -> Reply<StatusCode> {
     let id = own(&caller, id)?;
-    users.service.write(move |work| store::delete(work, &id)).await?;
+    users
+        .service
+        .write(move |work| store::delete(work, &id))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// The id, `me` being the caller's, if it is the caller's to see.
 fn own(caller: &Identity, id: String) -> Reply<String> {
-    let id = if id == "me" { caller.user_id.clone() } else { id };
+    let id = if id == "me" {
+        caller.user_id.clone()
+    } else {
+        id
+    };
     if may_act_for(caller, &id) {
         Ok(id)
     } else {

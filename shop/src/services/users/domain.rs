@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ieum::eventstore::Decider;
 use serde::{Deserialize, Serialize};
 
 /// What happened to a user. The type of the stored event is [`Event::kind`].
@@ -78,43 +79,70 @@ pub(crate) enum State {
     Deleted,
 }
 
-/// Decides what happens.
-pub(crate) fn decide(state: &State, command: Command) -> Result<Vec<Event>, Refusal> {
-    match (state, command) {
-        (State::Nobody, Command::Create { email, name }) => Ok(vec![Event::Created {
-            email: email.0,
-            name: name.0,
-        }]),
-        (_, Command::Create { .. }) => Err(Refusal::Exists),
-        (State::Active { email, name }, Command::Update { email: to, name: named }) => {
-            let to = to.map(|to| to.0).filter(|to| to != email);
-            let named = named.map(|named| named.0).filter(|named| named != name);
-            let changes = to.is_some() || named.is_some();
-            Ok(changes
-                .then_some(Event::Updated { email: to, name: named })
-                .into_iter()
-                .collect())
-        }
-        (State::Active { .. }, Command::Delete) => Ok(vec![Event::Deleted {}]),
-        (_, Command::Update { .. } | Command::Delete) => Err(Refusal::NotFound),
-    }
-}
+/// The rules of a user's stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules;
 
-/// Folds one event into the state.
-pub(crate) fn evolve(state: State, event: &Event) -> State {
-    match (state, event) {
-        (_, Event::Created { email, name }) => State::Active {
-            email: email.clone(),
-            name: name.clone(),
-        },
-        (State::Active { email, name }, Event::Updated { email: to, name: named }) => {
-            State::Active {
+impl Decider for Rules {
+    type Command = Command;
+    type Event = Event;
+    type State = State;
+    type Error = Refusal;
+
+    fn initial(&self) -> State {
+        State::Nobody
+    }
+
+    fn decide(&self, state: &State, command: &Command) -> Result<Vec<Event>, Refusal> {
+        match (state, command) {
+            (State::Nobody, Command::Create { email, name }) => Ok(vec![Event::Created {
+                email: email.0.clone(),
+                name: name.0.clone(),
+            }]),
+            (_, Command::Create { .. }) => Err(Refusal::Exists),
+            (
+                State::Active { email, name },
+                Command::Update {
+                    email: to,
+                    name: named,
+                },
+            ) => {
+                let to = to.as_ref().map(|to| to.0.clone()).filter(|to| to != email);
+                let named = named
+                    .as_ref()
+                    .map(|named| named.0.clone())
+                    .filter(|named| named != name);
+                let changes = to.is_some() || named.is_some();
+                let updated = Event::Updated {
+                    email: to,
+                    name: named,
+                };
+                Ok(changes.then_some(updated).into_iter().collect())
+            }
+            (State::Active { .. }, Command::Delete) => Ok(vec![Event::Deleted {}]),
+            (_, Command::Update { .. } | Command::Delete) => Err(Refusal::NotFound),
+        }
+    }
+
+    fn evolve(&self, state: State, event: &Event) -> State {
+        match (state, event) {
+            (_, Event::Created { email, name }) => State::Active {
+                email: email.clone(),
+                name: name.clone(),
+            },
+            (
+                State::Active { email, name },
+                Event::Updated {
+                    email: to,
+                    name: named,
+                },
+            ) => State::Active {
                 email: to.clone().unwrap_or(email),
                 name: named.clone().unwrap_or(name),
-            }
+            },
+            (state, Event::Updated { .. }) => state,
+            (_, Event::Deleted {}) => State::Deleted,
         }
-        (state, Event::Updated { .. }) => state,
-        (_, Event::Deleted {}) => State::Deleted,
     }
 }
 
@@ -176,6 +204,8 @@ impl Name {
 
 #[cfg(test)]
 mod tests {
+    use ieum::eventstore::testing::given;
+
     use super::*;
 
     fn create() -> Command {
@@ -192,17 +222,14 @@ mod tests {
         }
     }
 
-    /// Given these events, when this command comes, then this happens.
-    fn check(given: &[Event], when: Command, then: Result<Vec<Event>, Refusal>) {
-        let state = given.iter().fold(State::default(), evolve);
-        assert_eq!(decide(&state, when), then);
-    }
-
     #[test]
     fn somebody_signs_up_once() {
-        check(&[], create(), Ok(vec![created()]));
-        check(&[created()], create(), Err(Refusal::Exists));
-        check(&[created(), Event::Deleted {}], create(), Err(Refusal::Exists));
+        given(Rules, []).when(&create()).then([created()]);
+        given(Rules, [created()])
+            .when(&create())
+            .refused(&Refusal::Exists);
+        let left = [created(), Event::Deleted {}];
+        given(Rules, left).when(&create()).refused(&Refusal::Exists);
     }
 
     #[test]
@@ -215,25 +242,47 @@ mod tests {
             email: None,
             name: Some("이이음".into()),
         };
-        check(&[created()], update("이이음"), Ok(vec![renamed.clone()]));
-        check(&[created()], update("김이음"), Ok(vec![]));
-        check(&[created(), renamed], update("이이음"), Ok(vec![]));
+        given(Rules, [created()])
+            .when(&update("이이음"))
+            .then([renamed.clone()]);
+        given(Rules, [created()]).when(&update("김이음")).then([]);
+        given(Rules, [created(), renamed])
+            .when(&update("이이음"))
+            .then([]);
     }
 
     #[test]
     fn nobody_can_be_changed_or_deleted() {
-        let rename = Command::Update { email: None, name: None };
-        check(&[], rename.clone(), Err(Refusal::NotFound));
-        check(&[], Command::Delete, Err(Refusal::NotFound));
-        check(&[created(), Event::Deleted {}], rename, Err(Refusal::NotFound));
-        check(&[created()], Command::Delete, Ok(vec![Event::Deleted {}]));
+        let rename = Command::Update {
+            email: None,
+            name: None,
+        };
+        given(Rules, []).when(&rename).refused(&Refusal::NotFound);
+        given(Rules, [])
+            .when(&Command::Delete)
+            .refused(&Refusal::NotFound);
+        let left = [created(), Event::Deleted {}];
+        given(Rules, left).when(&rename).refused(&Refusal::NotFound);
+        given(Rules, [created()])
+            .when(&Command::Delete)
+            .then([Event::Deleted {}]);
     }
 
     #[test]
     fn an_address_has_a_name_and_a_domain() {
         let email = Email::parse(" Kim@Example.com ").expect("valid");
-        assert_eq!((email.to_string().as_str(), email.key().as_str()), ("Kim@Example.com", "kim@example.com"));
-        for wrong in ["", "kim", "@example.com", "kim@", "kim@localhost", "a b@example.com"] {
+        assert_eq!(
+            (email.to_string().as_str(), email.key().as_str()),
+            ("Kim@Example.com", "kim@example.com")
+        );
+        for wrong in [
+            "",
+            "kim",
+            "@example.com",
+            "kim@",
+            "kim@localhost",
+            "a b@example.com",
+        ] {
             assert!(Email::parse(wrong).is_err(), "{wrong}");
         }
     }

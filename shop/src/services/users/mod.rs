@@ -49,11 +49,7 @@ struct Users {
 
 /// Opens the database and begins to serve. Nobody becomes staff by signing up: `admin`, if given,
 /// is made here.
-pub(crate) async fn start(
-    settings: Settings,
-    admin: Option<Admin>,
-    stop: Stop,
-) -> Result<Serving> {
+pub(crate) async fn start(settings: Settings, admin: Option<Admin>, stop: Stop) -> Result<Serving> {
     let key = keys::load_or_create(&settings.data)?;
     let service = Service::open(SPEC, settings).await?;
     let users = Users {
@@ -72,7 +68,9 @@ impl Users {
         let email = Email::parse(&admin.email).map_err(anyhow::Error::msg)?;
         let name = Name::parse("Shop").map_err(anyhow::Error::msg)?;
         let hash = self.passwords.hash(admin.password).await?;
-        let employed = self.service.write(move |work| store::employ(work, &email, &name, &hash));
+        let employed = self
+            .service
+            .write(move |work| store::employ(work, &email, &name, &hash));
         employed
             .await
             .map_err(|failure| anyhow::anyhow!("{failure}"))

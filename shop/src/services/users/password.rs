@@ -3,9 +3,9 @@
 //! A check takes the same time whether the user exists or not, so that nobody learns who has an
 //! account. Each hash needs 19 MiB (OWASP's first choice), hence the bound on how many run at once.
 
+use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::Argon2;
 use ieum::base::Secret;
 use tokio::sync::Semaphore;
 
@@ -69,7 +69,11 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HashError> {
-        let _permit = self.at_once.acquire().await.map_err(|e| HashError(e.to_string()))?;
+        let _permit = self
+            .at_once
+            .acquire()
+            .await
+            .map_err(|e| HashError(e.to_string()))?;
         tokio::task::spawn_blocking(work)
             .await
             .map_err(|error| HashError(error.to_string()))
@@ -96,11 +100,18 @@ mod tests {
     #[tokio::test]
     async fn only_the_right_password_passes() {
         let passwords = Passwords::new().await.expect("hashed");
-        let hash = passwords.hash(secret("correct horse")).await.expect("hashed");
+        let hash = passwords
+            .hash(secret("correct horse"))
+            .await
+            .expect("hashed");
         assert!(hash.starts_with("$argon2id$"));
         assert!(!hash.contains("correct"));
         let verify = |password, hash| passwords.verify(secret(password), hash);
-        assert!(verify("correct horse", Some(hash.clone())).await.expect("checked"));
+        assert!(
+            verify("correct horse", Some(hash.clone()))
+                .await
+                .expect("checked")
+        );
         assert!(!verify("battery staple", Some(hash)).await.expect("checked"));
         assert!(!verify("correct horse", None).await.expect("checked"));
     }

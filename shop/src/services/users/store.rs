@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 use serde_json::json;
 
-use super::domain::{self, Command, Email, Event, Name, Refusal, State};
+use super::domain::{Command, Email, Event, Name, Refusal, Rules};
 use crate::support::failure::{Failure, Reply};
 use crate::support::streams;
 use crate::support::work::Work;
@@ -53,11 +53,7 @@ pub(super) fn create(work: &Work<'_>, email: Email, name: Name, hash: &str) -> R
         return Err(email_taken());
     }
     let id = work.new_id().to_string();
-    let command = Command::Create {
-        email: email.clone(),
-        name,
-    };
-    act(work, &id, command)?;
+    act(work, &id, &Command::Create { email, name })?;
     set_password(work, &id, hash)?;
     find(work, &id)?.ok_or_else(|| Failure::internal("a new user is missing"))
 }
@@ -86,13 +82,13 @@ pub(super) fn update(
     {
         return Err(email_taken());
     }
-    act(work, id, Command::Update { email, name })?;
+    act(work, id, &Command::Update { email, name })?;
     find(work, id)?.ok_or_else(|| Failure::not_found("user"))
 }
 
 /// Removes a user and its password.
 pub(super) fn delete(work: &Work<'_>, id: &str) -> Reply<()> {
-    act(work, id, Command::Delete)
+    act(work, id, &Command::Delete)
 }
 
 /// Sets the hash of a user's password.
@@ -148,12 +144,10 @@ fn id_of(db: &Connection, email_key: &str) -> Reply<Option<String>> {
 }
 
 /// Decides, appends what happened, folds it into the tables, and publishes it: one transaction.
-fn act(work: &Work<'_>, id: &str, command: Command) -> Reply<()> {
+fn act(work: &Work<'_>, id: &str, command: &Command) -> Reply<()> {
     let stream = streams::name(CATEGORY, id)?;
-    let (state, version) = streams::fold::<State, Event>(work, &stream, domain::evolve)?;
-    let events = domain::decide(&state, command).map_err(refuse)?;
-    streams::append(work, &stream, version, &events)?;
-    for event in &events {
+    let acted = streams::act(work, &Rules, &stream, command)?.map_err(refuse)?;
+    for event in &acted.events {
         fold_into_tables(work, id, event)?;
         let mut data = serde_json::to_value(event)?["data"].take();
         data["userId"] = json!(id);
@@ -166,7 +160,13 @@ fn fold_into_tables(work: &Work<'_>, id: &str, event: &Event) -> Reply<()> {
     match event {
         Event::Created { email, name } => work
             .prepare_cached("INSERT INTO users VALUES (?1, ?2, ?3, ?4, NULL, ?5)")?
-            .execute((id, email, email.to_lowercase(), name, work.now().as_micros()))?,
+            .execute((
+                id,
+                email,
+                email.to_lowercase(),
+                name,
+                work.now().as_micros(),
+            ))?,
         Event::Updated { email, name } => work
             .prepare_cached(
                 "UPDATE users SET email = coalesce(?2, email), name = coalesce(?4, name),
@@ -184,9 +184,11 @@ fn fold_into_tables(work: &Work<'_>, id: &str, event: &Event) -> Reply<()> {
 fn refuse(refusal: Refusal) -> Failure {
     match refusal {
         Refusal::NotFound => Failure::not_found("user"),
-        Refusal::Exists => {
-            Failure::new(StatusCode::CONFLICT, "user-exists", "the user already exists")
-        }
+        Refusal::Exists => Failure::new(
+            StatusCode::CONFLICT,
+            "user-exists",
+            "the user already exists",
+        ),
     }
 }
 
