@@ -176,8 +176,9 @@ impl Handle {
     /// began with; breakers, budgets and unchanged rate limits keep their state.
     ///
     /// What belongs to threads (`listen`, `threads`, `access-log`, `connections`, connect and header
-    /// timeouts, limits of heads, connections and streams) stays as it was until a restart; the
-    /// answer names what of it was changed in vain.
+    /// timeouts, limits of heads, connections and streams) and to upstreams in use (`bulkhead`, the
+    /// budget and backoff of `retry`) stays as it was until a restart; the answer names what of it
+    /// was changed in vain.
     ///
     /// # Errors
     /// Everything that is wrong; the present configuration stays.
@@ -297,10 +298,13 @@ fn warn(warnings: &[Warning]) {
 }
 
 fn needs_restart(before: &Config, after: &Config) -> Vec<Warning> {
+    let pace = |config: &Config| (config.retry.budget, config.retry.backoff());
     let changed = [
         ("listen", before.listen != after.listen),
         ("threads", before.threads != after.threads),
         ("access-log", before.access_log != after.access_log),
+        ("bulkhead", before.bulkhead != after.bulkhead),
+        ("retry", pace(before) != pace(after)),
         ("connections", before.connections != after.connections),
         (
             "timeouts.connect",

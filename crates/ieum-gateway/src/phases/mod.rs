@@ -56,7 +56,8 @@ async fn run(
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Box<Refusal>> {
     parse::check(table, &request)?;
-    let path = normalise::request(exchange.target.path())?.into_owned();
+    let target = exchange.target.clone();
+    let path = normalise::request(target.path())?;
     let route = route::find(table, exchange, &path)?;
     exchange.identity = identify::caller(table, route, request.headers())?;
     authorise::check(route, exchange.identity.as_deref())?;

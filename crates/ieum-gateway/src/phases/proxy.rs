@@ -188,6 +188,8 @@ struct Tries<'a> {
     may_repeat: bool,
     made: u32,
     tried: Vec<EndpointId>,
+    /// Why the last try failed; what a try that finds no endpoint any more would hide.
+    failure: Option<Box<Refusal>>,
     started: tokio::time::Instant,
 }
 
@@ -203,6 +205,7 @@ impl<'a> Tries<'a> {
             unsent: None,
             made: 0,
             tried: Vec::new(),
+            failure: None,
             started: tokio::time::Instant::now(),
         }
     }
@@ -217,7 +220,7 @@ impl<'a> Tries<'a> {
         } = *self.call;
         let mut picked = match balance::pick(upstream, rules.balance, &self.tried).await {
             Ok(picked) => picked,
-            Err(refusal) => return Some(Err(refusal)),
+            Err(refusal) => return Some(Err(self.failure.take().unwrap_or(refusal))),
         };
         let Some(mut request) = self.request() else {
             return Some(Err(Refusal::new(
@@ -331,6 +334,7 @@ impl<'a> Tries<'a> {
         }
         self.tried.push(picked.endpoint().id());
         self.unsent = unsent;
+        self.failure = Some(refusal);
         if !is_unsent {
             tokio::time::sleep(self.backoff()).await;
         }
