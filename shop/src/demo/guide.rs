@@ -4,19 +4,18 @@ use super::process::{Process, STAFF};
 
 /// Where things are.
 pub(super) fn places(process: &Process) -> String {
-    let mut text = format!(
-        "gateway   http://{}\nplatform  http://{}   (config: {})\n",
-        process.gateway,
-        process.api,
-        process.config.display(),
-    );
+    let mut text = format!("{:<14} http://{}\n", "gateway", process.gateway);
+    text.push_str(&format!("{:<14} http://{}\n", "platform API", process.api));
     for (name, address) in &process.services {
-        text.push_str(&format!("{name:<13} http://{address}\n"));
+        text.push_str(&format!("{name:<14} http://{address}\n"));
     }
     text.push_str(&format!(
-        "staff     {STAFF}, password {}\n",
-        process.password.expose()
+        "{:<14} {}\n",
+        "configuration",
+        process.config.display()
     ));
+    let password = process.password.expose();
+    text.push_str(&format!("{:<14} {STAFF}, password {password}\n", "staff"));
     text
 }
 
@@ -38,5 +37,6 @@ Try it, in a second terminal:
   ORDER=$(curl -sS $GW/api/v1/orders -H "authorization: Bearer $TOKEN" -H "idempotency-key: $RANDOM$RANDOM" -H "$JSON" -d '{"items":[{"productId":"'$PRODUCT'","quantity":2}]}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
   sleep 1; curl -sS $GW/api/v1/orders/$ORDER -H "authorization: Bearer $TOKEN"; echo
   curl -sS "$GW/api/v1/payments?orderId=$ORDER" -H "authorization: Bearer $TOKEN"; echo
-  curl -sS PLATFORM/api/v1/traces/$ORDER; echo
+  curl -sS PLATFORM/api/v1/traces/$ORDER | head -c 300; echo
+  cargo run -q -p ieum-server -- trace --platform PLATFORM $ORDER
 "#;

@@ -8,9 +8,12 @@ pub(crate) mod keys;
 pub(crate) mod money;
 pub(crate) mod participant;
 mod platform;
+mod retention;
 pub(crate) mod sabotage;
 pub(crate) mod service;
 pub(crate) mod streams;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod text;
 pub(crate) mod web;
 pub(crate) mod work;

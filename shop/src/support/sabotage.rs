@@ -1,5 +1,6 @@
 //! Defects that can be planted, so that the auditor can be shown to find them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -32,14 +33,14 @@ pub(crate) fn strikes(planted: Option<Sabotage>, kind: Sabotage, n: i64) -> bool
 /// An outbox as the relay sees it. With the defect planted, it says of some rows that they were sent,
 /// and shows them to nobody.
 pub(crate) struct LossyOutbox {
-    store: outbox::Store,
+    store: Arc<outbox::Store>,
     planted: Option<Sabotage>,
     ended: AtomicI64,
 }
 
 impl LossyOutbox {
     /// The outbox of a service.
-    pub(crate) const fn new(store: outbox::Store, planted: Option<Sabotage>) -> Self {
+    pub(crate) const fn new(store: Arc<outbox::Store>, planted: Option<Sabotage>) -> Self {
         Self {
             store,
             planted,

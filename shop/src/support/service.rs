@@ -26,6 +26,7 @@ use super::failure::{Failure, Reply};
 use super::idempotency::Request;
 use super::participant::{Answer, Call};
 use super::platform::Platform;
+use super::retention;
 use super::sabotage::{LossyOutbox, Sabotage};
 use super::work::Work;
 
@@ -101,7 +102,9 @@ impl Service {
             ..Config::new(spec.name)
         });
         let platform = Platform::connect(&settings.platform, &chassis)?;
-        let store = LossyOutbox::new(outbox::Store::new(database.clone()), settings.sabotage);
+        let outbox = Arc::new(outbox::Store::new(database.clone()));
+        retention::keep(&database, &outbox, chassis.tasks());
+        let store = LossyOutbox::new(outbox, settings.sabotage);
         let publisher = Arc::clone(&platform.publisher);
         let relay = relay::Service::new(Arc::new(store), publisher, relay::Config::default());
         let _handle = relay.spawn(chassis.tasks());
@@ -304,6 +307,12 @@ pub(crate) struct Serving {
 }
 
 fn open_database(file: PathBuf, spec: &Spec) -> ieum::sql::Result<Database> {
+    Database::open(file, &migrations(spec))
+}
+
+/// The schema of a service's database: its own tables beside streams, outbox, inbox, barrier and
+/// idempotency records.
+pub(super) fn migrations(spec: &Spec) -> Vec<Migration> {
     let own = Migration {
         component: spec.name,
         version: 1,
@@ -317,7 +326,7 @@ fn open_database(file: PathBuf, spec: &Spec) -> ieum::sql::Result<Database> {
         idempotency::MIGRATIONS,
         &[own],
     ];
-    Database::open(file, &parts.concat())
+    parts.concat()
 }
 
 impl From<Failure> for anyhow::Error {

@@ -7,6 +7,8 @@ mod api;
 mod domain;
 mod events;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

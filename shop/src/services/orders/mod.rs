@@ -11,6 +11,8 @@ mod events;
 mod internal;
 mod read_model;
 mod store;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 use std::sync::Arc;

@@ -9,6 +9,8 @@ mod card;
 mod events;
 mod ledger;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
