@@ -34,6 +34,10 @@ fn toml(gateway: SocketAddr, key: &SigningKey) -> String {
 [platform]
 data-dir = "platform"
 
+# The services live and die with this process: what an earlier one registered is not there any more.
+[registry]
+url = "memory:"
+
 [sagas]
 definitions = ["place-order.json"]
 

@@ -127,6 +127,10 @@ pub struct Log {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Registry {
+    /// Where registrations are kept. By default in the log, so that they survive a restart.
+    /// `memory:` forgets them at the stop: right for a platform whose services live and die with
+    /// it, because an address of an earlier life may by then be somebody else's.
+    pub url: Option<String>,
     /// Instances that are registered at the start and deregistered when they leave the file.
     pub instances: Vec<StaticInstance>,
     /// How health checks are run.

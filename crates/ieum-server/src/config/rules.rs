@@ -12,6 +12,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     token(config, &mut problems);
     platform(&config.platform, &mut problems);
     log(config, &mut problems);
+    registry(config, &mut problems);
     telemetry(config, &mut problems);
     if config.platform.plays(Role::Gateway) {
         problems.extend(config.gateway.validate().into_iter().map(of_gateway));
@@ -96,6 +97,22 @@ fn log(config: &Config, problems: &mut Vec<Problem>) {
         Problem::new(wrong)
             .key("log.url")
             .help("write `sqlite://log.db` or `memory:`"),
+    );
+}
+
+fn registry(config: &Config, problems: &mut Vec<Problem>) {
+    let Some(text) = &config.registry.url else {
+        return;
+    };
+    let wrong = match text.parse::<EngineUrl>() {
+        Ok(url) if url.scheme() == "memory" => return,
+        Ok(url) => format!("the registry cannot be kept in `{}`", url.scheme()),
+        Err(error) => error.to_string(),
+    };
+    problems.push(
+        Problem::new(wrong)
+            .key("registry.url")
+            .help("write `memory:`, or leave it out: registrations are then kept in the log"),
     );
 }
 

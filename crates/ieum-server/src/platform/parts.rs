@@ -8,6 +8,7 @@ use axum::Router;
 use ieum_base::{Abandoned, Clock, Rng, Secret, Stop, TaskKind, Tasks};
 use ieum_discovery::health::Checker;
 use ieum_discovery::{Resolver, catalog, embedded};
+use ieum_eventstore::{EventStore, memory};
 use ieum_http::{egress, server};
 use tokio::net::TcpListener;
 
@@ -129,8 +130,16 @@ impl Parts {
         clock: &Clock,
         egress: egress::Policy,
     ) -> Result<Arc<embedded::Registry>, StartError> {
-        let store = Arc::new(self.storage.log.clone());
-        let opened = embedded::Registry::open(store, clock.clone(), catalog::Limits::default());
+        // Any URL that the rules let through is that of a store in memory.
+        let store: Arc<dyn EventStore> = match config.registry.url {
+            Some(_) => Arc::new(memory::Store::with_clock(clock.clone())),
+            None => Arc::new(self.storage.log.clone()),
+        };
+        let limits = catalog::Limits {
+            egress,
+            ..catalog::Limits::default()
+        };
+        let opened = embedded::Registry::open(store, clock.clone(), limits);
         let registry = opened
             .await
             .map_err(|error| StartError::new("the registry cannot be read").caused_by(error))?;
