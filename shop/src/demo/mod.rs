@@ -34,8 +34,8 @@ const SETTLE: Duration = Duration::from_secs(60);
 const STILL: Duration = Duration::from_secs(4);
 /// The pause between two audits.
 const PAUSE: Duration = Duration::from_millis(250);
-/// With that defect, somebody must be owed money.
-const UNDELIVERABLE_FOR_FORGET_UNDO: u8 = 10;
+/// The share of orders whose money goes back where nothing was said, and a defect needs it.
+const REFUNDS: u8 = 10;
 
 /// Runs the demo on the data in `data`. True if the books balance.
 pub(crate) async fn run(args: &DemoArgs, data: &Path, stop: &Stop) -> Result<bool> {
@@ -84,24 +84,21 @@ pub(crate) async fn run(args: &DemoArgs, data: &Path, stop: &Stop) -> Result<boo
     outcome.and_then(|balanced| ended.and(closed).map(|()| balanced))
 }
 
-/// The shares of orders that must fail.
+/// The shares of orders that must fail. A forgotten refund shows only where one is due.
 fn shares(args: &DemoArgs) -> Shares {
-    let forgets = args.sabotage == Some(Sabotage::ForgetUndo) && args.undeliverable == 0;
-    if forgets {
-        say(
-            args,
-            "forget-undo needs refunds: 10 % of the orders are undeliverable\n",
-        );
-    }
-    Shares {
+    let mut shares = Shares {
         decline: args.decline,
         out_of_stock: args.out_of_stock,
-        undeliverable: if forgets {
-            UNDELIVERABLE_FOR_FORGET_UNDO
-        } else {
-            args.undeliverable
-        },
+        undeliverable: args.undeliverable,
+    };
+    if args.sabotage == Some(Sabotage::ForgetUndo) && args.undeliverable == 0 {
+        let one = 100_u32.div_ceil(args.orders.max(1));
+        shares.undeliverable = u8::try_from(one).unwrap_or(100).max(REFUNDS);
+        let text = "forget-undo needs refunds: some of the orders are undeliverable, \
+                    as with --undeliverable";
+        say(args, &format!("{text} {}\n", shares.undeliverable));
     }
+    shares
 }
 
 /// What is to be ordered: what an earlier demo left unfinished, or a new run.

@@ -8,6 +8,8 @@ mod api;
 mod domain;
 mod password;
 mod store;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::sync::Arc;
