@@ -254,7 +254,7 @@ fn place(order: &Order, created: &Created, items: &[Item]) -> Result<Vec<Event>,
 }
 
 impl Order {
-    /// The sum of its lines. A placed order's total fits: [`decide`] refused the others.
+    /// The sum of its lines. A placed order's total fits: [`Rules`] refused the others.
     pub(crate) fn total(&self) -> i64 {
         total_of(&self.items).unwrap_or(i64::MAX)
     }
