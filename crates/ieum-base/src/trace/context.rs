@@ -1,6 +1,6 @@
 //! The W3C trace context: which request this work belongs to.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -81,19 +81,20 @@ impl TraceContext {
 
     /// The `traceparent` header for what is called from here.
     pub fn to_traceparent(&self) -> String {
-        self.to_string()
+        let mut header = String::with_capacity(55);
+        // Writing to a string cannot fail.
+        let _ = write!(header, "{self}");
+        header
     }
 }
 
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "00-{}-{}-{:02x}",
-            self.trace_id,
-            self.span_id,
-            u8::from(self.sampled)
-        )
+        f.write_str("00-")?;
+        fmt::Display::fmt(&self.trace_id, f)?;
+        f.write_str("-")?;
+        fmt::Display::fmt(&self.span_id, f)?;
+        f.write_str(if self.sampled { "-01" } else { "-00" })
     }
 }
 
@@ -121,6 +122,17 @@ pub async fn scope<F: Future>(context: TraceContext, work: F) -> F::Output {
     CURRENT.scope(context, work).await
 }
 
+/// Ids are written with each request; the formatting machinery takes several times as long.
+fn write_hex(f: &mut fmt::Formatter<'_>, mut value: u128, digits: usize) -> fmt::Result {
+    let mut text = [b'0'; 32];
+    for place in text.iter_mut().rev().take(digits) {
+        *place = b"0123456789abcdef"[(value & 0xf) as usize];
+        value >>= 4;
+    }
+    let text = std::str::from_utf8(&text[text.len() - digits..]);
+    f.write_str(text.map_err(|_| fmt::Error)?)
+}
+
 fn lower_hex(digits: &[u8]) -> Option<u128> {
     digits.iter().try_fold(0_u128, |sum, &digit| {
         let value = match digit {
@@ -140,7 +152,8 @@ macro_rules! hex_id {
     ($name:ident, $inner:ty, $digits:literal) => {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!("{:0", $digits, "x}"), self.0)
+                let digits = size_of::<$inner>() * 2;
+                write_hex(f, self.0.into(), digits)
             }
         }
 
