@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use ieum_base::HumanDuration;
+use ieum_base::{ByteSize, HumanDuration};
 use ieum_resilience::InvalidSetting;
 
 use super::{Config, JwtConfig, RouteConfig};
@@ -97,94 +97,14 @@ impl Config {
 
     fn check_own(&self, errors: &mut Vec<ConfigError>) {
         let mut check = Check(errors);
-        check.that(
-            "threads",
-            self.threads.is_none_or(|n| (1..=256).contains(&n)),
-            "must be from 1 to 256",
-        );
-        let times = [
-            ("timeouts.request", self.timeouts.request, HOUR),
-            (
-                "timeouts.connect",
-                self.timeouts.connect,
-                Duration::from_secs(60),
-            ),
-            (
-                "timeouts.header",
-                self.timeouts.header,
-                Duration::from_secs(600),
-            ),
-            ("timeouts.idle", self.timeouts.idle, 24 * HOUR),
-            ("connections.idle", self.connections.idle, HOUR),
-        ];
-        for (field, time, most) in times {
-            check.time(field, time, most);
-        }
-        check.that(
-            "timeouts.drain",
-            self.timeouts.drain.0 <= HOUR,
-            "must be at most 1h",
-        );
-        let sizes = [
-            (
-                "limits.header-size",
-                self.limits.header_size.0,
-                8 << 10,
-                1 << 20,
-                "8KiB to 1MiB",
-            ),
-            (
-                "limits.uri",
-                self.limits.uri.0,
-                256,
-                64 << 10,
-                "256B to 64KiB",
-            ),
-            (
-                "limits.retained-body",
-                self.limits.retained_body.0,
-                0,
-                1 << 20,
-                "0B to 1MiB",
-            ),
-            (
-                "limits.part",
-                self.limits.part.0,
-                1,
-                64 << 20,
-                "1B to 64MiB",
-            ),
-        ];
-        for (field, size, least, most, range) in sizes {
-            check.that(
-                field,
-                (least..=most).contains(&size),
-                &format!("must be from {range}"),
-            );
-        }
-        check.that(
-            "limits.headers",
-            (1..=1_000).contains(&self.limits.headers),
-            "must be from 1 to 1000",
-        );
-        check.that(
-            "limits.streams",
-            (1..=10_000).contains(&self.limits.streams),
-            "must be from 1 to 10000",
-        );
-        check.that(
-            "limits.connections",
-            self.limits.connections > 0,
-            "must be at least 1",
-        );
-        check.that(
-            "limits.rate-limit-keys",
-            self.limits.rate_limit_keys > 0,
-            "must be at least 1",
-        );
+        let threads = self.threads.is_none_or(|n| (1..=256).contains(&n));
+        check.that("threads", threads, "must be from 1 to 256");
+        self.check_timeouts(&mut check);
+        self.check_limits(&mut check);
+        let count = self.internal_headers.len();
         check.that(
             "internal-headers",
-            self.internal_headers.len() <= 64,
+            count <= 64,
             "must have at most 64 entries",
         );
         for (index, name) in self.internal_headers.iter().enumerate() {
@@ -197,6 +117,48 @@ impl Config {
         }
         check.settings("retry", self.retry.invalid());
         check.settings("bulkhead", self.bulkhead.invalid());
+    }
+
+    fn check_timeouts(&self, check: &mut Check<'_>) {
+        let times = &self.timeouts;
+        check.time("timeouts.request", times.request, HOUR);
+        check.time("timeouts.connect", times.connect, Duration::from_secs(60));
+        check.time("timeouts.header", times.header, Duration::from_secs(600));
+        check.time("timeouts.idle", times.idle, 24 * HOUR);
+        check.time("connections.idle", self.connections.idle, HOUR);
+        check.that(
+            "timeouts.drain",
+            times.drain.0 <= HOUR,
+            "must be at most 1h",
+        );
+    }
+
+    fn check_limits(&self, check: &mut Check<'_>) {
+        let limits = &self.limits;
+        let mut size = |field: &str, size: u64, range: std::ops::RangeInclusive<u64>| {
+            let (least, most) = (ByteSize(*range.start()), ByteSize(*range.end()));
+            let message = format!("must be from {least} to {most}");
+            check.that(field, range.contains(&size), &message);
+        };
+        size(
+            "limits.header-size",
+            limits.header_size.0,
+            8 << 10..=1 << 20,
+        );
+        size("limits.uri", limits.uri.0, 256..=64 << 10);
+        size("limits.retained-body", limits.retained_body.0, 0..=1 << 20);
+        size("limits.part", limits.part.0, 1..=64 << 20);
+        let headers = (1..=1_000).contains(&limits.headers);
+        check.that("limits.headers", headers, "must be from 1 to 1000");
+        let streams = (1..=10_000).contains(&limits.streams);
+        check.that("limits.streams", streams, "must be from 1 to 10000");
+        let keys = limits.rate_limit_keys;
+        check.that(
+            "limits.connections",
+            limits.connections > 0,
+            "must be at least 1",
+        );
+        check.that("limits.rate-limit-keys", keys > 0, "must be at least 1");
     }
 }
 

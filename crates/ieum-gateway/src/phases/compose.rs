@@ -107,6 +107,7 @@ async fn ask(
         upstream: &part.upstream,
         rules: part.rules,
         parent: exchange.span.context(),
+        started: exchange.started,
     };
     let whole = async {
         match proxy::run(&call, head, &Source::Empty).await {

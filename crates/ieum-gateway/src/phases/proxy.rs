@@ -5,6 +5,7 @@ use ieum_base::trace::{Span, SpanKind, TraceContext};
 use ieum_discovery::{EndpointId, Picked};
 use ieum_http::pool::PooledBody;
 use ieum_http::propagation;
+use tokio::time::Instant;
 
 use super::accept::Exchange;
 use super::transform::{Head, Outgoing};
@@ -22,6 +23,8 @@ pub(super) struct Call<'a> {
     pub(super) rules: Rules,
     /// The span that caused it.
     pub(super) parent: &'a TraceContext,
+    /// When the request came; the time is read seldom.
+    pub(super) started: Instant,
 }
 
 /// An upstream's answer.
@@ -104,6 +107,7 @@ fn call<'a>(exchange: &'a Exchange, upstream: &'a Upstream, rules: Rules) -> Cal
         upstream,
         rules,
         parent: exchange.span.context(),
+        started: exchange.started,
     }
 }
 
@@ -155,7 +159,7 @@ pub(super) async fn run(
                 .retry_after(std::time::Duration::from_secs(1)),
             tries: 0,
         })?;
-    upstream.budget.deposit();
+    upstream.budget.deposit_at(call.started);
     let mut tries = Tries::new(call, head, source);
     loop {
         let next = tries.next().await;
@@ -190,7 +194,6 @@ struct Tries<'a> {
     tried: Vec<EndpointId>,
     /// Why the last try failed; what a try that finds no endpoint any more would hide.
     failure: Option<Box<Refusal>>,
-    started: tokio::time::Instant,
 }
 
 type Tried = Result<(Response<PooledBody<RequestBody>>, Picked), Box<Refusal>>;
@@ -206,7 +209,6 @@ impl<'a> Tries<'a> {
             made: 0,
             tried: Vec::new(),
             failure: None,
-            started: tokio::time::Instant::now(),
         }
     }
 
@@ -301,7 +303,7 @@ impl<'a> Tries<'a> {
         let asked = connect::retry_after(&response);
         let is_told = status != StatusCode::TOO_MANY_REQUESTS || asked.is_some();
         let wait = self.backoff().max(asked.unwrap_or_default());
-        let fits = self.started.elapsed() + wait < self.call.rules.timeout;
+        let fits = self.call.started.elapsed() + wait < self.call.rules.timeout;
         if !(self.can_repeat() && is_told && fits && self.may_try_again()) {
             return Some(Ok((response, picked)));
         }

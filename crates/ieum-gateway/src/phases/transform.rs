@@ -128,30 +128,38 @@ fn clean(table: &Table, headers: &mut HeaderMap) {
 
 /// Drops the hop-by-hop headers (RFC 9110, 7.6.1); the further ones that `Connection` names.
 pub(super) fn drop_hop_by_hop(headers: &mut HeaderMap) -> Vec<HeaderName> {
+    let found: Vec<HeaderName> = headers
+        .keys()
+        .filter(|n| is_hop_by_hop(n))
+        .cloned()
+        .collect();
     let mut named = Vec::new();
-    if headers.contains_key(CONNECTION) {
-        for value in headers.get_all(CONNECTION) {
-            let names = value.to_str().unwrap_or_default().split(',');
-            named.extend(names.filter_map(|name| name.trim().parse::<HeaderName>().ok()));
+    for name in found {
+        if name == CONNECTION {
+            named = named_by_connection(headers);
         }
-        headers.remove(CONNECTION);
-    }
-    let mut found: [Option<HeaderName>; 9] = Default::default();
-    for (slot, name) in found
-        .iter_mut()
-        .zip(headers.keys().filter(|n| is_hop_by_hop(n)))
-    {
-        *slot = Some(name.clone());
-    }
-    for name in found.into_iter().flatten() {
         headers.remove(name);
     }
     named
 }
 
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(CONNECTION).iter();
+    let names = values.flat_map(|value| value.to_str().unwrap_or_default().split(','));
+    let names = names.map(str::trim);
+    // What is said most is no name of a header that would be here.
+    let is_name = |name: &&str| {
+        !name.eq_ignore_ascii_case("keep-alive") && !name.eq_ignore_ascii_case("close")
+    };
+    names
+        .filter(is_name)
+        .filter_map(|name| name.parse().ok())
+        .collect()
+}
+
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    // `Expect` was answered by the server; `Host` is the endpoint's and set with each try.
-    *name == HOST
+    // `Expect` was answered by the server. (`Host` is replaced by the endpoint's with each try.)
+    *name == CONNECTION
         || *name == TE
         || *name == TRANSFER_ENCODING
         || *name == UPGRADE
@@ -304,7 +312,7 @@ mod tests {
             headers.insert(name, HeaderValue::from_static(value));
         }
         let named = drop_hop_by_hop(&mut headers);
-        assert_eq!(named.len(), 2);
+        assert_eq!(named, ["x-secret-hop"]);
         assert_eq!(
             headers.len(),
             2,
