@@ -100,7 +100,11 @@ pub fn facts_of(target: &Target, outcome: Outcome) -> Vec<Fact> {
 
 fn forward(plan: &Plan, state: &State, signals: Signals) -> Action {
     let Some(index) = state.current() else {
-        return Action::Record(Fact::Completed);
+        // Without a pivot a cancel is accepted up to here, also while the last step is called.
+        return match &state.cancel {
+            Some(reason) if may_turn_back(plan, state) => turn_back(state, CANCELLED, reason),
+            _ => Action::Record(Fact::Completed),
+        };
     };
     let step = &state.steps[index];
     let attempt = attempt(step, step.call.attempts);

@@ -229,3 +229,35 @@ fn a_resumed_saga_goes_on_from_any_parked_state() {
     assert_eq!(run.state.steps[0].round, 1);
     assert_eq!(Operation::Undo.to_string(), "undo");
 }
+
+#[test]
+fn a_cancel_that_was_accepted_while_the_last_step_was_called_undoes_it_too() {
+    let mut run = Run::new(false);
+    let last = run.plan.len() - 1;
+    loop {
+        let signals = Signals {
+            attempts: 5,
+            ..Signals::default()
+        };
+        let Action::Attempt { intent, target } = decide(&run.plan, &run.state, signals) else {
+            break;
+        };
+        run.record(intent);
+        if target.index == last {
+            run.record(Fact::CancelRequested {
+                reason: "?".to_owned(),
+            });
+        }
+        let done = Outcome::Done {
+            status: 200,
+            answer: json!({}),
+        };
+        facts_of(&target, done)
+            .into_iter()
+            .for_each(|fact| run.record(fact));
+    }
+    assert!(run.play(Vec::new()));
+    assert_eq!(run.state.status, Status::Compensated);
+    let undone = |step: &crate::state::StepState| step.undo.progress == Progress::Done;
+    assert!(run.state.steps.iter().all(undone));
+}
