@@ -363,6 +363,7 @@ async fn an_operator_lets_a_parked_key_go_on() {
     let forgotten = topics.forget_dead_letters(TOPIC, "mail", "a b").await;
     assert_eq!(forgotten.expect("forgets"), 2);
     publish(&topics, &[message(3, "a b")]).await;
+    let epoch = topics.join(TOPIC, "mail", "m1").await.expect("joins");
     assert_eq!(ids(&pull(&topics, epoch, 9).await), ["3"]);
     topics
         .seek(TOPIC, "mail", Position(first - 1))
@@ -370,4 +371,24 @@ async fn an_operator_lets_a_parked_key_go_on() {
         .expect("seeks");
     let epoch = topics.join(TOPIC, "mail", "m1").await.expect("joins");
     assert_eq!(ids(&pull(&topics, epoch, 9).await), ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_key_that_goes_on_while_a_worker_passed_it_over_loses_nothing() {
+    let topics = topics();
+    let epoch = topics.join(TOPIC, "mail", "m1").await.expect("joins");
+    let batch = [(1, "a"), (2, "b"), (3, "a"), (4, "b")].map(|(id, key)| message(id, key));
+    publish(&topics, &batch).await;
+    let first = pull(&topics, epoch, 1).await[0].position;
+    let given_up = topics.dead_letter(TOPIC, "mail", epoch, first, "x").await;
+    given_up.expect("gives up");
+    let passed_over = pull(&topics, epoch, 9).await;
+    assert_eq!(ids(&passed_over), ["2", "4"], "3 waits behind 1");
+    let forgotten = topics.forget_dead_letters(TOPIC, "mail", "a").await;
+    assert_eq!(forgotten.expect("forgets"), 1);
+    let last = passed_over[1].position;
+    let late = topics.ack(TOPIC, "mail", epoch, last).await;
+    assert_eq!(refused(late), ErrorKind::Superseded);
+    let epoch = topics.join(TOPIC, "mail", "m1").await.expect("joins");
+    assert_eq!(ids(&pull(&topics, epoch, 9).await), ["2", "3", "4"]);
 }

@@ -27,6 +27,9 @@ impl Topics {
     /// later messages of the key are delivered again. To deliver the forgotten ones too, [`seek`]
     /// back to before the first of them.
     ///
+    /// It begins a term, as [`seek`] does: a worker that was given messages with this key left out
+    /// could otherwise acknowledge past the ones that were left out.
+    ///
     /// [`seek`]: Self::seek
     pub async fn forget_dead_letters(&self, topic: &str, group: &str, key: &str) -> Result<usize> {
         let stream = super::stream_of(topic, key)?;
@@ -34,11 +37,18 @@ impl Topics {
         self.log
             .database()
             .write(move |tx| {
-                tx.execute(
+                let forgotten = tx.execute(
                     "DELETE FROM ieum_dead_letters WHERE topic = ?1 AND name = ?2 AND key = ?3",
                     params![name.topic, name.group, stream.id()],
-                )
-                .map_err(sql_error)
+                );
+                let forgotten = forgotten.map_err(sql_error)?;
+                if forgotten > 0 {
+                    let sql =
+                        "UPDATE ieum_groups SET epoch = epoch + 1 WHERE topic = ?1 AND name = ?2";
+                    tx.execute(sql, params![name.topic, name.group])
+                        .map_err(sql_error)?;
+                }
+                Ok(forgotten)
             })
             .await
     }
