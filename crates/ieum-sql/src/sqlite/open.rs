@@ -3,6 +3,10 @@
 //! The order matters. The header is read as plain bytes, then the connection looks at versions and
 //! pages without being allowed to checkpoint; only a file that is ours, whole and not from the
 //! future is migrated. In every refusal the file keeps its bytes.
+//!
+//! The file is opened only by who holds its [`LockFile`](super::lock::LockFile): closing any
+//! descriptor of a file drops all of a process's locks on it (POSIX), so a second look at a file
+//! that is in use here would take away the locks of the connections that use it.
 
 use std::fs;
 use std::io::Read;
@@ -23,7 +27,7 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Opens the file's write connection, with its schema up to date.
 pub(super) fn file(path: &Path, config: &Config, migrations: &[Migration]) -> Result<Connection> {
-    let existed = check_place(path)?;
+    let existed = check_place(path)? && inspect_header(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -53,7 +57,32 @@ pub(super) fn file(path: &Path, config: &Config, migrations: &[Migration]) -> Re
         return Err(Error::new(ErrorKind::Io, context));
     }
     set_up(&mut connection, config, migrations).map_err(|error| name_again(path, &error))?;
+    sync_recovered(path)?;
     Ok(connection)
+}
+
+/// Syncs the write-ahead log that a killed process left.
+///
+/// SQLite takes a commit in it for one that was synced, but the process may have been killed in
+/// between. Without this, whoever finds the commit (a duplicate, a relay, a reader) would tell
+/// others of what a power cut can still take back.
+fn sync_recovered(path: &Path) -> Result<()> {
+    let sync = || -> std::io::Result<()> {
+        let path = fs::canonicalize(path)?;
+        let mut log = path.clone().into_os_string();
+        log.push("-wal");
+        match fs::File::open(log) {
+            Ok(log) => log.sync_all()?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        path.parent()
+            .map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
+    };
+    sync().map_err(|error| {
+        let context = format!("the write-ahead log of {} cannot be synced", path.display());
+        Error::with_source(ErrorKind::Io, context, error)
+    })
 }
 
 /// Opens a database in memory, with its schema.
@@ -114,7 +143,7 @@ fn name_again(path: &Path, error: &Error) -> Error {
     Error::with_source(error.kind(), context, error.clone())
 }
 
-/// Looks at the path and the header without opening the database. True if there is a database.
+/// Looks at the path without opening the file. True if there is something in it.
 pub(super) fn check_place(path: &Path) -> Result<bool> {
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -148,13 +177,11 @@ pub(super) fn check_place(path: &Path) -> Result<bool> {
     if file.permissions().readonly() {
         return Err(read_only(path));
     }
-    inspect_header(path, file.len())
+    Ok(file.len() > 0)
 }
 
-fn inspect_header(path: &Path, len: u64) -> Result<bool> {
-    if len == 0 {
-        return Ok(false);
-    }
+/// Looks at the header without opening the database. True if it may be one of ours.
+fn inspect_header(path: &Path) -> Result<bool> {
     let mut header = Vec::with_capacity(HEADER_BYTES);
     fs::File::open(path)
         .and_then(|file| file.take(HEADER_BYTES as u64).read_to_end(&mut header))

@@ -97,6 +97,34 @@ fn a_second_owner_is_told_who_has_the_file() {
     );
 }
 
+/// How many locks this process holds on the file itself, as the kernel lists them.
+#[cfg(target_os = "linux")]
+fn locks_on(path: &Path) -> usize {
+    use std::os::unix::fs::MetadataExt;
+    let inode = format!(":{}", fs::metadata(path).expect("is there").ino());
+    let process = std::process::id().to_string();
+    let locks = fs::read_to_string("/proc/locks").expect("the kernel's list");
+    let of_file = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let named = |at: usize| fields.get(at).copied().unwrap_or_default();
+        named(1) == "POSIX" && named(4) == process && named(5).ends_with(&inode)
+    };
+    locks.lines().filter(of_file).count()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_second_owner_that_is_refused_takes_no_lock_away_from_the_first() {
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("notes.db");
+    let _owner = open(&path).expect("opens");
+    let held = locks_on(&path);
+    assert!(held > 0, "SQLite holds a lock on a file in use");
+    let error = open(&path).expect_err("locked");
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert_eq!(locks_on(&path), held);
+}
+
 #[test]
 fn a_lock_of_another_program_is_named() {
     let folder = TempFolder::new().expect("a folder");
@@ -206,6 +234,20 @@ fn a_newer_version_is_seen_in_the_write_ahead_log_too() {
         fs::read(folder.path().join("copy.db-wal")).expect("reads"),
         wal
     );
+}
+
+#[tokio::test]
+async fn the_last_commit_of_a_writer_that_was_killed_is_there() {
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("notes.db");
+    let database = open(&path).expect("opens");
+    add(&database, "one").await;
+    for suffix in ["", "-wal"] {
+        let from = folder.path().join(format!("notes.db{suffix}"));
+        fs::copy(from, folder.path().join(format!("copy.db{suffix}"))).expect("copies");
+    }
+    let copy = open(&folder.path().join("copy.db")).expect("opens");
+    assert_eq!(count(&copy).await, 1);
 }
 
 #[tokio::test]
