@@ -20,7 +20,7 @@ use tower::{Service, ServiceExt};
 
 use super::framing::Scanner;
 use super::io::{Protocol, Watched};
-use super::{Config, Peer};
+use super::{Config, Peer, refusal};
 use crate::BoxError;
 
 /// What a connection shares with its server.
@@ -238,15 +238,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut answer = ready!(this.inner.poll(cx));
-        if let Ok(response) = &mut answer
-            && *this.close_unless_granted
-            && response.status() != StatusCode::SWITCHING_PROTOCOLS
-        {
+        let Ok(mut response) = ready!(this.inner.poll(cx));
+        if *this.close_unless_granted && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }
-        Poll::Ready(answer)
+        refusal::tell_apart(&mut response);
+        Poll::Ready(Ok(response))
     }
 }
 

@@ -4,9 +4,10 @@
 //! `Transfer-Encoding` over a `Content-Length` that it then hides from the service, accepts the same
 //! length twice, and does not ask for a `Host`. Each is legal leniency, and each is a seam. So a
 //! scanner reads along with hyper, byte for byte, and refuses what RFC 9112 lets a server refuse. It
-//! sees the bytes first: in a refused request it overwrites the line feed at the end of the offending
-//! line with NUL. hyper then finds the head malformed, answers 400 and closes; in a body, the body
-//! fails. So no second error path exists, and the service never sees the request.
+//! sees the bytes first, and nothing behind a refused line gets any further. In a head it overwrites
+//! the line feed at the end of that line with NUL: hyper then finds the head malformed, answers 400
+//! (`refusal` gives it a body) and closes, and the service never sees the request. In a body hyper gets
+//! what stands before the line and then an error: the body fails, and with it the connection.
 //!
 //! The scanner costs one `memchr` per header line and holds at most one partial line.
 
@@ -31,8 +32,10 @@ enum State {
     ChunkData(u64),
     ChunkEnd,
     Trailers,
-    /// A tunnel, or a refused request: nothing more to follow.
-    Done,
+    /// A tunnel: nothing more to follow.
+    Tunnel,
+    /// Nothing more is passed on.
+    Refused,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,22 +62,39 @@ impl Scanner {
         }
     }
 
-    /// Follows `bytes`, which hyper will read next, and spoils them where they are refused.
-    pub(super) fn follow(&mut self, bytes: &mut [u8]) {
+    /// Follows `bytes`, which hyper will read next. Answers how many of them it may read: all, or
+    /// those up to a refused line.
+    pub(super) fn follow(&mut self, bytes: &mut [u8]) -> usize {
         let mut at = 0;
         while at < bytes.len() {
             at = match self.state {
-                State::Done => return,
+                State::Tunnel => return bytes.len(),
+                State::Refused => return at,
                 State::Sized(left) => self.skip(at, bytes.len(), left, State::Sized),
                 State::ChunkData(left) => self.skip(at, bytes.len(), left, State::ChunkData),
                 _ => self.line(bytes, at),
             };
         }
+        at
+    }
+
+    /// True once nothing more is passed on.
+    pub(super) const fn has_refused(&self) -> bool {
+        matches!(self.state, State::Refused)
+    }
+
+    /// True while what is exchanged is HTTP.
+    pub(super) const fn is_http(&self) -> bool {
+        !matches!(self.state, State::Tunnel)
     }
 
     /// True inside a request's body.
     pub(super) const fn is_in_body(&self) -> bool {
-        !matches!(self.state, State::Start | State::Fields | State::Done)
+        !self.is_in_head() && !matches!(self.state, State::Tunnel | State::Refused)
+    }
+
+    const fn is_in_head(&self) -> bool {
+        matches!(self.state, State::Start | State::Fields)
     }
 
     fn skip(&mut self, at: usize, end: usize, left: u64, stay: fn(u64) -> State) -> usize {
@@ -87,17 +107,10 @@ impl Scanner {
         at + usize::try_from(step).unwrap_or(end - at)
     }
 
-    /// Reads to the end of the line at `at`; the place behind it.
+    /// Reads to the end of the line at `at`; the place behind it, or behind what hyper may read.
     fn line(&mut self, bytes: &mut [u8], at: usize) -> usize {
         let Some(length) = memchr::memchr(b'\n', &bytes[at..]) else {
-            if self.line.len() + bytes.len() - at > self.longest_line {
-                // hyper refuses a head as long as that by itself (431).
-                self.state = State::Done;
-                self.line = Vec::new();
-            } else {
-                self.line.extend_from_slice(&bytes[at..]);
-            }
-            return bytes.len();
+            return self.beginning(bytes, at);
         };
         let end = at + length;
         let read = if self.line.is_empty() {
@@ -110,11 +123,29 @@ impl Scanner {
             self.line = line;
             read
         };
-        self.state = read.unwrap_or_else(|Refused| {
-            bytes[end] = 0;
-            State::Done
-        });
-        end + 1
+        let in_head = self.is_in_head();
+        self.state = read.unwrap_or(State::Refused);
+        match self.state {
+            State::Refused if in_head => {
+                bytes[end] = 0;
+                end + 1
+            }
+            State::Refused => at,
+            _ => end + 1,
+        }
+    }
+
+    /// Keeps the beginning of a line, at `at`, until its end arrives.
+    fn beginning(&mut self, bytes: &[u8], at: usize) -> usize {
+        if self.line.len() + bytes.len() - at <= self.longest_line {
+            self.line.extend_from_slice(&bytes[at..]);
+            return bytes.len();
+        }
+        // hyper refuses a head as long as that by itself (431).
+        let passed = if self.is_in_head() { bytes.len() } else { at };
+        self.state = State::Refused;
+        self.line = Vec::new();
+        passed
     }
 
     /// Reads one line without its line feed; the state behind it.
@@ -188,7 +219,7 @@ impl Scanner {
     /// server closes the connection unless it grants the tunnel.
     const fn finish(&self) -> State {
         if self.head.tunnel {
-            State::Done
+            State::Tunnel
         } else {
             State::Start
         }
@@ -204,11 +235,15 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// The size in front of a chunk; extensions behind `;` are ignored, as RFC 9112 (7.1.1) asks.
+/// The size in front of a chunk; extensions behind `;` are ignored, as RFC 9112 (7.1.1) asks, unless
+/// another parser could take a byte in them for the end of the line. White space behind the size is
+/// refused too: nobody sends it, and not everybody reads it in the same way.
 fn chunk_size(line: &[u8]) -> Result<u64, Refused> {
     let end = memchr::memchr(b';', line).unwrap_or(line.len());
-    let digits = line[..end].trim_ascii_end();
-    if !(1..=15).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_hexdigit) {
+    let (digits, extension) = line.split_at(end);
+    let control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    let plain = (1..=15).contains(&digits.len()) && digits.iter().all(u8::is_ascii_hexdigit);
+    if !plain || extension.iter().any(control) {
         return Err(Refused);
     }
     let text = std::str::from_utf8(digits).map_err(|_| Refused)?;
@@ -224,8 +259,13 @@ mod tests {
         let unharmed = |step: usize| {
             let mut scanner = Scanner::new(16 << 10, false);
             let mut bytes = text.as_bytes().to_vec();
-            bytes.chunks_mut(step).for_each(|part| scanner.follow(part));
-            bytes == text.as_bytes()
+            let passed: usize = bytes
+                .chunks_mut(step)
+                .map(|part| scanner.follow(part))
+                .sum();
+            let unharmed = passed == bytes.len() && bytes == text.as_bytes();
+            assert_eq!(unharmed, !scanner.has_refused(), "{text:?}");
+            unharmed
         };
         let (whole, bytewise) = (unharmed(text.len()), unharmed(1));
         assert_eq!(whole, bytewise, "{text:?}");
@@ -240,7 +280,7 @@ mod tests {
             "POST / HTTP/1.1\r\nhost: a\r\nContent-Length: 4\r\n\r\na\nb\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"
         ));
         assert!(passes(
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n3;x=y\r\n\n\n\n\r\nA \r\n0123456789\r\n0\r\nT: v\r\n\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n"
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n3;x=y\r\n\n\n\n\r\nA; z\r\n0123456789\r\n0\r\nT: v\r\n\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n"
         ));
     }
 
@@ -291,6 +331,12 @@ mod tests {
             "-1\r\n",
             "0x3\r\nabc\r\n",
             "3\nabc\r\n",
+            "3;a\nabc\r\n0\r\n\r\n0\r\n\r\n",
+            "3;a\rb\r\nabc\r\n0\r\n\r\n",
+            "3;a\0\r\nabc\r\n0\r\n\r\n",
+            "3 \r\nabc\r\n0\r\n\r\n",
+            "3\t;a\r\nabc\r\n0\r\n\r\n",
+            " 3\r\nabc\r\n0\r\n\r\n",
             "3\r\nabcd\r\n",
             "3\r\nabc\n0\r\n\r\n",
             "fffffffffffffffff\r\n",
@@ -298,6 +344,29 @@ mod tests {
         ] {
             assert!(!chunked(body), "{body:?}");
         }
+    }
+
+    #[test]
+    fn nothing_behind_a_refused_line_is_passed_on() {
+        let rest = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let passed = |text: String| {
+            let mut scanner = Scanner::new(64, false);
+            let mut bytes = text.into_bytes();
+            let passed = scanner.follow(&mut bytes);
+            assert_eq!(scanner.follow(&mut rest.as_bytes().to_vec()), 0);
+            bytes.truncate(passed);
+            String::from_utf8(bytes).expect("ASCII")
+        };
+        assert_eq!(
+            passed(format!("{head}1\r\na\r\n3;a\nabc\r\n{rest}")),
+            format!("{head}1\r\na\r\n")
+        );
+        assert_eq!(passed(format!("{head}1;{}", "a".repeat(99))), head);
+        assert_eq!(
+            passed(format!("GET / HTTP/1.1\n{rest}")),
+            "GET / HTTP/1.1\0"
+        );
     }
 
     #[test]
@@ -337,7 +406,7 @@ mod tests {
         let mut scanner = Scanner::new(16 << 10, true);
         let head = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n";
         let mut bytes = format!("{head}\n\n\n").into_bytes();
-        scanner.follow(&mut bytes);
+        assert_eq!(scanner.follow(&mut bytes), bytes.len());
         assert!(bytes.ends_with(b"\n\n\n"));
     }
 }

@@ -1,5 +1,5 @@
-//! What lies between the socket and hyper: the choice of the protocol, the framing floor, and the
-//! patience with a client that stopped in the middle.
+//! What lies between the socket and hyper: the choice of the protocol, the framing floor, the words of
+//! a refusal, and the patience with a client that stopped in the middle.
 
 use std::future::Future;
 use std::io;
@@ -7,11 +7,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::framing::Scanner;
+use super::refusal;
 
 /// The first bytes of an HTTP/2 connection (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -23,6 +24,8 @@ pub(super) struct Watched<T> {
     /// What was read to find the protocol out, and still has to be given to hyper.
     peeked: BytesMut,
     scanner: Option<Scanner>,
+    /// What is still to be written of a refusal, the last on its connection.
+    last_words: Option<Bytes>,
     reading: Patience,
     writing: Patience,
 }
@@ -54,12 +57,14 @@ impl<T: AsyncRead + Unpin> Watched<T> {
         };
         let mut scanner = (protocol == Protocol::Http1).then_some(scanner);
         if let Some(scanner) = &mut scanner {
-            scanner.follow(&mut peeked);
+            let passed = scanner.follow(&mut peeked);
+            peeked.truncate(passed);
         }
         let watched = Self {
             stream,
             peeked,
             scanner,
+            last_words: None,
             reading: Patience::new(stream_idle),
             writing: Patience::new(stream_idle),
         };
@@ -83,17 +88,50 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
             }
             return Poll::Ready(Ok(()));
         }
+        let Some(scanner) = &mut this.scanner else {
+            return Pin::new(&mut this.stream).poll_read(cx, buf);
+        };
+        if scanner.has_refused() {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
-        let Some(scanner) = &mut this.scanner else {
-            return polled;
-        };
         if polled.is_pending() && scanner.is_in_body() {
             return this.reading.wait(cx);
         }
         this.reading.end();
-        scanner.follow(&mut buf.filled_mut()[before..]);
+        let passed = scanner.follow(&mut buf.filled_mut()[before..]);
+        buf.set_filled(before + passed);
+        if passed == 0 && scanner.has_refused() {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         polled
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Watched<T> {
+    /// Takes `bytes` for written if they are a refusal of hyper's own, to say it in our words.
+    fn refuses(&mut self, bytes: &[u8]) -> bool {
+        let http1 = self.scanner.as_ref().is_some_and(Scanner::is_http);
+        if !http1 || self.last_words.is_some() {
+            return false;
+        }
+        self.last_words = refusal::of(bytes);
+        self.last_words.is_some()
+    }
+
+    fn poll_write_last_words(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(words) = &mut self.last_words else {
+            return Poll::Ready(Ok(()));
+        };
+        while !words.is_empty() {
+            let polled = Pin::new(&mut self.stream).poll_write(cx, words);
+            match ready!(self.writing.watch(cx, polled))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => words.advance(written),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -104,6 +142,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.refuses(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        if this.last_words.is_some() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         let polled = Pin::new(&mut this.stream).poll_write(cx, bytes);
         this.writing.watch(cx, polled)
     }
@@ -113,7 +157,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [bytes] = slices {
+            return self.poll_write(cx, bytes);
+        }
         let this = self.get_mut();
+        if this.last_words.is_some() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         let polled = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
         this.writing.watch(cx, polled)
     }
@@ -123,11 +173,15 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(this.poll_write_last_words(cx))?;
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        ready!(this.poll_write_last_words(cx))?;
+        Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
 

@@ -8,6 +8,7 @@ mod config;
 mod connection;
 mod framing;
 mod io;
+mod refusal;
 
 use std::convert::Infallible;
 use std::io::ErrorKind;

@@ -96,6 +96,58 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     text
 }
 
+/// The answer is problem details with this code, of the length it says, and ends its connection.
+#[track_caller]
+fn check_problem(answer: &str, code: &str) {
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let problem: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(problem["code"], code, "{answer}");
+    for field in [
+        "content-type: application/problem+json",
+        "connection: close",
+        &format!("content-length: {}", body.len()),
+    ] {
+        assert!(head.contains(field), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_comes_behind_the_answers_to_the_requests_before_it() {
+    let mut server = start(Config::default());
+    let answer = server
+        .exchange("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\nHost: a\r\n\r\n")
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let (_, refusal) = answer.split_once("GET /1 a ").expect("answered");
+    assert!(refusal.starts_with("HTTP/1.1 400 "), "{answer}");
+    check_problem(refusal, "IEUM-3009");
+    assert_eq!(server.reached(), ["/1"]);
+}
+
+#[tokio::test]
+async fn a_bare_400_of_the_service_stays_its_own() {
+    let listener = listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let tasks = Tasks::new(Stop::new());
+    let bare = service_fn(|_| async {
+        let response = Response::builder()
+            .status(400)
+            .body(Full::<Bytes>::default());
+        Ok::<_, Infallible>(response.expect("valid"))
+    });
+    let (connections, stop) = (tasks.clone(), Stop::new());
+    tasks.spawn(TaskKind::Background, "server", async move {
+        serve(listener, bare, Config::default(), stop, &connections).await;
+    });
+    let mut client = TcpStream::connect(address).await.expect("listening");
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    client.write_all(request).await.expect("connected");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.expect("answered");
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
 #[tokio::test]
 async fn doubtful_framing_is_answered_400_and_closed_and_reaches_nobody() {
     let mut server = start(Config::default());
@@ -151,6 +203,7 @@ async fn doubtful_framing_is_answered_400_and_closed_and_reaches_nobody() {
         let answer = server.exchange(format!("{head}{smuggled}")).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{name}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{name}: {answer}");
+        check_problem(&answer, "IEUM-3009");
         assert_eq!(server.reached(), [""; 0], "{name}");
     }
 }
@@ -162,12 +215,15 @@ async fn a_bad_chunk_fails_the_body_and_ends_the_connection() {
     let smuggled = "GET /admin HTTP/1.1\r\nHost: a\r\n\r\n";
     for body in [
         "3\nabc\r\n0\r\n\r\n",
+        "3;a\nabc\r\n0\r\n\r\n0\r\n\r\n",
+        "3 \r\nabc\r\n0\r\n\r\n",
         "0x3\r\nabc\r\n0\r\n\r\n",
         "3\r\nabcX\r\n0\r\n\r\n",
         "0\r\nT: v\n\r\n",
     ] {
         let answer = server.exchange(format!("{head}{body}{smuggled}")).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{body:?}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{body:?}: {answer}");
         assert_eq!(server.reached(), ["/upload"], "{body:?}");
     }
 }
@@ -200,6 +256,7 @@ async fn a_head_that_is_too_large_is_refused() {
             .exchange(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
             .await;
         assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        check_problem(&answer, "IEUM-3010");
     }
     assert_eq!(server.reached(), [""; 0]);
 }
