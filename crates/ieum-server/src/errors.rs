@@ -1,8 +1,8 @@
 //! The error codes of the platform: one table, each row with its status, title and page.
 //!
 //! A code is stable: programs switch on it and people look it up, so a row is never renumbered. The
-//! ranges: 1000 the gateway, 2000 the log, 2100 topics and groups, 3000 services on the chassis, 4000
-//! sagas, 5000 the platform itself. The pages are the files of `docs/errors/`, compiled in, so that a
+//! ranges: 1000 the gateway, 2000 the log, 2100 topics and groups, 3000 services on the chassis (and
+//! what no server can read), 4000 sagas, 5000 the platform itself. The pages are the files of `docs/errors/`, compiled in, so that a
 //! platform without internet explains itself (`GET /api/v1/errors/{code}`).
 
 use axum::http::StatusCode;
@@ -86,6 +86,8 @@ codes! {
     SERVICE_NOT_THE_OWNER = 403 "IEUM-3006" "Not the owner";
     SERVICE_INTERNAL = 500 "IEUM-3007" "Internal error";
     SERVICE_DEPENDENCY = 503 "IEUM-3008" "Dependency unavailable";
+    SERVER_NOT_A_REQUEST = 400 "IEUM-3009" "Not a request";
+    SERVER_HEAD_TOO_LARGE = 431 "IEUM-3010" "Head too large";
     SAGA_UNKNOWN = 404 "IEUM-4001" "Unknown saga";
     SAGA_UNKNOWN_DEFINITION = 404 "IEUM-4002" "Unknown saga definition";
     SAGA_INVALID_DEFINITION = 422 "IEUM-4003" "Invalid saga definition";

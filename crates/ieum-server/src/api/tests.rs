@@ -398,3 +398,32 @@ fn path_parameters_are_found() {
     let operation = routes::Operation::get("/a/{b}/c/{d}", "x");
     assert_eq!(operation.path_parameters().collect::<Vec<_>>(), ["b", "d"]);
 }
+
+#[tokio::test]
+async fn what_is_not_a_request_is_refused_by_the_table() {
+    use crate::errors::{SERVER_HEAD_TOO_LARGE, SERVER_NOT_A_REQUEST};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let api = Api::start();
+    let large = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}", "y".repeat(17 << 10));
+    for (bytes, row) in [
+        ("GET / HTTP/1.1\nhost: a\n\n", SERVER_NOT_A_REQUEST),
+        (large.as_str(), SERVER_HEAD_TOO_LARGE),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(api.address)
+            .await
+            .expect("up");
+        stream.write_all(bytes.as_bytes()).await.expect("connected");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("answered");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {} ", row.status)),
+            "{head}"
+        );
+        let problem: Value = serde_json::from_str(body).expect("problem details");
+        assert_eq!(
+            (&problem["code"], &problem["title"]),
+            (&json!(row.code), &json!(row.title))
+        );
+    }
+}
