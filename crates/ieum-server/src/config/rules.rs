@@ -1,7 +1,11 @@
 //! Rules that no type can hold: limits, what belongs together, and the security floor.
 
+use std::net::IpAddr;
+
+use http::Uri;
 use ieum_base::EngineUrl;
 use ieum_gateway::ConfigError;
+use ieum_http::egress;
 
 use super::report::Problem;
 use super::{Config, Platform, Role, StaticInstance};
@@ -75,6 +79,13 @@ fn platform(platform: &Platform, problems: &mut Vec<Problem>) {
     if !(1..=64).contains(&platform.worker_threads) {
         problems.push(
             Problem::new("the number of threads must be 1 to 64").key("platform.worker-threads"),
+        );
+    }
+    if platform.data_dir.as_os_str().is_empty() {
+        problems.push(
+            Problem::new("the data need a folder")
+                .key("platform.data-dir")
+                .help("write `data-dir = \".\"` for the folder of this file"),
         );
     }
     if platform.max_body.0 == 0 {
@@ -154,6 +165,9 @@ fn static_instance(index: usize, instance: &StaticInstance, problems: &mut Vec<P
     if instance.address.is_empty() {
         problems.push(Problem::new("an instance needs an address").key(key("address")));
     }
+    if let Some(why) = never_called(&instance.address) {
+        problems.push(Problem::new(why).key(key("address")).help(EGRESS));
+    }
     if instance.port == 0 {
         problems.push(Problem::new("port 0 cannot be called").key(key("port")));
     }
@@ -166,4 +180,20 @@ fn static_instance(index: usize, instance: &StaticInstance, problems: &mut Vec<P
             Problem::new("a check is a URL that starts with http:// or https://").key(key("check")),
         );
     }
+    let uri = instance.check.as_ref().and_then(|url| url.parse().ok());
+    let host = uri.as_ref().and_then(Uri::host);
+    if let Some(why) = host.and_then(never_called) {
+        problems.push(Problem::new(why).key(key("check")).help(EGRESS));
+    }
 }
+
+/// Why `host` is never called, if it is an address that is not. What a name points to is seen when it
+/// is called, and whether loopback may be called depends on where the API listens in the end.
+fn never_called(host: &str) -> Option<String> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address: IpAddr = host.parse().ok()?;
+    let refused = egress::Policy::default().check(address).err()?;
+    Some(refused.to_string())
+}
+
+const EGRESS: &str = "link-local addresses and metadata services are never called";

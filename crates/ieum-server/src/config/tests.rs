@@ -164,6 +164,45 @@ fn rules_across_keys_are_checked() {
 }
 
 #[test]
+fn a_folder_without_a_name_is_refused() {
+    check(
+        "[platform]\ndata-dir = \"\"\n",
+        &["2:12 the data need a folder"],
+    );
+}
+
+#[test]
+fn an_instance_that_would_never_be_called_is_refused() {
+    let instance = |address: &str, check: &str| {
+        let text = format!(
+            "[[registry.instances]]\nservice = \"a\"\nport = 80\naddress = \"{address}\"\n\
+             check = \"http://{check}/health\"\n"
+        );
+        problems(&text)
+    };
+    for allowed in ["10.0.0.5", "127.0.0.1", "[::1]", "legacy.example"] {
+        assert_eq!(instance(allowed, allowed), [""; 0], "{allowed}");
+    }
+    for refused in [
+        "169.254.169.254",
+        "0.0.0.0",
+        "[fe80::1]",
+        "[::ffff:169.254.169.254]",
+    ] {
+        let found = instance(refused, "legacy.example");
+        assert!(
+            found.len() == 1 && found[0].starts_with("4:11 "),
+            "{found:?}"
+        );
+        let found = instance("legacy.example", refused);
+        assert!(
+            found.len() == 1 && found[0].starts_with("5:9 "),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_one_clear_error() {
     let report = super::load(Path::new("/nowhere/ieum.toml")).expect_err("missing");
     let text = report.to_string();
