@@ -7,6 +7,7 @@
 mod api;
 pub mod cmd;
 pub mod config;
+pub mod console;
 pub mod consul;
 pub mod errors;
 mod logging;

@@ -25,7 +25,7 @@ pub(crate) fn listen(stop: Stop) -> io::Result<Signals> {
             }
             counter.send_modify(|count| *count += 1);
             if !stop.is_requested() {
-                eprintln!("stopping; a second signal stops at once");
+                crate::console::remark(&"stopping; a second signal stops at once");
                 stop.request();
             }
         }

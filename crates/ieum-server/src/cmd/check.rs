@@ -19,13 +19,16 @@ impl Check {
         match config::load(&self.config) {
             Ok(config) => {
                 for warning in config.gateway.warnings() {
-                    eprintln!("warning: {}\n  = key: {}", warning.message, warning.path);
+                    super::remark(&format_args!(
+                        "warning: {}\n  = key: {}",
+                        warning.message, warning.path
+                    ));
                 }
                 super::print(&summary(&self.config.display().to_string(), &config))?;
                 Ok(ExitCode::SUCCESS)
             }
             Err(report) => {
-                eprint!("{report}");
+                super::remark(&report);
                 Ok(ExitCode::FAILURE)
             }
         }

@@ -97,7 +97,9 @@ impl Printer {
             }
         }
         if empty {
-            eprintln!("the stream `{stream}` has no event behind version {after}");
+            super::remark(&format_args!(
+                "the stream `{stream}` has no event behind version {after}"
+            ));
         }
         Ok(())
     }
@@ -124,15 +126,16 @@ impl Printer {
     /// False if nobody reads any more.
     fn print(&self, event: &Event) -> anyhow::Result<bool> {
         if self.json {
-            return super::print(&serde_json::to_string(event).context("an event as JSON")?);
+            let json = serde_json::to_string(event).context("an event as JSON")?;
+            return Ok(super::print(&json)?);
         }
-        super::print(&format!(
+        Ok(super::print(&format_args!(
             "{:>8}  {}  {:<28}  {:<24}  {}",
             event.position,
             event.recorded_at,
             format!("{}@{}", event.stream, event.version),
             event.kind,
             short(event.data.get(), 160),
-        ))
+        ))?)
     }
 }

@@ -17,6 +17,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::console::{print, remark};
+
 /// The command line of `ieum`.
 #[derive(Debug, Parser)]
 #[command(
@@ -60,24 +62,12 @@ impl Cli {
             let text = format!("{error:#}");
             let text = text.trim_end();
             if text.starts_with("error:") {
-                eprintln!("{text}");
+                remark(&text);
             } else {
-                eprintln!("error: {text}");
+                remark(&format_args!("error: {text}"));
             }
             ExitCode::FAILURE
         })
-    }
-}
-
-/// Prints a line to standard output. A reader that went away, as in `ieum events | head`, ends the
-/// command without a complaint.
-fn print(text: &str) -> anyhow::Result<bool> {
-    use std::io::{ErrorKind, Write};
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(error.into()),
     }
 }
 

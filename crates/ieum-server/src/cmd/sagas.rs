@@ -53,7 +53,7 @@ impl Sagas {
         if self.asking.json {
             super::print(&serde_json::to_string_pretty(&list)?)?;
         } else if list.sagas.is_empty() {
-            eprintln!("no saga");
+            super::remark(&"no saga");
         } else {
             super::print(&render_list(&list.sagas))?;
         }

@@ -25,7 +25,7 @@ impl Services {
         if self.asking.json {
             super::print(&serde_json::to_string_pretty(&list)?)?;
         } else if list.services.is_empty() {
-            eprintln!("no service is registered");
+            super::remark(&"no service is registered");
         } else {
             super::print(&render(&list))?;
         }

@@ -27,7 +27,7 @@ impl Up {
         let config = match self.load() {
             Ok(config) => config,
             Err(report) => {
-                eprint!("{report}");
+                super::remark(&report);
                 return Ok(ExitCode::FAILURE);
             }
         };
@@ -55,7 +55,7 @@ async fn run(config: Config) -> Outcome {
     let running = match Platform::start(config, stop).await {
         Ok(running) => running,
         Err(error) => {
-            eprintln!("{error}");
+            super::remark(&error);
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -63,7 +63,7 @@ async fn run(config: Config) -> Outcome {
     let ended = tokio::select! {
         ended = running.wait() => ended,
         () = signals.second() => {
-            eprintln!("a second signal: stopped at once");
+            super::remark(&"a second signal: stopped at once");
             return Ok(ExitCode::from(EXIT_FORCED));
         }
     };
@@ -74,40 +74,40 @@ async fn run(config: Config) -> Outcome {
 const EXIT_FORCED: u8 = 130;
 
 fn greet(running: &Running) {
-    eprintln!("ieum {} is up", env!("CARGO_PKG_VERSION"));
+    super::remark(&format_args!("ieum {} is up", env!("CARGO_PKG_VERSION")));
     if let Some(gateway) = running.gateway_addr {
-        eprintln!("  gateway       http://{gateway}");
+        super::remark(&format_args!("  gateway       http://{gateway}"));
     }
-    eprintln!(
+    super::remark(&format_args!(
         "  platform API  http://{}  (Consul's API below /v1/)",
         running.api_addr
-    );
-    eprintln!("  log           {}", running.log);
+    ));
+    super::remark(&format_args!("  log           {}", running.log));
     for moved in &running.moved {
-        eprintln!(
+        super::remark(&format_args!(
             "  note: {} was taken, so the {} is on {}",
             moved.from,
             moved.what,
             moved.to.port()
-        );
+        ));
     }
-    eprintln!("  stop with Ctrl-C");
+    super::remark(&"  stop with Ctrl-C");
 }
 
 fn farewell(ended: &Ended) -> ExitCode {
     for abandoned in &ended.abandoned {
-        eprintln!(
+        super::remark(&format_args!(
             "abandoned at the stop: {} × {}",
             abandoned.count, abandoned.name
-        );
+        ));
     }
     match &ended.failure {
         Some(failure) => {
-            eprintln!("error: {failure}; see the log lines above");
+            super::remark(&format_args!("error: {failure}; see the log lines above"));
             ExitCode::FAILURE
         }
         None => {
-            eprintln!("stopped");
+            super::remark(&"stopped");
             ExitCode::SUCCESS
         }
     }
