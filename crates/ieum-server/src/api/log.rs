@@ -19,8 +19,8 @@ use ieum_remote::wire::log::{
 use tokio::time::Instant;
 
 use super::extract::{Json, Path, Query};
-use super::limits;
 use super::routes::{Operation, Routes};
+use super::{limits, reserved};
 use crate::errors::{self, ApiResult};
 
 /// What the routes of the log work on.
@@ -159,6 +159,7 @@ async fn append_to_log(
 }
 
 async fn append(log: &Log, append: Append) -> ApiResult<(StatusCode, Json<Appended>)> {
+    reserved::check_append(&append)?;
     let appended = log.store.append(append).await?;
     let status = if appended.duplicate {
         StatusCode::OK
@@ -222,6 +223,7 @@ async fn store_checkpoint(
     Path(name): Path<String>,
     Json(body): Json<StoreCheckpoint>,
 ) -> ApiResult<StatusCode> {
+    reserved::check_name(&name)?;
     let store = log.checkpoints.store(&name, body.expected, body.to);
     store.await?;
     Ok(StatusCode::NO_CONTENT)
@@ -231,6 +233,7 @@ async fn raise_fence(
     State(log): State<Log>,
     Path(name): Path<String>,
 ) -> ApiResult<(StatusCode, Json<Fence>)> {
+    reserved::check_name(&name)?;
     let fence = log.fences.raise(&name).await?;
     Ok((StatusCode::CREATED, Json(fence)))
 }

@@ -9,6 +9,7 @@ mod health;
 mod limits;
 mod log;
 mod openapi;
+mod reserved;
 mod router;
 pub(crate) mod routes;
 pub(crate) mod sagas;

@@ -17,8 +17,8 @@ use ieum_remote::wire::topics::{
 };
 
 use super::extract::{Json, Path, Query};
-use super::limits;
 use super::routes::{Operation, Routes};
+use super::{limits, reserved};
 use crate::errors::{self, ApiError, ApiResult};
 
 /// What the routes of topics work on.
@@ -156,6 +156,7 @@ async fn publish(
     headers: HeaderMap,
     body: Bytes,
 ) -> ApiResult<StatusCode> {
+    reserved::check_category(&topic)?;
     let messages = http_binding::parse(&headers, &body, &topics.limits);
     let messages = messages.map_err(|error| refuse(&error))?;
     topics.publisher.publish(&topic, &messages).await?;
