@@ -99,6 +99,10 @@ impl Verifier {
 
     fn read(&self, token: &str) -> Result<Identity, &'static str> {
         let header = decode_header(token).map_err(|_| "the token is malformed")?;
+        if header.crit.is_some() {
+            // RFC 7515, 4.1.11: what must be understood and is not makes the token invalid.
+            return Err("the token demands an extension that is not understood");
+        }
         let key = self.keys.named(header.kid.as_deref());
         let key = key.ok_or("the token names no known key")?;
         let algorithm = algorithm(key.algorithm);
