@@ -1,6 +1,6 @@
 //! The binary when nobody reads what it says.
 
-use std::io::pipe;
+use std::io::{self, pipe};
 use std::process::{Command, Stdio};
 
 #[test]
@@ -13,8 +13,8 @@ fn a_reader_that_went_away_changes_nothing_about_how_a_command_ends() {
     ] {
         let ended = Command::new(env!("CARGO_BIN_EXE_ieum"))
             .args(words)
-            .stdout(nobody())
-            .stderr(nobody())
+            .stdout(nobody().expect("a pipe"))
+            .stderr(nobody().expect("a pipe"))
             .status()
             .expect("the binary runs");
         assert_eq!(ended.code(), Some(status), "{words:?}");
@@ -22,8 +22,8 @@ fn a_reader_that_went_away_changes_nothing_about_how_a_command_ends() {
 }
 
 /// The writing end of a pipe that nobody reads.
-fn nobody() -> Stdio {
-    let (reader, writer) = pipe().expect("a pipe");
+fn nobody() -> io::Result<Stdio> {
+    let (reader, writer) = pipe()?;
     drop(reader);
-    writer.into()
+    Ok(writer.into())
 }
