@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::catalogue::{PRODUCTS, SCARCE, TOO_MANY};
 use super::gateway::{Ask, Gateway};
 use super::plan::Outcome;
+use super::progress::Progress;
 use super::store::{Plan, Planned};
 
 /// How long an order may take to end before it counts as stuck.
@@ -26,18 +27,21 @@ const LOOKS: (Duration, Duration) = (Duration::from_millis(40), Duration::from_m
 /// What became of one order, as its customer saw it.
 pub(super) type Seen = Result<Duration>;
 
-/// Places `orders`, `concurrency` at a time, and sends what became of each.
+/// Places `orders`, `concurrency` at a time, and sends what became of each. Each change
+/// of an order's state is noted in `progress`.
 pub(super) fn start(
     plan: Plan,
     gateway: Gateway,
     orders: Vec<Planned>,
     concurrency: u32,
+    progress: &Progress,
     tasks: &Tasks,
 ) -> mpsc::Receiver<Seen> {
     let (done, seen) = mpsc::channel(64);
     let crowd = Arc::new(Crowd {
         plan,
         gateway,
+        progress: progress.clone(),
         queue: Mutex::new(orders.into_iter()),
         sessions: Mutex::default(),
     });
@@ -59,6 +63,7 @@ pub(super) fn start(
 struct Crowd {
     plan: Plan,
     gateway: Gateway,
+    progress: Progress,
     queue: Mutex<std::vec::IntoIter<Planned>>,
     sessions: Mutex<HashMap<i64, Arc<Mutex<Option<Session>>>>>,
 }
@@ -89,6 +94,7 @@ impl Crowd {
     async fn place_and_wait(&self, order: Planned) -> Result<()> {
         let card = card_for(order.outcome);
         let session = self.signed_in(order.customer, card).await?;
+        self.progress.made();
         let body = match &order.body {
             Some(body) => body.clone(),
             None => {
@@ -110,6 +116,7 @@ impl Crowd {
             .as_str()
             .context("an order has an id")?
             .to_owned();
+        self.progress.made();
         self.plan.note_order(order.n, id.clone()).await?;
         let status = self.wait_for_end(&id, &session.token).await?;
         self.plan.note_end(order.n, status).await
@@ -120,6 +127,7 @@ impl Crowd {
         let deadline = Deadline::after(PATIENCE);
         let path = format!("/api/v1/orders/{id}");
         let mut pause = LOOKS.0;
+        let mut before = None;
         while !deadline.is_over() {
             tokio::time::sleep(pause).await;
             pause = pause.mul_f64(1.5).min(LOOKS.1);
@@ -128,7 +136,12 @@ impl Crowd {
                 ..Ask::default()
             };
             let order = self.gateway.must(Method::GET, &path, ask).await?;
-            if let Some(status @ ("completed" | "cancelled")) = order["status"].as_str() {
+            let status = order["status"].as_str().map(str::to_owned);
+            if status != before {
+                self.progress.made();
+                before = status;
+            }
+            if let Some(status @ ("completed" | "cancelled")) = before.as_deref() {
                 return Ok(status.to_owned());
             }
         }

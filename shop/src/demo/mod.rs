@@ -2,11 +2,13 @@
 
 mod catalogue;
 mod config;
+mod disk;
 mod drive;
 mod gateway;
 mod guide;
 mod plan;
 mod process;
+mod progress;
 pub(crate) mod report;
 mod store;
 
@@ -16,18 +18,23 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ieum::base::{Stop, Tasks};
+use ieum_server::console;
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::gateway::Gateway;
 use self::plan::{Outcome, Shares};
 use self::process::Process;
+use self::progress::Progress;
 use self::report::Summary;
 use self::store::{Plan, Planned};
 use crate::audit::{self, Books};
 use crate::cli::DemoArgs;
 use crate::support::sabotage::Sabotage;
 
+/// How long no order may change its state until those that are open count as stuck.
+const STALL: Duration = Duration::from_secs(30);
 /// How long the audit waits for what is still on its way.
 const SETTLE: Duration = Duration::from_secs(60);
 /// How long nothing may change until what was found counts as found.
@@ -71,6 +78,11 @@ pub(crate) async fn run(args: &DemoArgs, data: &Path, stop: &Stop) -> Result<boo
         )),
         () = failed.requested() => Err(anyhow::anyhow!("a part of the shop ended; see the log")),
     };
+    if !matches!(outcome, Ok(true))
+        && let Some(trouble) = disk::trouble(data).await
+    {
+        say(args, &format!("{trouble}\n"));
+    }
     if outcome.is_ok() && !args.exit {
         say(args, "Serving. Ctrl-C stops.\n");
         tokio::select! {
@@ -128,22 +140,48 @@ async fn drive(
     tasks: &Tasks,
 ) -> (Vec<Duration>, Vec<String>) {
     let bar = progress(args, orders.len() as u64);
-    let mut seen = drive::start(
+    let customers = Tasks::new(tasks.stop().child());
+    let progress = Progress::default();
+    let seen = drive::start(
         plan.clone(),
         gateway.clone(),
         orders,
         args.concurrency,
-        tasks,
+        &progress,
+        &customers,
     );
+    let came = gather(seen, &progress, &bar).await;
+    bar.finish_and_clear();
+    // Those who still wait for a stuck order.
+    let _ended = customers.shut_down(Duration::ZERO).await;
+    came
+}
+
+/// Gathers what became of the orders, until all have ended or none goes on.
+async fn gather(
+    mut seen: mpsc::Receiver<drive::Seen>,
+    progress: &Progress,
+    bar: &ProgressBar,
+) -> (Vec<Duration>, Vec<String>) {
     let (mut latencies, mut troubles) = (Vec::new(), Vec::new());
-    while let Some(order) = seen.recv().await {
+    loop {
+        let order = tokio::select! {
+            order = seen.recv() => order,
+            () = progress.stalled(STALL) => {
+                troubles.push(format!(
+                    "no order has changed its state for {STALL:?}; `ieum sagas --state parked` \
+                     lists what waits for an operator"
+                ));
+                break;
+            }
+        };
         match order {
-            Ok(latency) => latencies.push(latency),
-            Err(error) => troubles.push(format!("{error:#}")),
+            Some(Ok(latency)) => latencies.push(latency),
+            Some(Err(error)) => troubles.push(format!("{error:#}")),
+            None => break,
         }
         bar.inc(1);
     }
-    bar.finish_and_clear();
     (latencies, troubles)
 }
 
@@ -196,7 +234,7 @@ fn conclude(args: &DemoArgs, books: &Books, summary: &Summary, troubles: &[Strin
         ),
     }
     if args.json {
-        println!("{}", summary.json()?);
+        console::print(&summary.json()?)?;
     }
     Ok(())
 }
@@ -204,8 +242,36 @@ fn conclude(args: &DemoArgs, books: &Books, summary: &Summary, troubles: &[Strin
 /// For people: on stdout, or on stderr if a program reads stdout.
 fn say(args: &DemoArgs, text: &str) {
     if args.json {
-        eprint!("{text}");
+        console::remark(&text);
     } else {
-        print!("{text}");
+        // What people cannot read any more need not be said; the audit and its status count.
+        let _ = console::print(&text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_order_that_is_stuck_is_not_waited_for_without_end() {
+        let (done, seen) = mpsc::channel(8);
+        let begun = Instant::now();
+        let progress = Progress::default();
+        let customer = async {
+            for _ in 0..3 {
+                tokio::time::sleep(STALL - PAUSE).await;
+                progress.made();
+            }
+            done.send(Ok(Duration::ZERO)).await.expect("gathered");
+            std::future::pending::<()>().await;
+        };
+        let bar = ProgressBar::hidden();
+        let (latencies, troubles) = tokio::select! {
+            came = gather(seen, &progress, &bar) => came,
+            () = customer => unreachable!("it waits for ever"),
+        };
+        assert_eq!(begun.elapsed().as_secs(), (4 * STALL - 3 * PAUSE).as_secs());
+        assert_eq!((latencies.len(), troubles.len()), (1, 1), "{troubles:?}");
     }
 }
