@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            ieum_server::console::remark(&format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

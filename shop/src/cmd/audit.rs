@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use ieum_server::console;
 
 use crate::audit;
 use crate::cli::AuditArgs;
@@ -26,10 +27,14 @@ pub(crate) async fn run(args: &AuditArgs) -> Result<bool> {
     }
     let summary = Summary::of(&books);
     if args.json {
-        eprint!("{}", report::findings(&books));
-        println!("{}", summary.json()?);
+        let findings = report::findings(&books);
+        if !findings.is_empty() {
+            console::remark(&findings);
+        }
+        console::print(&summary.json()?)?;
     } else {
-        println!("{}\n{}", summary.table(), report::findings(&books));
+        let findings = report::findings(&books);
+        console::print(&format_args!("{}\n{findings}", summary.table()))?;
     }
     Ok(books.balance())
 }

@@ -38,7 +38,8 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<bool> {
         ServiceName::Notifications => notifications::start(settings, stop).await,
         ServiceName::Analytics => analytics::start(settings, stop).await,
     }?;
-    println!("{} listens on http://{}", serving.name, serving.address);
+    let (name, address) = (serving.name, serving.address);
+    ieum_server::console::print(&format_args!("{name} listens on http://{address}"))?;
     let _ended = serving.life.await;
     Ok(true)
 }
