@@ -123,7 +123,18 @@ fn a_forged_token_is_refused() -> Result<()> {
     let claims = json!({ "userId": "u-1", "exp": 4_102_444_800_i64 });
     let expired = json!({ "userId": "u-1", "exp": 1_000_000_000 });
     let none = "eyJhbGciOiJub25lIiwia2lkIjoidGVzdCJ9.eyJ1c2VySWQiOiJ1LTEiLCJleHAiOjQxMDI0NDQ4MDB9.";
+    let demanding = Header {
+        kid: Some("test".to_owned()),
+        crit: Some(vec!["b64".to_owned()]),
+        ..Header::default()
+    };
+    let demanding = encode(
+        &demanding,
+        &claims,
+        &EncodingKey::from_secret(KEY.as_bytes()),
+    )?;
     let forged = [
+        demanding,
         token(&claims, "test", "another-key-of-at-least-32-bytes!!!!")?,
         token(&claims, "unknown", KEY)?,
         token(&expired, "test", KEY)?,
@@ -174,6 +185,10 @@ fn identity_from_outside_never_arrives() -> Result<()> {
         "x-original-url",
         "X-Client-Cert",
         "x_forwarded_user",
+        "x-real-ip",
+        "x-forwarded-port",
+        "userid",
+        "x-user.id",
     ];
     for name in forged {
         request = request.header(name, "forged");

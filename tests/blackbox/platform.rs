@@ -170,7 +170,9 @@ fn the_platforms_own_streams_are_for_reading_only() -> Result<()> {
     let event = json!({ "id": "0190a1b2-0000-7000-8000-000000000002", "type": "x", "data": {} });
     for stream in ["registry-users", "saga-1", "saga_definition-place-order"] {
         let request = Request::new("POST", &format!("/api/v1/log/streams/{stream}"));
-        let reply = request.json(&json!({ "events": [event] })).send(&platform.api)?;
+        let reply = request
+            .json(&json!({ "events": [event] }))
+            .send(&platform.api)?;
         assert_eq!(reply.status, 400, "{stream}: {}", reply.text());
         assert!(reply.text().contains("platform's own"), "{}", reply.text());
     }
