@@ -7,7 +7,7 @@
 use crate::definition::Plan;
 use crate::events::{Attempt, Fact, Failure};
 use crate::outcome::{Effect, Outcome};
-use crate::state::{Progress, State, Status, StepState};
+use crate::state::{CallState, Progress, State, Status, StepState};
 
 /// What the engine knows besides the saga's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub struct Signals {
     pub due: bool,
     /// How many attempts in a row are made where a step does not say it.
     pub attempts: u32,
+    /// How many attempts in a row an undo gets, unless its step has more.
+    pub undo_attempts: u32,
+    /// How many requests in a row may go unsent, in either direction.
+    pub unsent_attempts: u32,
 }
 
 /// What happens next.
@@ -116,7 +120,7 @@ fn forward(plan: &Plan, state: &State, signals: Signals) -> Action {
         Progress::Rejected => return rejected(plan, step, index),
         Progress::Idle | Progress::Failed | Progress::Done => {}
     }
-    let spent = step.call.attempts_in_a_row >= limit(plan, index, signals);
+    let spent = is_spent(&step.call, limit(plan, index, signals), signals);
     if may_turn_back(plan, state) {
         if let Some(reason) = &state.cancel {
             return turn_back(state, CANCELLED, reason);
@@ -173,9 +177,12 @@ fn backward(plan: &Plan, state: &State, signals: Signals) -> Action {
         return Action::Record(Fact::UndoFailed {
             attempt: attempt(step, step.undo.attempts),
             why: INTERRUPTED.to_owned(),
+            unsent: false,
         });
     }
-    if step.undo.attempts_in_a_row >= limit(plan, index, signals) {
+    // What a step may cost before it is given up says nothing about how hard it is undone.
+    let limit = limit(plan, index, signals).max(signals.undo_attempts);
+    if is_spent(&step.undo, limit, signals) {
         let why = format!("could not be undone in {} attempts", step.undo.attempts);
         return park(step, &why);
     }
@@ -223,6 +230,14 @@ fn limit(plan: &Plan, index: usize, signals: Signals) -> u32 {
     own.unwrap_or(signals.attempts).max(1)
 }
 
+/// True once a call has used up its attempts. What was never sent is none of them: an absent
+/// participant is waited for, until the deadline where one counts, and with a bound of its own.
+fn is_spent(call: &CallState, limit: u32, signals: Signals) -> bool {
+    let unsent = call.unsent_in_a_row;
+    call.attempts_in_a_row.saturating_sub(unsent) >= limit
+        || unsent >= signals.unsent_attempts.max(1)
+}
+
 fn attempt(step: &StepState, attempt: u32) -> Attempt {
     Attempt {
         step: step.name.clone(),
@@ -268,7 +283,11 @@ fn facts_of_call(target: &Target, outcome: Outcome) -> Vec<Fact> {
 
 fn missed(attempt: Attempt, effect: Effect, why: String) -> Fact {
     match effect {
-        Effect::Nothing => Fact::StepFailed { attempt, why },
+        Effect::Nothing | Effect::NotSent => Fact::StepFailed {
+            attempt,
+            why,
+            unsent: effect == Effect::NotSent,
+        },
         Effect::Unknown => Fact::StepUncertain { attempt, why },
     }
 }
@@ -276,6 +295,13 @@ fn missed(attempt: Attempt, effect: Effect, why: String) -> Fact {
 /// A compensation has no business no: whoever refuses one is a case for a person.
 fn facts_of_undo(target: &Target, outcome: Outcome) -> Vec<Fact> {
     let attempt = target.attempt.clone();
+    let unsent = matches!(
+        outcome,
+        Outcome::Retry {
+            effect: Effect::NotSent,
+            ..
+        }
+    );
     let (why, for_good) = match outcome {
         Outcome::Done { status, .. } => return vec![Fact::UndoSucceeded { attempt, status }],
         Outcome::Reject { code, detail, .. } => (format!("refused: {code}: {detail}"), true),
@@ -286,6 +312,7 @@ fn facts_of_undo(target: &Target, outcome: Outcome) -> Vec<Fact> {
     let mut facts = vec![Fact::UndoFailed {
         attempt,
         why: why.clone(),
+        unsent,
     }];
     if for_good {
         facts.push(Fact::Parked {

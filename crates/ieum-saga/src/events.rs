@@ -90,6 +90,9 @@ pub enum Fact {
         attempt: Attempt,
         /// How.
         why: String,
+        /// True if the request was never sent: it uses up none of the step's attempts.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unsent: bool,
     },
     /// From here on the saga goes backward.
     #[serde(rename = "saga.compensating")]
@@ -121,6 +124,9 @@ pub enum Fact {
         attempt: Attempt,
         /// How.
         why: String,
+        /// True if the request was never sent: it uses up none of the undo's attempts.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unsent: bool,
     },
     /// The saga waits for an operator.
     #[serde(rename = "saga.parked")]
@@ -341,7 +347,7 @@ mod tests {
     fn an_old_reader_tolerates_members_that_a_newer_writer_added() {
         let data = json!({"step": "a", "round": 1, "attempt": 1, "why": "x", "region": "eu"});
         let read = Recorded::from_event(&event("saga.step-failed", &data)).expect("readable");
-        assert!(matches!(read.fact, Fact::StepFailed { .. }));
+        assert!(matches!(read.fact, Fact::StepFailed { unsent: false, .. }));
         assert_eq!(read.at, Timestamp::from_micros(77));
     }
 

@@ -5,8 +5,9 @@
 //! | 2xx | done | yes |
 //! | 409 with `Retry-After` (the same key is still running), 408, 5xx | retry | unknown |
 //! | 425, 429 | retry | no |
-//! | not sent | retry | no |
+//! | not sent | retry, and it was no attempt | no |
 //! | timeout, broken connection | retry | unknown |
+//! | an answer that is too large to keep | fatal | unknown |
 //! | 422 with the code of a reused idempotency key | fatal | unknown |
 //! | other 409 and 422 | reject: a business no | no |
 //! | everything else (other 4xx, 1xx, 3xx) | fatal | no |
@@ -62,6 +63,8 @@ pub enum Outcome {
 pub enum Effect {
     /// Certainly not.
     Nothing,
+    /// Certainly not: the request was never sent.
+    NotSent,
     /// Nobody knows.
     Unknown,
 }
@@ -71,15 +74,20 @@ impl Outcome {
     pub fn of(result: &CallResult) -> Self {
         match result {
             CallResult::Answered(answered) => of_answer(answered),
-            CallResult::NotSent { why } => Self::Retry {
-                effect: Effect::Nothing,
-                after: None,
+            CallResult::NotSent { why, after } => Self::Retry {
+                effect: Effect::NotSent,
+                after: *after,
                 why: format!("not sent: {why}"),
             },
             CallResult::Unknown { why } => Self::Retry {
                 effect: Effect::Unknown,
                 after: None,
                 why: format!("no answer: {why}"),
+            },
+            // The same call has the same answer: another attempt cannot make it smaller.
+            CallResult::TooLarge { why } => Self::Fatal {
+                effect: Effect::Unknown,
+                why: format!("the answer is too large to keep: {why}"),
             },
         }
     }
@@ -229,10 +237,14 @@ mod tests {
     #[test]
     fn only_what_was_not_sent_had_certainly_no_effect() {
         let why = || "refused".to_owned();
-        let not_sent = Outcome::of(&CallResult::NotSent { why: why() });
+        let after = Some(Duration::from_secs(3));
+        let not_sent = Outcome::of(&CallResult::NotSent { why: why(), after });
         let unknown = Outcome::of(&CallResult::Unknown { why: why() });
-        assert_eq!(class(&not_sent), "retry Nothing");
+        let too_large = Outcome::of(&CallResult::TooLarge { why: why() });
+        assert_eq!(class(&not_sent), "retry NotSent");
+        assert!(matches!(not_sent, Outcome::Retry { after: hint, .. } if hint == after));
         assert_eq!(class(&unknown), "retry Unknown");
+        assert_eq!(class(&too_large), "fatal Unknown");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! script it. The one thing that an implementation must get right is the difference between a call
 //! that was certainly not sent and one whose fate is unknown.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use ieum_base::Deadline;
@@ -47,14 +49,22 @@ pub struct Call {
 pub enum CallResult {
     /// The participant answered.
     Answered(Answered),
-    /// The request certainly did not reach the participant: no instance, no connection.
+    /// The request certainly did not reach the participant: no instance, no connection, an open
+    /// circuit breaker, a full bulkhead.
     NotSent {
         /// Why.
         why: String,
+        /// Not before this long from now, if that is known.
+        after: Option<Duration>,
     },
     /// The request may have reached it: the connection broke, the time was over, or the answer was
-    /// cut off or too large.
+    /// cut off.
     Unknown {
+        /// Why.
+        why: String,
+    },
+    /// It answered with more than [`Call::max_answer`], as it will to every repetition.
+    TooLarge {
         /// Why.
         why: String,
     },

@@ -101,6 +101,8 @@ pub struct CallState {
     pub attempts: u32,
     /// How many of them since an operator last resumed the saga.
     pub attempts_in_a_row: u32,
+    /// How many of those were never sent, so that they use up none of the attempts it has.
+    pub unsent_in_a_row: u32,
     /// When the first attempt was intended.
     pub first_at: Option<Timestamp>,
     /// When the last event about it was written.
@@ -193,20 +195,20 @@ impl State {
                 step.call.ended(at, Progress::Failed, Some(why));
                 step.uncertain = true;
             }
-            Fact::StepFailed { attempt, why } => {
-                self.step(attempt)?
-                    .call
-                    .ended(at, Progress::Failed, Some(why));
-            }
+            Fact::StepFailed {
+                attempt,
+                why,
+                unsent,
+            } => self.step(attempt)?.call.missed(at, why, *unsent),
             Fact::UndoIntended { attempt } => self.step(attempt)?.undo.intended(at, attempt),
             Fact::UndoSucceeded { attempt, .. } => {
                 self.step(attempt)?.undo.ended(at, Progress::Done, None);
             }
-            Fact::UndoFailed { attempt, why } => {
-                self.step(attempt)?
-                    .undo
-                    .ended(at, Progress::Failed, Some(why));
-            }
+            Fact::UndoFailed {
+                attempt,
+                why,
+                unsent,
+            } => self.step(attempt)?.undo.missed(at, why, *unsent),
             Fact::Compensating { failure } => self.turn_back(failure),
             Fact::Parked { step, why } => {
                 self.status = Status::Parked;
@@ -273,8 +275,8 @@ impl State {
     fn resume(&mut self) {
         self.parked = None;
         for step in &mut self.steps {
-            step.call.attempts_in_a_row = 0;
-            step.undo.attempts_in_a_row = 0;
+            step.call.count_again();
+            step.undo.count_again();
         }
         if self.failure.is_some() {
             self.status = Status::Compensating;
@@ -321,6 +323,16 @@ impl CallState {
         self.attempts_in_a_row += 1;
         self.first_at.get_or_insert(at);
         self.last_at = Some(at);
+    }
+
+    fn missed(&mut self, at: Timestamp, why: &str, unsent: bool) {
+        self.unsent_in_a_row += u32::from(unsent);
+        self.ended(at, Progress::Failed, Some(why));
+    }
+
+    fn count_again(&mut self) {
+        self.attempts_in_a_row = 0;
+        self.unsent_in_a_row = 0;
     }
 
     fn ended(&mut self, at: Timestamp, progress: Progress, error: Option<&str>) {

@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use http::Method;
 use ieum_base::trace::{self, Tracer};
-use ieum_base::{ByteSize, Tasks};
+use ieum_base::{ByteSize, Retry, Tasks};
 use ieum_client::{Client, Response, ServiceClient};
 use ieum_discovery::Resolver;
 use ieum_http::Sent;
@@ -19,7 +19,7 @@ use ieum_saga::port::{Answered, Call, CallResult};
 pub(crate) struct Participants(Client);
 
 impl Participants {
-    /// Participants that `resolver` finds. An answer above `max_answer` counts as none.
+    /// Participants that `resolver` finds. An answer above `max_answer` is too large to keep.
     pub(crate) fn new(
         resolver: Resolver,
         max_answer: ByteSize,
@@ -61,7 +61,14 @@ async fn send(service: &ServiceClient, call: Call) -> CallResult {
         Err(error) => {
             let why = describe(&error);
             match error.sent() {
-                Sent::NotSent => CallResult::NotSent { why },
+                _ if is_too_large(&error) => CallResult::TooLarge { why },
+                Sent::NotSent => CallResult::NotSent {
+                    why,
+                    after: match error.retry() {
+                        Retry::After(wait) => Some(wait),
+                        _ => None,
+                    },
+                },
                 _ => CallResult::Unknown { why },
             }
         }
@@ -75,7 +82,7 @@ fn answered(response: Response, max_answer: usize) -> CallResult {
             "the answer has {} bytes, the limit is {max_answer}",
             body.len()
         );
-        return CallResult::Unknown { why };
+        return CallResult::TooLarge { why };
     }
     let text = |value: &http::HeaderValue| value.to_str().ok().map(str::to_owned);
     let headers = head.headers.iter();
@@ -86,6 +93,13 @@ fn answered(response: Response, max_answer: usize) -> CallResult {
             .collect(),
         body,
     })
+}
+
+/// True if the answer was given up because of its size.
+fn is_too_large(error: &ieum_client::Error) -> bool {
+    let source = std::error::Error::source(error);
+    let source = source.and_then(|source| source.downcast_ref::<ieum_http::Error>());
+    source.is_some_and(|source| source.kind() == ieum_http::ErrorKind::TooLarge)
 }
 
 /// The error with its causes: an operator reads it in the saga's history.

@@ -72,6 +72,7 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<HumanDuration>,
     /// How many attempts are made before the step counts as failed. The engine's default if absent.
+    /// What was certainly not sent is no attempt, and its undo has more: see the engine's settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
 }

@@ -22,9 +22,17 @@ pub struct Config {
     /// How long one attempt may take, where a step does not say it. Default `15s`.
     pub timeout: HumanDuration,
     /// How many attempts in a row a call gets, where a step does not say it. Then a step before the
-    /// pivot is compensated; a step behind it and an undo are parked. Default 30, which takes about
-    /// five minutes with the default backoff.
+    /// pivot is compensated and a step behind it is parked. What was certainly not sent (no instance,
+    /// an open breaker) is no attempt. Default 30, which takes about five minutes with the default
+    /// backoff.
     pub attempts: u32,
+    /// How many attempts in a row an undo gets, unless its step has more; then the saga is parked.
+    /// Default 1000, which takes about four hours with the default backoff.
+    pub undo_attempts: u32,
+    /// How many requests in a row may go unsent before the call is given up as above: it bounds the
+    /// wait for a participant that is away where no deadline does. Default 10000, which takes about
+    /// two days with the default backoff.
+    pub unsent_attempts: u32,
     /// The longest wait before the second attempt; it doubles with each one. Default `100ms`.
     pub backoff_first: HumanDuration,
     /// The longest wait before any attempt, also when a participant asks for more. Default `30s`.
@@ -49,6 +57,8 @@ impl Default for Config {
             deadline: HumanDuration::from_secs(24 * 3_600),
             timeout: HumanDuration::from_secs(15),
             attempts: 30,
+            undo_attempts: 1_000,
+            unsent_attempts: 10_000,
             backoff_first: HumanDuration::from_millis(100),
             backoff_most: HumanDuration::from_secs(30),
             max_input: ByteSize(256 << 10),
@@ -71,6 +81,8 @@ impl Config {
         check(self.concurrency > 0, "`concurrency` is at least 1");
         check(self.max_open > 0, "`max-open` is at least 1");
         check(self.attempts > 0, "`attempts` is at least 1");
+        check(self.undo_attempts > 0, "`undo-attempts` is at least 1");
+        check(self.unsent_attempts > 0, "`unsent-attempts` is at least 1");
         check(
             self.max_input.0 <= MOST_BYTES,
             "`max-input` is at most 512KiB",

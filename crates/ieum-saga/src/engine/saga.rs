@@ -138,6 +138,8 @@ impl<'a> Saga<'a> {
             overdue: self.deadline.is_over(),
             due: self.due,
             attempts: self.shared.config.attempts,
+            undo_attempts: self.shared.config.undo_attempts,
+            unsent_attempts: self.shared.config.unsent_attempts,
         }
     }
 

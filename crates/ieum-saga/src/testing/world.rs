@@ -29,6 +29,8 @@ pub enum Behaviour {
     LoseRequest,
     /// There is no connection.
     Refuse,
+    /// It is done, and answered with more than can be kept.
+    TooLarge,
     /// Nothing is done; 409 with `Retry-After`: the same key is still running.
     StillRunning,
     /// Nothing is done, and nothing is ever answered.
@@ -138,7 +140,14 @@ impl Ledger {
             Behaviour::Hang => return None,
             Behaviour::Refuse => CallResult::NotSent {
                 why: "connection refused".to_owned(),
+                after: None,
             },
+            Behaviour::TooLarge => {
+                self.barrier(call);
+                CallResult::TooLarge {
+                    why: "3 MB".to_owned(),
+                }
+            }
             Behaviour::LoseRequest => lost("the connection broke"),
             Behaviour::LoseAnswer => {
                 self.barrier(call);

@@ -26,7 +26,11 @@ enum Turn {
 }
 
 fn effect() -> impl Strategy<Value = Effect> {
-    prop_oneof![Just(Effect::Nothing), Just(Effect::Unknown)]
+    prop_oneof![
+        Just(Effect::Nothing),
+        Just(Effect::NotSent),
+        Just(Effect::Unknown)
+    ]
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
@@ -103,6 +107,8 @@ impl Run {
                 overdue: self.overdue,
                 due: true,
                 attempts: 5,
+                undo_attempts: 8,
+                unsent_attempts: 10,
             };
             match decide(&self.plan, &self.state, signals) {
                 Action::Record(fact) => self.record(fact),

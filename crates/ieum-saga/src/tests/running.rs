@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::fixtures::{STEPS, from_json, input, order, order_json};
-use crate::decide::Operation::Do;
+use crate::decide::Operation::{Do, Undo};
 use crate::engine::ErrorKind;
 use crate::state::Status;
 use crate::testing::{Behaviour, Rig};
@@ -196,6 +196,89 @@ async fn what_was_certainly_not_sent_needs_no_undo() {
         .expect("it lives");
     assert_eq!(status, Status::Compensated);
     assert!(!rig.world.order().contains(&"charge/undo".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_certainly_not_sent_uses_up_no_attempt() {
+    let rig = Rig::new();
+    rig.world.script("charge", Do, &[Behaviour::Refuse; 10]);
+    rig.world.script("notify", Do, &[Behaviour::Refuse; 10]);
+    let mut json = order_json();
+    json["steps"][2]["attempts"] = json!(1);
+    json["steps"][5]["attempts"] = json!(1);
+    let process = rig.boot().await.expect("open");
+    let (id, status) = process
+        .run(&from_json(json), "o-1", input())
+        .await
+        .expect("it lives");
+    assert_eq!(status, Status::Completed);
+    assert_eq!(rig.world.audit(&id.to_string(), status, &STEPS), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_does_not_share_the_few_attempts_of_its_step() {
+    let rig = Rig::new();
+    rig.world.always("ship", Do, Behaviour::Fail(500));
+    rig.world.script("ship", Undo, &[Behaviour::Refuse; 10]);
+    rig.world
+        .script("charge", Undo, &[Behaviour::Fail(500); 40]);
+    let mut json = order_json();
+    json["steps"][2]["attempts"] = json!(3);
+    json["steps"][3]["attempts"] = json!(3);
+    let process = rig.boot().await.expect("open");
+    let (id, status) = process
+        .run(&from_json(json), "o-1", input())
+        .await
+        .expect("it lives");
+    assert_eq!(status, Status::Compensated);
+    assert_eq!(rig.world.audit(&id.to_string(), status, &STEPS), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_never_succeeds_is_parked_within_its_own_bounds() {
+    for (behaviour, attempts) in [(Behaviour::Fail(500), 40), (Behaviour::Refuse, 50)] {
+        let mut rig = Rig::new();
+        rig.config.undo_attempts = 40;
+        rig.config.unsent_attempts = 50;
+        rig.world.script("ship", Do, &[Behaviour::Reject("no")]);
+        rig.world.always("charge", Undo, behaviour);
+        let process = rig.boot().await.expect("open");
+        let begun = tokio::time::Instant::now();
+        let (id, status) = process
+            .run(&order(), "o-1", input())
+            .await
+            .expect("it lives");
+        assert_eq!(status, Status::Parked);
+        let saga = process.handle.get(id).await.expect("known");
+        let undo = saga.steps[2].undo.as_ref().expect("tried");
+        assert_eq!(undo.attempts, attempts);
+        assert!(
+            begun.elapsed() > Duration::from_secs(60),
+            "it waits between attempts"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_too_large_to_keep_parks_the_saga_at_once() {
+    let rig = Rig::new();
+    rig.world.always("charge", Do, Behaviour::TooLarge);
+    let process = rig.boot().await.expect("open");
+    let (id, status) = process
+        .run(&order(), "o-1", input())
+        .await
+        .expect("it lives");
+    assert_eq!(status, Status::Parked);
+    let saga = process.handle.get(id).await.expect("known");
+    assert_eq!(saga.steps[2].call.attempts, 1);
+    // It happened all the same: whoever cancels it has it undone.
+    process.handle.cancel(id, "too large").await.expect("open");
+    while process.handle.open_count() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let status = process.handle.settled(id).await.expect("ends");
+    assert_eq!(status, Status::Compensated);
+    assert_eq!(rig.world.audit(&id.to_string(), status, &STEPS), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,6 +47,7 @@ impl Shop {
         match path.as_str() {
             "/never" => std::future::pending().await,
             "/large" => "x".repeat(5_000).into_response(),
+            "/larger" => "x".repeat(2 << 20).into_response(),
             "/declined" => {
                 let problem = json!({"code": "payment-declined", "detail": "no funds"});
                 (http::StatusCode::UNPROCESSABLE_ENTITY, axum::Json(problem)).into_response()
@@ -119,7 +120,9 @@ async fn a_participant_is_called_once_and_what_is_unknown_is_told_from_what_was_
     let unknown = participants.call(call("shop", "/never", second / 5)).await;
     assert!(matches!(unknown, CallResult::Unknown { .. }), "{unknown:?}");
     let large = participants.call(call("shop", "/large", second)).await;
-    assert!(matches!(large, CallResult::Unknown { .. }), "{large:?}");
+    assert!(matches!(large, CallResult::TooLarge { .. }), "{large:?}");
+    let larger = participants.call(call("shop", "/larger", second)).await;
+    assert!(matches!(larger, CallResult::TooLarge { .. }), "{larger:?}");
     for nobody in ["closed", "nowhere"] {
         let not_sent = participants.call(call(nobody, "/charge", second / 5)).await;
         assert!(
@@ -127,7 +130,7 @@ async fn a_participant_is_called_once_and_what_is_unknown_is_told_from_what_was_
             "{not_sent:?}"
         );
     }
-    assert_eq!(shop.paths(), ["/charge", "/never", "/large"]);
+    assert_eq!(shop.paths(), ["/charge", "/never", "/large", "/larger"]);
     let asked = shop.0.lock().expect("not poisoned").clone();
     assert_eq!(asked[0].1["idempotency-key"], "s/charge/1");
     let sent = asked[0].1["traceparent"].to_str().expect("text");
