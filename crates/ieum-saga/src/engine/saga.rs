@@ -94,6 +94,7 @@ impl<'a> Saga<'a> {
             .index
             .set_activity(self.state.id, Activity::Runnable);
         self.shared.changed.notify_waiters();
+        self.show();
         loop {
             if let Err(exit) = self.advance().await {
                 return exit;
@@ -114,11 +115,13 @@ impl<'a> Saga<'a> {
             }
             Action::Wait { failed } => {
                 self.flush().await?;
+                self.show();
                 self.permit = None;
                 self.wait(failed).await
             }
             Action::Rest => {
                 self.flush().await?;
+                self.show();
                 self.permit = None;
                 self.shared
                     .index
@@ -195,6 +198,12 @@ impl<'a> Saga<'a> {
             .for_each(|span| self.shared.record(span));
         self.shared.index.update(Summary::of(&self.state));
         self.shared.changed.notify_waiters();
+    }
+
+    /// Records the spans of what is not over: whoever looks at an open saga sees one tree.
+    fn show(&self) {
+        spans::so_far(&self.state, &self.plan, &self.span)
+            .for_each(|span| self.shared.record(span));
     }
 
     /// Waits for a turn to make calls; the state may have changed when it comes.

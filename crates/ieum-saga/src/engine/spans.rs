@@ -1,18 +1,21 @@
 //! The spans of a saga and its steps.
 //!
-//! They are made when they end, from times that the events hold, so that a saga that outlived a
-//! process is still one tree: its span has the time at which it began and the id that was fixed
-//! then, and a step's id follows from the saga's. Each round of a step is recorded exactly once.
+//! They are made from times that the events hold, so that a saga that outlived a process is still
+//! one tree: its span has the time at which it began and the id that was fixed then, and a step's id
+//! follows from the saga's. A span is recorded when it ends. A saga that is open may not end for
+//! days, so its span, and that of the step at which it waits, are recorded before that too, as far
+//! as they go: what is recorded later under the same id replaces it.
 
 use ieum_base::Timestamp;
 use ieum_base::trace::{AttributeValue, TraceContext};
 
 use crate::decide::Operation;
+use crate::definition::Plan;
 use crate::events::{Attempt, Fact};
 use crate::state::{Progress, State, StepState};
 use crate::telemetry::{self, Finished, step_context};
 
-/// The span of a saga that has ended.
+/// The span of a saga that has ended, or as far as it has come.
 pub(super) fn of_saga(state: &State, context: &TraceContext) -> Finished {
     let started = &state.started;
     let parent = started
@@ -32,8 +35,40 @@ pub(super) fn of_saga(state: &State, context: &TraceContext) -> Finished {
             (telemetry::KEY, started.key.clone().into()),
             (telemetry::STATUS, state.status.as_str().into()),
         ],
-        error: None,
+        error: state.parked.as_ref().map(|(_, why)| why.clone()),
     }
+}
+
+/// The spans of an open saga that have not ended: its own, and that of the step, or of the undo,
+/// that was attempted in vain.
+pub(super) fn so_far(
+    state: &State,
+    plan: &Plan,
+    saga: &TraceContext,
+) -> impl Iterator<Item = Finished> {
+    let (step, operation) = match &state.failure {
+        None => (current(state), Operation::Do),
+        Some(_) => {
+            let step = state.next_undo(plan).map(|index| &state.steps[index]);
+            let tried = |step: &&StepState| step.undo.first_at.is_some();
+            (step.filter(tried), Operation::Undo)
+        }
+    };
+    let attempted = step.map(|step| {
+        let call = match operation {
+            Operation::Do => &step.call,
+            Operation::Undo => &step.undo,
+        };
+        of_step(
+            state,
+            step,
+            operation,
+            call.error.clone(),
+            saga,
+            state.updated_at,
+        )
+    });
+    std::iter::once(of_saga(state, saga)).chain(attempted)
 }
 
 /// The span of the step that ends with `fact`, if one does. `state` is the one before the fact.

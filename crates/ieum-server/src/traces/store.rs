@@ -19,7 +19,8 @@ pub struct Limits {
 
 /// Keeps traces. Clones are the same store.
 ///
-/// Recording takes a lock for the time of an insertion. A span that was sent twice is kept once.
+/// Recording takes a lock for the time of an insertion. A span that was sent twice is kept once, as
+/// it was sent with its latest end: that of an open saga is sent again when it has gone on.
 #[derive(Clone)]
 pub struct Store {
     limits: Limits,
@@ -138,7 +139,14 @@ impl Inner {
             self.order.push_back(trace_id);
         }
         let kept = self.traces.entry(trace_id).or_default();
-        if kept.spans.iter().any(|known| known.span_id == span.span_id) {
+        let same = |known: &&mut SpanData| known.span_id == span.span_id;
+        if let Some(known) = kept.spans.iter_mut().find(same) {
+            if known.end <= span.end {
+                let (before, after) = (weight(known), weight(&span));
+                kept.bytes = kept.bytes - before + after;
+                self.bytes = self.bytes - before + after;
+                *known = span;
+            }
             return;
         }
         if kept.spans.len() >= limits.spans {
@@ -292,6 +300,20 @@ pub(super) mod tests {
             store.add([span(1, 1, None, "POST /orders", (0, 9))]);
         }
         assert_eq!(store.latest(10)[0].spans, 1);
+    }
+
+    #[test]
+    fn a_span_that_has_gone_on_replaces_what_was_kept_of_it() {
+        let store = Store::new(LIMITS);
+        for end in [2, 9, 5] {
+            store.add([span(1, 1, None, "saga place-order", (0, end))]);
+        }
+        let found = store.find(&format!("{:032x}", 1)).expect("kept");
+        let ends: Vec<_> = found.spans.iter().map(|span| span.end).collect();
+        assert_eq!(ends, [Timestamp::from_micros(9_000)]);
+        let once = Store::new(LIMITS);
+        once.add([span(1, 1, None, "saga place-order", (0, 9))]);
+        assert_eq!(store.held(), once.held());
     }
 
     #[test]
