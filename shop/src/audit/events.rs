@@ -1,8 +1,9 @@
-//! Did every event arrive once, and have its effect once?
+//! Did every event arrive once and unchanged, and have its effect once?
 
 use std::collections::{BTreeMap, HashMap};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde_json::Value;
 
 use super::book::{Book, Reading, Tally};
 use super::books::Books;
@@ -21,6 +22,7 @@ pub(super) struct Event {
     pub(super) kind: String,
     pub(super) subject: String,
     pub(super) flow: Option<String>,
+    pub(super) data: Value,
 }
 
 /// Reads the outboxes of all services.
@@ -34,7 +36,8 @@ pub(super) fn told(
         let mut book = book?;
         let rows = book.read(tally)?.rows(
             "SELECT topic, message ->> 'source', message ->> 'id', message ->> 'type',
-                    message ->> 'subject', message ->> 'flow', error
+                    message ->> 'subject', message ->> 'flow', error,
+                    message -> 'data'
              FROM ieum_outbox ORDER BY id",
             |row| {
                 let event = Event {
@@ -42,15 +45,18 @@ pub(super) fn told(
                     kind: row.get(3)?,
                     subject: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
                     flow: row.get(5)?,
+                    data: Value::Null,
                 };
                 Ok((
                     (row.get::<_, String>(1)?, row.get::<_, String>(2)?),
                     event,
                     row.get::<_, Option<String>>(6)?,
+                    row.get::<_, Option<String>>(7)?,
                 ))
             },
         )?;
-        for (id, event, error) in rows {
+        for (id, mut event, error, data) in rows {
+            event.data = json(data.as_deref(), &id)?;
             if let Some(error) = error {
                 books.lose(&id.1);
                 books.find(format_args!(
@@ -70,34 +76,128 @@ pub(super) fn told(
 pub(super) fn check_log(told: &Told, log: &Reading<'_>, books: &mut Books) -> Result<()> {
     let topics: std::collections::BTreeSet<_> = told.values().map(|e| e.topic.as_str()).collect();
     let logged = log.rows(
-        "SELECT category, metadata ->> 'source', metadata ->> 'id' FROM ieum_events
+        "SELECT category, metadata ->> 'source', metadata ->> 'id', type, data FROM ieum_events
          WHERE category GLOB '*.events'",
         |row| {
-            let id = (
-                row.get::<_, Option<String>>(1)?,
-                row.get::<_, Option<String>>(2)?,
-            );
-            Ok((row.get::<_, String>(0)?, id))
+            let text = |index| {
+                row.get::<_, Option<String>>(index)
+                    .map(Option::unwrap_or_default)
+            };
+            let content = (row.get::<_, String>(3)?, row.get::<_, String>(4)?);
+            Ok((row.get::<_, String>(0)?, (text(1)?, text(2)?), content))
         },
     )?;
     let mut times = HashMap::<Id, u64>::new();
-    for (category, (source, id)) in logged {
-        if topics.contains(category.as_str()) {
-            *times
-                .entry((source.unwrap_or_default(), id.unwrap_or_default()))
-                .or_default() += 1;
+    for (category, id, (kind, data)) in logged {
+        if !topics.contains(category.as_str()) {
+            continue;
         }
+        let data = json(Some(&data), &id)?;
+        let same =
+            |event: &Event| event.topic == category && event.kind == kind && event.data == data;
+        if let Some(event) = told.get(&id).filter(|event| !same(event)) {
+            books.lose(&id.1);
+            books.find(format_args!(
+                "{} of {} stands otherwise in the log",
+                event.kind, event.subject
+            ));
+        }
+        *times.entry(id).or_default() += 1;
     }
     compare(told, &times, "in the log", |_| true, books);
     Ok(())
 }
 
-/// Analytics noted each event exactly once.
+/// What was told of each order is what its own events tell.
+pub(super) fn check_orders(told: &Told, orders: &Orders, books: &mut Books) {
+    let mut kinds = BTreeMap::<&str, Vec<&str>>::new();
+    for event in told.values().filter(|event| event.topic == "order.events") {
+        let of_order = kinds.entry(&event.subject).or_default();
+        of_order.push(&event.kind);
+        let told = (
+            event.data["totalAmount"].as_i64(),
+            event.data["userId"].as_str(),
+            event.data["currency"].as_str(),
+        );
+        let same = orders.get(&event.subject).is_some_and(|order| {
+            let (user, currency) = (order.user_id.as_str(), order.currency.as_str());
+            told == (Some(order.total), Some(user), Some(currency))
+        });
+        if !same {
+            books.find(format_args!(
+                "{} tells another story than order {}",
+                event.kind, event.subject
+            ));
+        }
+    }
+    for (id, order) in orders {
+        let expected: &[&str] = match order.end {
+            End::Open => continue,
+            End::Completed => &[
+                "order.completed",
+                "order.confirmed",
+                "order.created",
+                "order.placed",
+            ],
+            End::Cancelled(_) => &["order.cancelled", "order.created", "order.placed"],
+        };
+        let mut found = kinds.remove(id.as_str()).unwrap_or_default();
+        found.sort_unstable();
+        if found != expected {
+            books.find(format_args!("of order {id} was told {}", found.join(", ")));
+        }
+    }
+}
+
+/// What analytics notes of an event.
+#[derive(Debug, PartialEq, Eq)]
+struct Fact {
+    name: String,
+    user_id: Option<String>,
+    order_id: Option<String>,
+    amount: Option<i64>,
+}
+
+impl Fact {
+    fn of(event: &Event) -> Self {
+        let text = |name: &str| event.data[name].as_str().map(str::to_owned);
+        let number = |name: &str| event.data[name].as_i64();
+        Self {
+            name: match event.kind.as_str() {
+                "user.created" => "user_registered".to_owned(),
+                kind => kind.replace('.', "_"),
+            },
+            user_id: text("userId"),
+            order_id: text("orderId"),
+            amount: number("amount").or_else(|| number("totalAmount")),
+        }
+    }
+}
+
+/// Analytics noted each event exactly once, as it was told.
 pub(super) fn check_facts(told: &Told, book: &Reading<'_>, books: &mut Books) -> Result<()> {
-    let facts = book.rows("SELECT event_source, event_id FROM facts", |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-    })?;
-    compare(told, &count(facts), "noted by analytics", |_| true, books);
+    let facts = book.rows(
+        "SELECT event_source, event_id, name, user_id, order_id, amount FROM facts",
+        |row| {
+            let fact = Fact {
+                name: row.get(2)?,
+                user_id: row.get(3)?,
+                order_id: row.get(4)?,
+                amount: row.get(5)?,
+            };
+            Ok(((row.get::<_, String>(0)?, row.get::<_, String>(1)?), fact))
+        },
+    )?;
+    for (id, fact) in &facts {
+        if let Some(event) = told.get(id).filter(|event| Fact::of(event) != *fact) {
+            books.find(format_args!(
+                "{} of {} was noted by analytics otherwise than it was told: {fact:?}",
+                event.kind, event.subject
+            ));
+        }
+    }
+    let ids = facts.into_iter().map(|(id, _)| id).collect();
+    compare(told, &count(ids), "noted by analytics", |_| true, books);
     Ok(())
 }
 
@@ -168,4 +268,10 @@ fn count<T: std::hash::Hash + Eq>(things: Vec<T>) -> HashMap<T, u64> {
         *times.entry(thing).or_default() += 1;
     }
     times
+}
+
+/// The content of an event; null if it has none.
+fn json(text: Option<&str>, id: &Id) -> Result<Value> {
+    serde_json::from_str(text.unwrap_or("null"))
+        .with_context(|| format!("event {} of {} is not JSON", id.1, id.0))
 }

@@ -9,8 +9,12 @@ mod books;
 mod events;
 mod money;
 mod orders;
+mod payments;
+mod reservations;
 mod sagas;
+mod shipments;
 mod stock;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -53,11 +57,22 @@ pub(crate) fn audit(data: &Path) -> Result<Books> {
     let order_book = order_book.read(&tally)?;
     let orders = orders::replay(&order_book)?;
     orders::check(&orders, &order_book, &mut books)?;
+    let told = events::told(SERVICES.into_iter().map(open), &tally, &mut books)?;
+    events::check_orders(&told, &orders, &mut books);
     money::check(&orders, &open("payments")?.read(&tally)?, &mut books)?;
-    stock::check(&orders, &open("inventory")?.read(&tally)?, &mut books)?;
+    stock::check(
+        &told,
+        &orders,
+        &open("inventory")?.read(&tally)?,
+        &mut books,
+    )?;
+    shipments::check(&orders, &open("shipping")?.read(&tally)?, &mut books)?;
+    for service in SERVICES {
+        streams::check(service, &open(service)?.read(&tally)?, &mut books)?;
+    }
     let mut log = Book::open(&data.join(PLATFORM_LOG))?;
     let log = log.read(&tally)?;
-    let told = events::told(SERVICES.into_iter().map(open), &tally, &mut books)?;
+    streams::check("the platform", &log, &mut books)?;
     events::check_log(&told, &log, &mut books)?;
     events::check_facts(&told, &open("analytics")?.read(&tally)?, &mut books)?;
     events::check_mails(

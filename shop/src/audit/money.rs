@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::book::Reading;
 use super::books::Books;
 use super::orders::{End, Orders};
+use super::payments;
 
 /// What the ledger says of one order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,19 +19,23 @@ struct Account {
 
 /// Captured − refunded = the totals of the completed orders, order by order.
 pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> Result<()> {
-    let accounts = accounts(book, books)?;
+    let ledger = ledger(book)?;
+    let payments = payments::read(book)?;
+    payments::check(orders, &payments, &ledger, books);
+    let statuses = payments::statuses(&payments);
+    let accounts = accounts(ledger, books);
     for (id, order) in orders {
         let account = accounts.get(id).copied().unwrap_or_default();
         let kept = account.captured - account.refunded;
-        if account.captures > 1 {
+        let statuses = statuses.get(id.as_str()).map_or(&[][..], Vec::as_slice);
+        let taken = statuses.iter().filter(|status| **status != "declined");
+        let times = account.captures.max(taken.count() as u64);
+        if times > 1 {
             books.charged_twice += 1;
-            books.find(format_args!(
-                "order {id} was charged {} times",
-                account.captures
-            ));
+            books.find(format_args!("order {id} was charged {times} times"));
         }
         match order.end {
-            End::Cancelled(_) if kept != 0 => {
+            End::Cancelled(_) if kept != 0 || statuses.contains(&"completed") => {
                 books.not_refunded += 1;
                 books.find(format_args!(
                     "order {id} was cancelled, and {kept} was not refunded"
@@ -53,23 +58,30 @@ pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> R
     Ok(())
 }
 
-/// Folds the ledger: every transaction is balanced, and the sales account tells what was kept.
-fn accounts(book: &Reading<'_>, books: &mut Books) -> Result<BTreeMap<String, Account>> {
-    let entries = book.rows(
-        "SELECT txn, order_id, kind, account, amount FROM ledger ORDER BY id",
+/// Reads the ledger, oldest entry first.
+fn ledger(book: &Reading<'_>) -> Result<Vec<Entry>> {
+    book.rows(
+        "SELECT txn, payment_id, order_id, kind, account, amount, currency
+         FROM ledger ORDER BY id",
         |row| {
             Ok(Entry {
                 txn: row.get(0)?,
-                order_id: row.get(1)?,
-                kind: row.get(2)?,
-                account: row.get(3)?,
-                amount: row.get(4)?,
+                payment_id: row.get(1)?,
+                order_id: row.get(2)?,
+                kind: row.get(3)?,
+                account: row.get(4)?,
+                amount: row.get(5)?,
+                currency: row.get(6)?,
             })
         },
-    )?;
+    )
+}
+
+/// Folds the ledger: every transaction is balanced, and the sales account tells what was kept.
+fn accounts(ledger: Vec<Entry>, books: &mut Books) -> BTreeMap<String, Account> {
     let mut sums = BTreeMap::<String, i64>::new();
     let mut accounts = BTreeMap::<String, Account>::new();
-    for entry in entries {
+    for entry in ledger {
         *sums.entry(entry.txn).or_default() += entry.amount;
         if entry.account != "sales" {
             continue;
@@ -87,14 +99,16 @@ fn accounts(book: &Reading<'_>, books: &mut Books) -> Result<BTreeMap<String, Ac
             "transaction {txn} of the ledger is off by {sum}"
         ));
     }
-    Ok(accounts)
+    accounts
 }
 
 /// A line of the ledger: debits are positive, credits negative.
-struct Entry {
-    txn: String,
-    order_id: String,
-    kind: String,
-    account: String,
-    amount: i64,
+pub(super) struct Entry {
+    pub(super) txn: String,
+    pub(super) payment_id: String,
+    pub(super) order_id: String,
+    pub(super) kind: String,
+    pub(super) account: String,
+    pub(super) amount: i64,
+    pub(super) currency: String,
 }

@@ -13,6 +13,14 @@ use super::books::Books;
 pub(super) struct Order {
     /// Where it stands: the last event decides.
     pub(super) end: End,
+    /// How often it ended.
+    ends: u64,
+    /// The types of its events, in their order.
+    history: Vec<String>,
+    /// Whose it is.
+    pub(super) user_id: String,
+    /// The currency of its prices.
+    pub(super) currency: String,
     /// Price times quantity, summed.
     pub(super) total: i64,
     /// Pieces per product.
@@ -57,19 +65,47 @@ pub(super) fn replay(book: &Reading<'_>) -> Result<Orders> {
 }
 
 fn apply(order: &mut Order, kind: &str, data: &Value) {
+    order.history.push(kind.to_owned());
     match kind {
+        "OrderCreated" => {
+            let text = |name: &str| data[name].as_str().unwrap_or_default().to_owned();
+            (order.user_id, order.currency) = (text("userId"), text("currency"));
+        }
         "ItemAdded" => {
             let number = |name: &str| data[name].as_i64().unwrap_or(0);
             order.total += number("price") * number("quantity");
             let product = data["productId"].as_str().unwrap_or_default().to_owned();
             *order.pieces.entry(product).or_default() += number("quantity");
         }
-        "OrderCompleted" => order.end = End::Completed,
+        "OrderCompleted" => order.come_to(End::Completed),
         "OrderCancelled" => {
             let reason = data["reason"].as_str().unwrap_or_default();
-            order.end = End::Cancelled(reason.to_owned());
+            order.come_to(End::Cancelled(reason.to_owned()));
         }
         _ => {}
+    }
+}
+
+impl Order {
+    fn come_to(&mut self, end: End) {
+        self.end = end;
+        self.ends += 1;
+    }
+
+    /// Created, with lines, and ended in a way that an order can.
+    fn is_plausible(&self) -> bool {
+        let lines = |kind: &&String| kind.as_str() == "ItemAdded";
+        let Some((first, rest)) = self.history.split_first() else {
+            return false;
+        };
+        let end: Vec<_> = rest.iter().skip_while(lines).map(String::as_str).collect();
+        let ends: &[&[&str]] = &[
+            &[],
+            &["OrderConfirmed"],
+            &["OrderConfirmed", "OrderCompleted"],
+            &["OrderCancelled"],
+        ];
+        first == "OrderCreated" && end.len() < rest.len() && ends.contains(&end.as_slice())
     }
 }
 
@@ -77,6 +113,13 @@ fn apply(order: &mut Order, kind: &str, data: &Value) {
 pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> Result<()> {
     for (id, order) in orders {
         books.orders += 1;
+        if order.ends > 1 {
+            books.find(format_args!("order {id} ended {} times", order.ends));
+        }
+        if !order.is_plausible() {
+            let history = order.history.join(", ");
+            books.find(format_args!("order {id} has no such life: {history}"));
+        }
         match &order.end {
             End::Completed => books.completed += 1,
             End::Cancelled(reason) => {
@@ -93,9 +136,14 @@ pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> R
             )),
         }
     }
-    let seen = book.rows("SELECT id, status, total FROM order_view", |row| {
-        let id: String = row.get(0)?;
-        Ok((id, (row.get::<_, String>(1)?, row.get::<_, i64>(2)?)))
+    check_view(orders, book, books)
+}
+
+/// The read model shows what the events tell.
+fn check_view(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> Result<()> {
+    let seen = book.rows("SELECT id, status, total, user_id FROM order_view", |row| {
+        let seen: (String, i64, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok((row.get::<_, String>(0)?, seen))
     })?;
     let seen: BTreeMap<_, _> = seen.into_iter().collect();
     for (id, order) in orders {
@@ -104,11 +152,17 @@ pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> R
             End::Completed => "completed",
             End::Cancelled(_) => "cancelled",
         };
-        if seen.get(id) != Some(&(status.to_owned(), order.total)) {
+        let expected = (status.to_owned(), order.total, order.user_id.clone());
+        if seen.get(id) != Some(&expected) {
             books.find(format_args!(
                 "the read model does not show order {id} as {status}"
             ));
         }
+    }
+    for id in seen.keys().filter(|id| !orders.contains_key(*id)) {
+        books.find(format_args!(
+            "the read model shows order {id}, which does not exist"
+        ));
     }
     Ok(())
 }

@@ -6,11 +6,20 @@ use anyhow::Result;
 
 use super::book::Reading;
 use super::books::Books;
+use super::events::Told;
 use super::orders::{End, Orders};
+use super::reservations;
 
 /// Initial − sold = stock, product by product.
-pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> Result<()> {
-    let held = held_for_open_orders(orders, book, books)?;
+pub(super) fn check(
+    told: &Told,
+    orders: &Orders,
+    book: &Reading<'_>,
+    books: &mut Books,
+) -> Result<()> {
+    let reservations = reservations::read(book)?;
+    reservations::check(orders, &reservations, books);
+    let held = reservations::held_for_open_orders(orders, &reservations);
     let mut sold = BTreeMap::<&str, i64>::new();
     for order in orders.values().filter(|order| order.end == End::Completed) {
         for (product, pieces) in &order.pieces {
@@ -24,6 +33,7 @@ pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> R
             row.get::<_, i64>(2)?,
         ))
     })?;
+    check_beginning(told, &shelves, books);
     for (product, initial, stock) in &shelves {
         let gone = sold.remove(product.as_str()).unwrap_or(0) + held.get(product).unwrap_or(&0);
         let drift = initial - gone - stock;
@@ -41,31 +51,25 @@ pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> R
     Ok(())
 }
 
-/// Pieces set aside for orders that have not ended. A cancelled order must hold nothing.
-fn held_for_open_orders(
-    orders: &Orders,
-    book: &Reading<'_>,
-    books: &mut Books,
-) -> Result<BTreeMap<String, i64>> {
-    let held = book.rows(
-        "SELECT order_id, product_id, quantity FROM reservations WHERE status = 'held'",
-        |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get::<_, String>(1)?,
-                row.get::<_, i64>(2)?,
-            ))
-        },
-    )?;
-    let mut open = BTreeMap::<String, i64>::new();
-    for (order_id, product, quantity) in held {
-        match orders.get(&order_id).map(|order| &order.end) {
-            Some(End::Completed) => {}
-            Some(End::Open) => *open.entry(product).or_default() += quantity,
-            Some(End::Cancelled(_)) | None => books.find(format_args!(
-                "{quantity} pieces of {product} are still set aside for order {order_id}"
-            )),
+/// Each product began with the pieces that `product.created` told.
+fn check_beginning(told: &Told, shelves: &[(String, i64, i64)], books: &mut Books) {
+    let created = told
+        .values()
+        .filter(|event| event.kind == "product.created");
+    let mut created: BTreeMap<_, _> = created
+        .map(|event| (event.subject.as_str(), event.data["stock"].as_i64()))
+        .collect();
+    for (product, initial, _) in shelves {
+        let told = created.remove(product.as_str()).flatten();
+        let drift = told.map_or(0, |told| initial - told);
+        if drift != 0 {
+            books.stock_drift += drift.unsigned_abs();
+            books.find(format_args!(
+                "product {product} began with {drift} pieces more than were told"
+            ));
         }
     }
-    Ok(open)
+    for product in created.keys() {
+        books.find(format_args!("product {product} has no shelf"));
+    }
 }

@@ -1,187 +1,9 @@
 //! Crafted books: one honest order of two pieces, and one defect at a time.
 
-use std::path::PathBuf;
+mod shop;
 
-use rusqlite::Connection;
-
-use super::{Books, SERVICES, audit, open_sagas};
-
-/// The books of a shop in a folder of their own.
-struct Shop(PathBuf);
-
-impl Shop {
-    /// An order of two pieces at 100, completed; and one that was refunded, for an address.
-    fn honest() -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("shop-audit-{}", ieum::base::Uuid::new_v4()));
-        std::fs::create_dir_all(folder.join("platform")).expect("a folder");
-        let shop = Self(folder);
-        for service in SERVICES {
-            shop.run(
-                service,
-                "CREATE TABLE ieum_outbox (id INTEGER PRIMARY KEY, topic, message, error)",
-            );
-        }
-        shop.run("platform/log", EVENTS);
-        shop.run("orders", EVENTS);
-        shop.run("orders", "CREATE TABLE order_view (id, status, total)");
-        shop.run(
-            "payments",
-            "CREATE TABLE ledger (id INTEGER PRIMARY KEY, txn, order_id, kind, account, amount)",
-        );
-        shop.run(
-            "inventory",
-            "CREATE TABLE stock (product_id, initial, stock)",
-        );
-        shop.run(
-            "inventory",
-            "CREATE TABLE reservations (order_id, product_id, quantity, status)",
-        );
-        shop.run("analytics", "CREATE TABLE facts (event_source, event_id)");
-        shop.run(
-            "notifications",
-            "CREATE TABLE notifications (kind, order_id, event_source, event_id)",
-        );
-        shop.run(
-            "plan",
-            "CREATE TABLE planned_orders (n INTEGER PRIMARY KEY, outcome, order_id)",
-        );
-        shop.run("inventory", "INSERT INTO stock VALUES ('shoe', 10, 8)");
-        shop.told("users", "user.events", "user.created", "u-1");
-        shop.run(
-            "notifications",
-            "INSERT INTO notifications VALUES ('welcome', NULL, '/users', 'user.created-u-1')",
-        );
-        shop.order("o-1", 1, "OrderCompleted", "{}", "completed");
-        shop.run(
-            "notifications",
-            "INSERT INTO notifications VALUES ('order-completed', 'o-1', NULL, NULL)",
-        );
-        shop.held("o-1", "held");
-        shop.booked("o-1", "capture");
-        let reason = r#"{"reason":"address-undeliverable"}"#;
-        shop.order("o-2", 11, "OrderCancelled", reason, "cancelled");
-        shop.held("o-2", "released");
-        shop.booked("o-2", "capture");
-        shop.booked("o-2", "refund");
-        shop.run("plan", "INSERT INTO planned_orders VALUES (1, 'completed', 'o-1'), (2, 'undeliverable', 'o-2')");
-        shop
-    }
-
-    fn run(&self, book: &str, sql: &str) {
-        let db = Connection::open(self.0.join(format!("{book}.db"))).expect("a database");
-        db.execute_batch(sql)
-            .unwrap_or_else(|error| panic!("{book}: {error}"));
-    }
-
-    /// The events, the view, the messages and the saga of an order.
-    fn order(&self, id: &str, at: i64, end: &str, data: &str, status: &str) {
-        let item = r#"{"productId":"shoe","quantity":2,"price":100}"#;
-        for (place, kind, data) in [
-            (0, "OrderCreated", "{}"),
-            (1, "ItemAdded", item),
-            (2, end, data),
-        ] {
-            self.event(
-                "orders",
-                at + place,
-                &format!("order-{id}"),
-                kind,
-                data,
-                "{}",
-            );
-        }
-        self.run(
-            "orders",
-            &format!("INSERT INTO order_view VALUES ('{id}', '{status}', 200)"),
-        );
-        self.told("orders", "order.events", "order.placed", id);
-        let input = format!(r#"{{"input":{{"orderId":"{id}"}}}}"#);
-        self.event(
-            "platform/log",
-            at + 1_000,
-            &format!("saga-{id}"),
-            "saga.started",
-            &input,
-            "{}",
-        );
-        self.event(
-            "platform/log",
-            at + 1_001,
-            &format!("saga-{id}"),
-            "saga.completed",
-            "{}",
-            "{}",
-        );
-    }
-
-    fn event(&self, book: &str, at: i64, stream: &str, kind: &str, data: &str, metadata: &str) {
-        self.run(
-            book,
-            &format!(
-                "INSERT INTO ieum_events (position, stream, type, data, metadata)
-             VALUES ({at}, '{stream}', '{kind}', '{data}', '{metadata}')"
-            ),
-        );
-    }
-
-    /// A message in an outbox, in the log, and noted by analytics.
-    fn told(&self, service: &str, topic: &str, kind: &str, subject: &str) {
-        let id = format!("{kind}-{subject}");
-        self.run(service, &format!(
-            r#"INSERT INTO ieum_outbox (topic, message) VALUES ('{topic}', '{{"source":"/{service}",
-               "id":"{id}","type":"{kind}","subject":"{subject}","flow":"orchestrated"}}')"#
-        ));
-        let metadata = format!(r#"{{"source":"/{service}","id":"{id}"}}"#);
-        self.run(
-            "platform/log",
-            &format!(
-                "INSERT INTO ieum_events (stream, type, data, metadata)
-             VALUES ('{topic}-{subject}', '{kind}', '{{}}', '{metadata}')"
-            ),
-        );
-        self.run(
-            "analytics",
-            &format!("INSERT INTO facts VALUES ('/{service}', '{id}')"),
-        );
-    }
-
-    fn held(&self, order: &str, status: &str) {
-        self.run(
-            "inventory",
-            &format!("INSERT INTO reservations VALUES ('{order}', 'shoe', 2, '{status}')"),
-        );
-    }
-
-    fn booked(&self, order: &str, kind: &str) {
-        let sales = if kind == "capture" { -200 } else { 200 };
-        let txn = ieum::base::Uuid::new_v4();
-        self.run(
-            "payments",
-            &format!(
-                "INSERT INTO ledger (txn, order_id, kind, account, amount) VALUES
-             ('{txn}', '{order}', '{kind}', 'sales', {sales}),
-             ('{txn}', '{order}', '{kind}', 'card:visa', {})",
-                -sales
-            ),
-        );
-    }
-
-    fn audited(&self) -> Books {
-        audit(&self.0).expect("audited")
-    }
-}
-
-impl Drop for Shop {
-    fn drop(&mut self) {
-        // Nothing depends on the folder being gone.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-const EVENTS: &str =
-    "CREATE TABLE ieum_events (position INTEGER PRIMARY KEY, stream, type, data, metadata,
-    category TEXT GENERATED ALWAYS AS (substr(stream, 1, instr(stream, '-') - 1)) VIRTUAL)";
+use self::shop::Shop;
+use super::{Books, audit, open_sagas};
 
 /// After this defect, the books do not balance, and this counter says so.
 fn check(book: &str, defect: &str, counter: impl Fn(&Books) -> u64) {
@@ -216,8 +38,9 @@ fn books_of_nothing_do_not_balance() {
 
 #[test]
 fn a_second_capture_is_seen() {
-    let again = "INSERT INTO ledger (txn, order_id, kind, account, amount) VALUES
-        ('t', 'o-1', 'capture', 'sales', -200), ('t', 'o-1', 'capture', 'card:visa', 200)";
+    let again = "INSERT INTO ledger (txn, payment_id, order_id, kind, account, amount, currency)
+        SELECT 't', payment_id, order_id, kind, account, amount, currency FROM ledger
+        WHERE order_id = 'o-1'";
     check("payments", again, |books| books.charged_twice);
 }
 
@@ -246,6 +69,34 @@ fn pieces_still_held_for_a_cancelled_order_are_seen() {
         "UPDATE reservations SET status = 'held'",
         |_| 1,
     );
+}
+
+#[test]
+fn a_shipment_too_many_or_too_few_is_seen() {
+    for defect in [
+        "DELETE FROM shipments",
+        "UPDATE shipments SET status = 'cancelled'",
+        "UPDATE shipments SET user_id = 'u-2'",
+        "INSERT INTO shipments VALUES ('o-1', 'created', 'u-1')",
+        "INSERT INTO shipments VALUES ('o-2', 'created', 'u-1')",
+        "INSERT INTO shipments VALUES ('o-9', 'created', 'u-1')",
+    ] {
+        check("shipping", defect, |_| 1);
+    }
+    let shop = Shop::honest();
+    shop.run(
+        "shipping",
+        "INSERT INTO shipments VALUES ('o-2', 'cancelled', 'u-1')",
+    );
+    assert!(shop.audited().balance(), "a cancelled one is none");
+}
+
+#[test]
+fn an_order_that_ended_twice_is_seen() {
+    let again = "INSERT INTO ieum_events (stream, version, type, data, metadata)
+        VALUES ('order-o-1', 5, 'OrderCompleted', '{}', '{}');
+        UPDATE ieum_streams SET version = 5 WHERE name = 'order-o-1'";
+    check("orders", again, |_| 1);
 }
 
 #[test]
@@ -328,4 +179,142 @@ fn an_order_that_did_not_end_as_planned_is_seen() {
 #[test]
 fn a_read_model_that_tells_another_story_is_seen() {
     check("orders", "UPDATE order_view SET status = 'pending'", |_| 1);
+}
+
+/// Each of these defects is found.
+fn check_all<'a>(book: &str, defects: impl IntoIterator<Item = &'a str>) {
+    for defect in defects {
+        check(book, defect, |_| 1);
+    }
+}
+
+#[test]
+fn a_payment_that_was_tampered_with_is_seen() {
+    check_all(
+        "payments",
+        [
+            "UPDATE payments SET amount = amount + 1",
+            "UPDATE payments SET currency = 'USD'",
+            "UPDATE payments SET user_id = 'u-2'",
+            "UPDATE payments SET payer = 'card:amex'",
+            "UPDATE payments SET status = 'refunded'",
+            "UPDATE payments SET status = 'declined'",
+            "DELETE FROM payments WHERE order_id = 'o-1'",
+            "UPDATE ledger SET currency = 'USD' WHERE order_id = 'o-1'",
+            "UPDATE ledger SET account = 'thief' WHERE account = 'card:visa'",
+            "UPDATE payments SET currency = 'USD'; UPDATE ledger SET currency = 'USD'",
+            "UPDATE payments SET amount = 400; UPDATE ledger SET amount = amount * 2",
+            "UPDATE payments SET order_id = 'o-9' WHERE order_id = 'o-2'",
+            "INSERT INTO payments SELECT id || 'x', 'o-9', user_id, amount, currency, payer,
+             'declined' FROM payments WHERE order_id = 'o-1'",
+        ],
+    );
+}
+
+#[test]
+fn a_second_payment_of_an_order_is_a_second_charge() {
+    let again = "INSERT INTO payments SELECT id || 'x', order_id, user_id, amount, currency, payer,
+        status FROM payments WHERE order_id = 'o-1'";
+    check("payments", again, |books| books.charged_twice);
+}
+
+#[test]
+fn a_payment_of_a_cancelled_order_that_was_not_refunded_is_seen() {
+    let kept = "UPDATE payments SET status = 'completed'";
+    check("payments", kept, |books| books.not_refunded);
+}
+
+#[test]
+fn a_reservation_that_was_tampered_with_is_seen() {
+    check_all(
+        "inventory",
+        [
+            "DELETE FROM reservations WHERE order_id = 'o-1'",
+            "DELETE FROM reservations WHERE order_id = 'o-2'",
+            "UPDATE reservations SET status = 'released'",
+            "UPDATE reservations SET quantity = quantity + 1",
+            "UPDATE reservations SET product_id = 'bag' WHERE order_id = 'o-1'",
+            "INSERT INTO reservations VALUES ('o-9', 'shoe', 1, 'released')",
+        ],
+    );
+    let drift = "UPDATE stock SET initial = initial + 5, stock = stock + 5";
+    check("inventory", drift, |books| books.stock_drift);
+    check("inventory", "DELETE FROM stock", |books| books.stock_drift);
+}
+
+#[test]
+fn a_gap_in_a_stream_is_seen_wherever_it_is() {
+    check_all(
+        "orders",
+        [
+            "DELETE FROM ieum_events WHERE position = 1",
+            "DELETE FROM ieum_events WHERE type = 'ItemAdded' AND stream = 'order-o-2'",
+            "DELETE FROM ieum_events WHERE type = 'OrderConfirmed'",
+            "DELETE FROM ieum_streams WHERE name = 'order-o-1'",
+        ],
+    );
+    check_all(
+        "platform/log",
+        [
+            "DELETE FROM ieum_events WHERE type = 'saga.step-succeeded' AND stream = 'saga-o-1'",
+            "UPDATE ieum_streams SET version = version + 1 WHERE name = 'saga-o-1'",
+            "INSERT INTO ieum_streams VALUES ('saga-o-9', 3)",
+        ],
+    );
+}
+
+#[test]
+fn a_stream_that_is_whole_but_makes_no_sense_is_seen() {
+    check_all(
+        "orders",
+        [
+            "UPDATE ieum_events SET type = 'OrderRenamed' WHERE type = 'OrderCreated'",
+            "UPDATE ieum_events SET type = 'ItemAdded' WHERE type = 'OrderConfirmed'",
+            "UPDATE ieum_events SET data = replace(data, '100', '101') WHERE type = 'ItemAdded'",
+            "UPDATE ieum_events SET data = replace(data, 'KRW', 'USD')",
+            "INSERT INTO order_view VALUES ('o-9', 'completed', 200, 'u-1')",
+            "UPDATE order_view SET user_id = 'u-2'",
+        ],
+    );
+}
+
+#[test]
+fn an_event_that_was_changed_on_its_way_is_seen() {
+    let other = "UPDATE ieum_events SET data = replace(data, '200', '1200')
+        WHERE type = 'order.placed'";
+    check("platform/log", other, |books| books.lost_events);
+    let kind = "UPDATE ieum_events SET type = 'order.lost' WHERE type = 'order.placed'";
+    check("platform/log", kind, |books| books.lost_events);
+}
+
+#[test]
+fn an_event_that_tells_another_story_than_the_order_is_seen() {
+    let total = "replace(message, '200', '1200') WHERE message ->> 'type' = 'order.placed'";
+    let shop = Shop::honest();
+    shop.run(
+        "orders",
+        &format!("UPDATE ieum_outbox SET message = {total}"),
+    );
+    let log = "UPDATE ieum_events SET data = replace(data, '200', '1200')
+        WHERE type = 'order.placed'";
+    shop.run("platform/log", log);
+    let facts = "UPDATE facts SET amount = 1200 WHERE name = 'order_placed'";
+    shop.run("analytics", facts);
+    let books = shop.audited();
+    let stories = books.findings().iter();
+    let stories = stories.filter(|finding| finding.contains("another story than order"));
+    assert_eq!(stories.count(), 2, "{:?}", books.findings());
+}
+
+#[test]
+fn a_fact_that_was_tampered_with_is_seen() {
+    check_all(
+        "analytics",
+        [
+            "UPDATE facts SET amount = amount + 1 WHERE name = 'order_placed'",
+            "UPDATE facts SET name = 'order_lost' WHERE name = 'order_placed'",
+            "UPDATE facts SET user_id = 'u-2'",
+            "UPDATE facts SET order_id = NULL",
+        ],
+    );
 }
