@@ -4,8 +4,10 @@ use aws_lc_rs::digest;
 use axum::extract::FromRequestParts;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
 use http::request::Parts;
 use ieum::chassis::Identity;
+use ieum::http::Problem;
 use serde::Serialize;
 
 use super::failure::{Failure, Reply};
@@ -19,10 +21,23 @@ pub(crate) struct Request {
     pub(super) scope: String,
     pub(super) key: String,
     pub(super) fingerprint: String,
+    /// Where it was sent.
+    path: String,
+}
+
+impl Request {
+    /// The answer if its key was used for another request: that cannot be meant.
+    pub(super) fn reused(&self) -> Problem {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY)
+            .code("idempotency-key-reused")
+            .title("The idempotency key was used for another request")
+            .detail("an Idempotency-Key belongs to one request and its body; send this one with a new key")
+            .instance(&self.path)
+    }
 }
 
 impl Key {
-    /// The request of `caller` to `route` with this body; `None` if it has no key and happens each
+    /// The request of `caller` to `route` (its method and its path) with this body; `None` if it has no key and happens each
     /// time that it is sent.
     pub(crate) fn of<T: Serialize>(
         self,
@@ -33,11 +48,13 @@ impl Key {
         let Some(key) = self.0 else {
             return Ok(None);
         };
+        let path = route.split_once(' ').map_or(route, |(_, path)| path);
         let content = digest::digest(&digest::SHA256, &serde_json::to_vec(body)?);
         Ok(Some(Request {
             scope: format!("{} {route}", caller.user_id),
             key,
             fingerprint: URL_SAFE_NO_PAD.encode(content.as_ref()),
+            path: path.to_owned(),
         }))
     }
 }
@@ -85,6 +102,20 @@ mod tests {
             kim.fingerprint,
             request("kim", "b").expect("one").fingerprint
         );
+    }
+
+    #[test]
+    fn the_problem_of_a_reused_key_is_complete() {
+        let problem = request("kim", "a").expect("one").reused();
+        let problem = serde_json::to_value(problem).expect("json");
+        assert_eq!(
+            (&problem["status"], &problem["code"]),
+            (&422.into(), &"idempotency-key-reused".into())
+        );
+        assert_eq!(problem["instance"], "/orders");
+        for member in ["type", "title", "detail"] {
+            assert!(problem[member].is_string(), "{member}");
+        }
     }
 
     #[test]

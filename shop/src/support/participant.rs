@@ -7,9 +7,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use ieum::http::{Problem, problem};
 use ieum::sql::sqlite::barrier::{self, Op};
+use ieum::sql::sqlite::idempotency::Outcome;
 use serde_json::Value;
 
 use super::failure::{Failure, Reply};
+use super::idempotency::Request;
 use super::web::Internal;
 
 /// What a request was answered: kept beside its effect, and given again when the request comes again.
@@ -19,6 +21,14 @@ impl Answer {
     /// It was done.
     pub(crate) fn json(status: StatusCode, body: Value) -> Self {
         Self(barrier::Answer::new(status.as_u16(), body))
+    }
+
+    /// What a request with a key is answered.
+    pub(super) fn to(request: &Request, outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::KeyReused => Self::refusal(&request.reused()),
+            other => Self(other.into_answer()),
+        }
     }
 
     /// A final no.

@@ -240,13 +240,15 @@ impl Service {
             let effect = || effect(work).map(|Answer(answer)| answer);
             match &request {
                 None => effect(),
-                Some(Request {
-                    scope,
-                    key,
-                    fingerprint,
-                }) => {
+                Some(request) => {
+                    let Request {
+                        scope,
+                        key,
+                        fingerprint,
+                        ..
+                    } = request;
                     let outcome = idempotency::run(work.tx(), scope, key, fingerprint, effect)?;
-                    Ok(outcome.into_answer())
+                    Ok(Answer::to(request, outcome).0)
                 }
             }
         });
@@ -255,18 +257,20 @@ impl Service {
 
     /// What a request was answered before. Saves preparations; only [`Service::once`] decides.
     pub(crate) async fn recall(&self, request: Option<Request>) -> Reply<Option<Response>> {
-        let Some(Request {
-            scope,
-            key,
-            fingerprint,
-        }) = request
-        else {
+        let Some(request) = request else {
             return Ok(None);
         };
-        let known = self
-            .read(move |db| Ok(idempotency::find(db, &scope, &key, &fingerprint)?))
-            .await?;
-        Ok(known.map(|outcome| Answer(outcome.into_answer()).into_response()))
+        let known = self.read(move |db| {
+            let Request {
+                scope,
+                key,
+                fingerprint,
+                ..
+            } = &request;
+            let known = idempotency::find(db, scope, key, fingerprint)?;
+            Ok(known.map(|outcome| Answer::to(&request, outcome)))
+        });
+        Ok(known.await?.map(IntoResponse::into_response))
     }
 
     /// Calls other services by their names.

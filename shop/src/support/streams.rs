@@ -27,7 +27,7 @@ pub(crate) fn name(category: &str, id: &str) -> Reply<StreamName> {
 /// All events of a stream, oldest first.
 pub(crate) fn read(db: &Connection, stream: &StreamName) -> Reply<Vec<Event>> {
     let events = log::read_in(db, stream, Version::default(), MOST_EVENTS);
-    events.map_err(Failure::internal)
+    events.map_err(of_log)
 }
 
 /// What these events add up to.
@@ -74,6 +74,18 @@ fn append<E: serde::Serialize>(
     };
     let events = encode_all(events, &context).map_err(Failure::internal)?;
     let append = Append::to(stream.clone(), Expect::Version(version), events);
-    log::append_in(work.tx(), &append).map_err(Failure::internal)?;
+    log::append_in(work.tx(), &append).map_err(of_log)?;
     Ok(())
+}
+
+/// A full disk and an engine that does not answer pass; everything else is our fault.
+fn of_log(error: Error) -> Failure {
+    match error.kind() {
+        ErrorKind::Full | ErrorKind::Unavailable => {
+            tracing::warn!(%error, "an event was not written");
+            let detail = "the store takes nothing at the moment: try again";
+            Failure::not_yet(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        }
+        _ => Failure::internal(error),
+    }
 }

@@ -3,6 +3,7 @@
 use ieum::base::Secret;
 use ieum::messaging::{Message, OutboxStore};
 use ieum::sql::sqlite::{Database, Location, outbox};
+use rusqlite::types::ValueRef;
 
 use super::failure::Reply;
 use super::sabotage::Sabotage;
@@ -51,6 +52,24 @@ impl Bench {
         number.await.expect("a number")
     }
 
+    /// The tables that have a row with `text` in it, in any column; by name, once per such table.
+    pub(crate) async fn rows_with(&self, text: &'static str) -> Vec<String> {
+        let tables = self.work(move |work| {
+            let mut tables =
+                work.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")?;
+            let tables = tables.query_map([], |row| row.get::<_, String>(0))?;
+            let mut found = Vec::new();
+            for table in tables {
+                let table = table?;
+                if has_text(work, &table, text)? {
+                    found.push(table);
+                }
+            }
+            Ok(found)
+        });
+        tables.await.expect("tables")
+    }
+
     /// What the service told the others, oldest first.
     pub(crate) async fn told(&self) -> Vec<Message> {
         let store = outbox::Store::new(self.database.clone());
@@ -66,6 +85,23 @@ impl Bench {
             .map(|message| message.kind)
             .collect()
     }
+}
+
+fn has_text(work: &Work<'_>, table: &str, text: &str) -> Reply<bool> {
+    let mut statement = work.prepare(&format!("SELECT * FROM {table}"))?;
+    let columns = statement.column_count();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        for column in 0..columns {
+            let (ValueRef::Text(bytes) | ValueRef::Blob(bytes)) = row.get_ref(column)? else {
+                continue;
+            };
+            if String::from_utf8_lossy(bytes).contains(text) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// An event as it comes in.

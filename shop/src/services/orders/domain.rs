@@ -12,6 +12,10 @@ use crate::support::money::{self, Currency};
 pub(super) const MAX_ITEMS: usize = 50;
 /// The most pieces in one line.
 pub(super) const MAX_QUANTITY: u32 = 1_000;
+/// What the token of a card begins with.
+const TOKEN_PREFIX: &str = "card_";
+/// How many hexadecimal digits follow: far more than a card number has.
+const TOKEN_DIGITS: usize = 32;
 
 /// What happened to an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -181,6 +185,8 @@ pub(crate) enum Refusal {
     BadItems,
     /// A price or the total does not fit.
     BadTotal,
+    /// What is to pay is not the token of a card; perhaps it is a card number.
+    BadCardToken,
     /// Its status does not allow it.
     WrongStatus(Status),
 }
@@ -244,6 +250,9 @@ fn place(order: &Order, created: &Created, items: &[Item]) -> Result<Vec<Event>,
     if items.is_empty() || items.len() > MAX_ITEMS || !items.iter().all(in_range) {
         return Err(Refusal::BadItems);
     }
+    if created.card_token.as_deref().is_some_and(|t| !is_token(t)) {
+        return Err(Refusal::BadCardToken);
+    }
     if items.iter().any(|item| item.price < 0) || total_of(items).is_none() {
         return Err(Refusal::BadTotal);
     }
@@ -251,6 +260,15 @@ fn place(order: &Order, created: &Created, items: &[Item]) -> Result<Vec<Event>,
     Ok(std::iter::once(Event::OrderCreated(created.clone()))
         .chain(added)
         .collect())
+}
+
+/// True if `text` has the form of a token that payments gives out. No card number has: one is at
+/// most 19 digits, and begins with a digit. It is checked here because what an order carries is
+/// kept for ever, in its events and in the platform's log.
+fn is_token(text: &str) -> bool {
+    let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.strip_prefix(TOKEN_PREFIX)
+        .is_some_and(|digits| digits.len() == TOKEN_DIGITS && digits.bytes().all(lower_hex))
 }
 
 impl Order {
@@ -277,7 +295,7 @@ mod tests {
             user_id: "u-1".into(),
             user_name: "김이음".into(),
             currency: Currency::KRW,
-            card_token: Some("card_1".into()),
+            card_token: Some("card_e3f3f75502d64431b614ed6382bef17a".into()),
             address: None,
             flow: Flow::Orchestrated,
         }
@@ -341,6 +359,33 @@ mod tests {
         refused(vec![item(1, 1); MAX_ITEMS + 1], Refusal::BadItems);
         refused(vec![item(-1, 1)], Refusal::BadTotal);
         refused(vec![item(i64::MAX, 2)], Refusal::BadTotal);
+    }
+
+    #[test]
+    fn only_what_payments_gave_out_can_be_the_token_of_a_card() {
+        for no_token in [
+            "",
+            "card_",
+            "card_1",
+            "4242424242424242",
+            "4242 4242 4242 4242",
+            "4242-4242-4242-4242",
+            "378282246310005",
+            "card_4242424242424242",
+            "card_4242 4242 4242 4242 aaaaaaaaaaaaa",
+            "card_E3F3F75502D64431B614ED6382BEF17A",
+            "card_e3f3f75502d64431b614ed6382bef17a0",
+            "e3f3f75502d64431b614ed6382bef17a",
+        ] {
+            let created = Created {
+                card_token: Some(no_token.into()),
+                ..created()
+            };
+            let items = vec![item(100, 2)];
+            given(Rules, [])
+                .when(&Command::Place { created, items })
+                .refused(&Refusal::BadCardToken);
+        }
     }
 
     #[test]

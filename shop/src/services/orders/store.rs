@@ -142,6 +142,10 @@ fn refuse(refusal: Refusal) -> Failure {
             "invalid-items",
             "an order has 1 to 50 lines of 1 to 1,000 pieces each",
         ),
+        Refusal::BadCardToken => unprocessable(
+            "invalid-card-token",
+            "cardToken is what POST /payments/cards answers; a card number is never sent with an order",
+        ),
         Refusal::BadTotal => unprocessable("invalid-total", "the total is out of range"),
         Refusal::WrongStatus(status) => Failure::new(
             StatusCode::CONFLICT,

@@ -10,13 +10,20 @@ use crate::support::money::Currency;
 use crate::support::testing::{Bench, event};
 use crate::support::work::Work;
 
+const TOKEN: &str = "card_e3f3f75502d64431b614ed6382bef17a";
+
 /// Places an order of two at 100.
 fn place(work: &Work<'_>, flow: Flow) -> Reply<View> {
+    place_with(work, flow, TOKEN)
+}
+
+/// Places it with this token of a card.
+fn place_with(work: &Work<'_>, flow: Flow, token: &str) -> Reply<View> {
     let created = Created {
         user_id: "kim".into(),
         user_name: "김이음".into(),
         currency: Currency::KRW,
-        card_token: Some("card_1".into()),
+        card_token: Some(token.into()),
         address: None,
         flow,
     };
@@ -48,7 +55,7 @@ async fn placing_tells_both_flows_in_the_same_transaction() {
         let data: serde_json::Value = message.decode().expect("json");
         assert_eq!(
             (&data["totalAmount"], &data["cardToken"]),
-            (&json!(200), &json!("card_1"))
+            (&json!(200), &json!(TOKEN))
         );
         // A template of the saga may ask for it: what is absent is null, not missing.
         assert!(
@@ -71,6 +78,37 @@ async fn an_order_that_was_refused_leaves_nothing() {
     );
     assert_eq!(bench.kinds().await, [""; 0]);
     assert_eq!(bench.number("SELECT count(*) FROM ieum_events").await, 0);
+}
+
+#[tokio::test]
+async fn a_card_number_given_as_a_token_is_refused_and_written_nowhere() {
+    let bench = Bench::of(SPEC);
+    for number in [
+        "4242424242424242",
+        "4242 4242 4242 4242",
+        "card_4242424242424242",
+    ] {
+        let refused = bench.work(move |work| place_with(work, Flow::Orchestrated, number));
+        let refused = refused.await.expect_err("no token");
+        let problem = refused.problem();
+        assert_eq!(
+            (problem.status, problem.code.as_deref()),
+            (422, Some("invalid-card-token"))
+        );
+        assert!(
+            !format!("{problem:?}").contains("4242"),
+            "it is not repeated"
+        );
+    }
+    assert_eq!(bench.kinds().await, [""; 0]);
+    assert_eq!(bench.rows_with("4242").await, [""; 0]);
+    let placed = bench.work(|work| place(work, Flow::Orchestrated));
+    placed.await.expect("placed");
+    assert_eq!(
+        bench.rows_with(TOKEN).await,
+        ["ieum_events", "ieum_outbox"],
+        "the search finds what is there"
+    );
 }
 
 #[tokio::test]
