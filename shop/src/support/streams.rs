@@ -1,7 +1,10 @@
 //! Event-sourced aggregates in a service's own database: read, decide, append, in one transaction.
 
+use http::StatusCode;
 use ieum::eventstore::decider::{Context, encode_all};
-use ieum::eventstore::{Append, Decider, Event, Expect, Loaded, Metadata, StreamName, Version};
+use ieum::eventstore::{
+    Append, Decider, Error, ErrorKind, Event, Expect, Loaded, Metadata, StreamName, Version,
+};
 use ieum::sql::sqlite::log;
 use rusqlite::Connection;
 
