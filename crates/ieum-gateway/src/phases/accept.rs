@@ -56,7 +56,8 @@ pub(crate) async fn serve(
     let shared = Arc::clone(worker);
     let service = tower::service_fn(move |request| {
         let worker = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(super::answer(worker, request).await) }
+        // Boxed once: the connection would otherwise carry, and move, the state of a whole request.
+        Box::pin(async move { Ok::<_, Infallible>(super::answer(worker, request).await) })
     });
     server::serve(listener, service, config, stop, &worker.tasks).await
 }

@@ -19,10 +19,8 @@ pub(super) async fn pick(
     if let Some(picked) = upstream.service.pick(policy, tried) {
         return Ok(picked);
     }
-    let picked = upstream
-        .service
-        .pick_within(FIRST_ANSWER, policy, tried)
-        .await;
+    let wait = upstream.service.pick_within(FIRST_ANSWER, policy, tried);
+    let picked = Box::pin(wait).await;
     picked.map_err(|absence| absent(upstream, absence))
 }
 

@@ -1,12 +1,13 @@
 //! Connect: one try at one endpoint, on a pooled connection or a new one.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use http::header::HOST;
 use http::{Request, Response, StatusCode};
 use ieum_discovery::{Outcome, Picked};
 use ieum_http::pool::{PooledBody, SendError};
-use ieum_http::{ErrorKind, Sent, Target};
+use ieum_http::{ErrorKind, Sent};
 use tokio::time::Instant;
 
 use crate::body::{Progress, RequestBody, RequestBodyError, Source};
@@ -22,12 +23,14 @@ pub(super) struct Failed {
     pub(super) unsent: Option<Box<Request<RequestBody>>>,
 }
 
+type Answer = Result<Response<PooledBody<RequestBody>>, SendError<RequestBody>>;
+
 /// Sends a request and waits for the head of its answer; tells the endpoint how that went.
 pub(super) async fn send(
     worker: &Worker,
     upstream: &Upstream,
     picked: &mut Picked,
-    mut request: Request<RequestBody>,
+    mut request: Box<Request<RequestBody>>,
     source: &Source,
     timeout: Duration,
 ) -> Result<Response<PooledBody<RequestBody>>, Failed> {
@@ -36,7 +39,8 @@ pub(super) async fn send(
         Err(error) => return Err(failed(upstream, picked, &error, None)),
     };
     request.headers_mut().insert(HOST, target.host_header());
-    match head_within(worker, &target, request, source, timeout).await {
+    let send = std::pin::pin!(worker.pool.send(&target, *request));
+    match head_within(send, source, timeout).await {
         Some(Ok(response)) => {
             picked.record(judge(&response));
             Ok(response)
@@ -65,13 +69,10 @@ pub(super) async fn send(
 /// The time runs from the end of the request: a client that is slow to upload is not a service that
 /// is slow to answer (its silence is bounded elsewhere).
 async fn head_within(
-    worker: &Worker,
-    target: &Target,
-    request: Request<RequestBody>,
+    mut send: Pin<&mut impl Future<Output = Answer>>,
     source: &Source,
     timeout: Duration,
-) -> Option<Result<Response<PooledBody<RequestBody>>, SendError<RequestBody>>> {
-    let mut send = std::pin::pin!(worker.pool.send(target, request));
+) -> Option<Answer> {
     let mut sleep = std::pin::pin!(tokio::time::sleep(timeout));
     loop {
         let was_arriving = source.progress() == Progress::Arriving;

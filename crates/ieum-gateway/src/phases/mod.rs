@@ -24,53 +24,94 @@ mod route;
 pub(crate) mod transform;
 mod tunnel;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
 use crate::body::ResponseBody;
 use crate::errors::Refusal;
-use crate::table::{Table, Target};
+use crate::table::{Part, Route, Table, Target};
+use crate::upstream::Upstream;
 use crate::worker::Worker;
 
 use accept::Exchange;
+use transform::Outgoing;
 
 /// Answers one request.
+///
+/// The state of a request on its way is kept small, because it is moved and because many are on
+/// their way at once: what needs no waiting is done in [`prepare`], rare branches are boxed.
 pub(crate) async fn answer(
     worker: Arc<Worker>,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let table = worker.table();
     let mut exchange = accept::begin(worker, &table, &request);
-    let answer = match run(&table, &mut exchange, request).await {
+    let answer = match prepare(&table, &mut exchange, request) {
+        Err(refusal) => Err(refusal),
+        Ok(Work::Proxy(route, upstream, outgoing)) => {
+            proxy::forward(&table, &mut exchange, route, upstream, outgoing).await
+        }
+        Ok(Work::Compose(route, parts, asked)) => {
+            let Asked { path, headers } = *asked;
+            Box::pin(compose::answer(
+                &table,
+                &mut exchange,
+                route,
+                parts,
+                &path,
+                headers,
+            ))
+            .await
+        }
+    };
+    let answer = match answer {
         Ok(answer) => answer,
         Err(refusal) => respond::refuse(&mut exchange, *refusal),
     };
     respond::finish(table, exchange, answer)
 }
 
-async fn run(
-    table: &Table,
+/// What is left to do for a request that may pass.
+enum Work<'t> {
+    Proxy(&'t Route, &'t Upstream, Box<Outgoing>),
+    Compose(&'t Route, &'t [Part], Box<Asked>),
+}
+
+/// What the parts of a composed answer need to know of the request.
+struct Asked {
+    path: String,
+    headers: HeaderMap,
+}
+
+/// The phases that wait for nobody.
+fn prepare<'t>(
+    table: &'t Table,
     exchange: &mut Exchange,
     request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Box<Refusal>> {
+) -> Result<Work<'t>, Box<Refusal>> {
     parse::check(table, &request)?;
     let target = exchange.target.clone();
-    let path = normalise::request(target.path())?;
+    let path: Cow<'_, str> = normalise::request(target.path())?;
     let route = route::find(table, exchange, &path)?;
     exchange.identity = identify::caller(table, route, request.headers())?;
     authorise::check(route, exchange.identity.as_deref())?;
     limit::admit(route, exchange, &request)?;
     match &route.target {
         Target::Compose(parts) => {
-            let base = transform::for_parts(table, exchange, request.headers());
-            drop(request);
-            compose::answer(table, exchange, route, parts, &path, base).await
+            let headers = transform::for_parts(table, exchange, request.headers());
+            let path = path.into_owned();
+            Ok(Work::Compose(
+                route,
+                parts,
+                Box::new(Asked { path, headers }),
+            ))
         }
         Target::Upstream(upstream) => {
             let outgoing = transform::request(table, exchange, route, &path, request)?;
-            proxy::forward(table, exchange, route, upstream, outgoing).await
+            Ok(Work::Proxy(route, upstream, outgoing))
         }
     }
 }

@@ -46,13 +46,13 @@ pub(super) async fn forward(
     exchange: &mut Exchange,
     route: &Route,
     upstream: &Upstream,
-    outgoing: Outgoing,
+    outgoing: Box<Outgoing>,
 ) -> Result<Response<ResponseBody>, Box<Refusal>> {
     let Outgoing {
         head,
         source,
         upgrade,
-    } = outgoing;
+    } = *outgoing;
     let spare = match &route.fallback {
         Some(Fallback::Upstream(_)) => Some(head.clone()),
         _ => None,
@@ -71,7 +71,8 @@ pub(super) async fn forward(
     match &route.fallback {
         Some(fallback) if !is_answer && !is_callers && fallback.can_serve(&source) => {
             drop(outcome);
-            fall_back(table, exchange, route, fallback, spare, &source).await
+            let fall_back = fall_back(table, exchange, route, fallback, spare, &source);
+            Box::pin(fall_back).await
         }
         _ => {
             let answered = outcome?;
@@ -116,7 +117,7 @@ async fn fall_back(
     exchange: &mut Exchange,
     route: &Route,
     fallback: &Fallback,
-    spare: Option<Head>,
+    spare: Option<Box<Head>>,
     source: &Source,
 ) -> Result<Response<ResponseBody>, Box<Refusal>> {
     match (fallback, spare) {
@@ -146,19 +147,19 @@ async fn fall_back(
 /// Calls an upstream: a place in its bulkhead, then tries until one is answered or none is left.
 pub(super) async fn run(
     call: &Call<'_>,
-    head: Head,
+    head: Box<Head>,
     source: &Source,
 ) -> Result<Answered, Unanswered> {
     let upstream = call.upstream;
-    let place = upstream
-        .bulkhead
-        .acquire()
-        .await
-        .map_err(|full| Unanswered {
-            refusal: Refusal::new(Code::BulkheadFull, format!("`{}`: {full}", upstream.name))
-                .retry_after(std::time::Duration::from_secs(1)),
-            tries: 0,
-        })?;
+    let place = match upstream.bulkhead.try_acquire() {
+        Some(place) => Ok(place),
+        None => Box::pin(upstream.bulkhead.acquire()).await,
+    };
+    let place = place.map_err(|full| Unanswered {
+        refusal: Refusal::new(Code::BulkheadFull, format!("`{}`: {full}", upstream.name))
+            .retry_after(std::time::Duration::from_secs(1)),
+        tries: 0,
+    })?;
     upstream.budget.deposit_at(call.started);
     let mut tries = Tries::new(call, head, source);
     loop {
@@ -187,7 +188,7 @@ struct Tries<'a> {
     call: &'a Call<'a>,
     source: &'a Source,
     /// The request, as long as another try may need it.
-    head: Option<Head>,
+    head: Option<Box<Head>>,
     unsent: Option<Box<Request<RequestBody>>>,
     may_repeat: bool,
     made: u32,
@@ -199,7 +200,7 @@ struct Tries<'a> {
 type Tried = Result<(Response<PooledBody<RequestBody>>, Picked), Box<Refusal>>;
 
 impl<'a> Tries<'a> {
-    fn new(call: &'a Call<'a>, head: Head, source: &'a Source) -> Self {
+    fn new(call: &'a Call<'a>, head: Box<Head>, source: &'a Source) -> Self {
         Self {
             call,
             source,
@@ -248,9 +249,9 @@ impl<'a> Tries<'a> {
     }
 
     /// The request of the next try: the one that never left, or a copy.
-    fn request(&mut self) -> Option<Request<RequestBody>> {
+    fn request(&mut self) -> Option<Box<Request<RequestBody>>> {
         if let Some(unsent) = self.unsent.take() {
-            return Some(*unsent);
+            return Some(unsent);
         }
         let keeps = self.may_repeat && self.made < self.call.rules.retries;
         let head = if keeps {
@@ -259,7 +260,7 @@ impl<'a> Tries<'a> {
             self.head.take()
         }?;
         let body = self.source.next()?;
-        let mut request = Request::new(body);
+        let mut request = Box::new(Request::new(body));
         *request.method_mut() = head.method;
         *request.uri_mut() = self.call.upstream.uri(&head.target);
         *request.version_mut() = Version::HTTP_11;

@@ -30,7 +30,7 @@ pub(crate) struct Head {
 
 /// A request on its way inside, with what belongs to this one client.
 pub(super) struct Outgoing {
-    pub(super) head: Head,
+    pub(super) head: Box<Head>,
     pub(super) source: Source,
     /// The client's end of a tunnel that it asked for.
     pub(super) upgrade: Option<OnUpgrade>,
@@ -43,7 +43,7 @@ pub(super) fn request(
     route: &Route,
     path: &str,
     mut request: Request<Incoming>,
-) -> Result<Outgoing, Box<Refusal>> {
+) -> Result<Box<Outgoing>, Box<Refusal>> {
     let target = target(&exchange.target, &route.rewrite.apply(path, &route.pattern))?;
     let wants_tunnel = route.upgrade && asks_for_websocket(&request);
     let upgrade = wants_tunnel.then(|| hyper::upgrade::on(&mut request));
@@ -60,15 +60,15 @@ pub(super) fn request(
     let limits = &table.config.limits;
     let room = usize::try_from(limits.retained_body.0).unwrap_or(usize::MAX);
     let silence = table.config.timeouts.idle.0;
-    Ok(Outgoing {
+    Ok(Box::new(Outgoing {
         source: Source::new(body, route.max_body, room, silence),
-        head: Head {
+        head: Box::new(Head {
             method: parts.method,
             target,
             headers,
-        },
+        }),
         upgrade,
-    })
+    }))
 }
 
 /// The headers that each part of a composed answer is asked with: identity and request id, and the
@@ -182,14 +182,17 @@ fn asks_for_websocket(request: &Request<Incoming>) -> bool {
         && names(UPGRADE, "websocket")
 }
 
-/// The same name, whether it is written with `-` or with `_`: many frameworks read both as one.
+/// The same name, whether it is written with `-`, `_` or `.`: many frameworks read them as one.
 fn same(one: &HeaderName, other: &HeaderName) -> bool {
     let (one, other) = (one.as_str().bytes(), other.as_str().bytes());
     one.len() == other.len() && one.zip(other).all(|(a, b)| dash(a) == dash(b))
 }
 
 const fn dash(byte: u8) -> u8 {
-    if byte == b'_' { b'-' } else { byte }
+    match byte {
+        b'_' | b'.' => b'-',
+        other => other,
+    }
 }
 
 /// True for headers that carry identity inside or rewrite the target. They never come from outside.
@@ -216,7 +219,18 @@ pub(crate) fn is_identity(name: &str) -> bool {
 
 const LONGEST_NAME: usize = 32;
 
-const IDENTITY: [&str; 21] = [
+const IDENTITY: [&str; 32] = [
+    "userid",
+    "username",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-forwarded-port",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-original-host",
     "user-id",
     "user-roles",
     "x-user",
@@ -240,7 +254,10 @@ const IDENTITY: [&str; 21] = [
     "x-http-method-override",
 ];
 
-const IDENTITY_PREFIXES: [&str; 11] = [
+const IDENTITY_PREFIXES: [&str; 14] = [
+    "x-amzn-oidc-",
+    "x-webauth-",
+    "x-goog-authenticated-",
     "x-user-",
     "x-tenant-",
     "x-auth-request-",
@@ -277,6 +294,11 @@ mod tests {
             "x-client-cert-chain",
             "ieum-saga-id",
             "x-user-0123456789012345678901234567890123456789",
+            "x-user.id",
+            "userid",
+            "x-real-ip",
+            "x-forwarded-port",
+            "x-amzn-oidc-identity",
         ] {
             assert!(is_identity(name), "{name}");
         }
