@@ -37,10 +37,10 @@ fn service_of(path: &str) -> Option<&str> {
 
 /// Lines of `source` that reach into the service `other` (any, if empty).
 fn imports(source: &Source, other: &str) -> Findings {
-    let paths = [
-        format!("services::{other}"),
-        format!("super::super::{other}"),
-    ];
+    let mut paths = vec![format!("services::{other}")];
+    if !other.is_empty() {
+        paths.push(format!("super::super::{other}"));
+    }
     let reaches = |line: &str| {
         paths.iter().any(|path| {
             line.match_indices(path.as_str()).any(|(at, _)| {
