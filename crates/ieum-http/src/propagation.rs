@@ -38,7 +38,7 @@ pub fn extract(headers: &HeaderMap) -> Option<TraceContext> {
 
 /// Writes the context of an outgoing message, in place of any that is there.
 pub fn inject(headers: &mut HeaderMap, context: &TraceContext) {
-    let Ok(parent) = HeaderValue::try_from(context.to_traceparent()) else {
+    let Ok(parent) = HeaderValue::from_bytes(&context.traceparent_bytes()) else {
         return;
     };
     headers.insert(TRACEPARENT, parent);

@@ -1,6 +1,6 @@
 //! The W3C trace context: which request this work belongs to.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -79,22 +79,26 @@ impl TraceContext {
         })
     }
 
+    /// The `traceparent` header for what is called from here, as ASCII and without an allocation:
+    /// it is written with each request.
+    pub fn traceparent_bytes(&self) -> [u8; 55] {
+        let mut header = [b'-'; 55];
+        header[..2].copy_from_slice(b"00");
+        header[3..35].copy_from_slice(&self.trace_id.hex());
+        header[36..52].copy_from_slice(&self.span_id.hex());
+        header[53..].copy_from_slice(if self.sampled { b"01" } else { b"00" });
+        header
+    }
+
     /// The `traceparent` header for what is called from here.
     pub fn to_traceparent(&self) -> String {
-        let mut header = String::with_capacity(55);
-        // Writing to a string cannot fail.
-        let _ = write!(header, "{self}");
-        header
+        String::from_utf8_lossy(&self.traceparent_bytes()).into_owned()
     }
 }
 
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("00-")?;
-        fmt::Display::fmt(&self.trace_id, f)?;
-        f.write_str("-")?;
-        fmt::Display::fmt(&self.span_id, f)?;
-        f.write_str(if self.sampled { "-01" } else { "-00" })
+        write_ascii(f, &self.traceparent_bytes())
     }
 }
 
@@ -122,15 +126,18 @@ pub async fn scope<F: Future>(context: TraceContext, work: F) -> F::Output {
     CURRENT.scope(context, work).await
 }
 
-/// Ids are written with each request; the formatting machinery takes several times as long.
-fn write_hex(f: &mut fmt::Formatter<'_>, mut value: u128, digits: usize) -> fmt::Result {
-    let mut text = [b'0'; 32];
-    for place in text.iter_mut().rev().take(digits) {
+fn write_ascii(f: &mut fmt::Formatter<'_>, ascii: &[u8]) -> fmt::Result {
+    f.write_str(std::str::from_utf8(ascii).map_err(|_| fmt::Error)?)
+}
+
+/// `N` lower-case hex digits, with leading zeros.
+fn to_hex<const N: usize>(mut value: u128) -> [u8; N] {
+    let mut text = [b'0'; N];
+    for place in text.iter_mut().rev() {
         *place = b"0123456789abcdef"[(value & 0xf) as usize];
         value >>= 4;
     }
-    let text = std::str::from_utf8(&text[text.len() - digits..]);
-    f.write_str(text.map_err(|_| fmt::Error)?)
+    text
 }
 
 fn lower_hex(digits: &[u8]) -> Option<u128> {
@@ -150,10 +157,16 @@ fn hex_byte(digits: &[u8]) -> Option<u8> {
 
 macro_rules! hex_id {
     ($name:ident, $inner:ty, $digits:literal) => {
+        impl $name {
+            /// Its lower-case hex digits, as ASCII.
+            pub fn hex(self) -> [u8; size_of::<$inner>() * 2] {
+                to_hex(self.0.into())
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let digits = size_of::<$inner>() * 2;
-                write_hex(f, self.0.into(), digits)
+                write_ascii(f, &self.hex())
             }
         }
 

@@ -96,6 +96,6 @@ fn request_id(request: &Request<Incoming>, worker: &Worker, span: &Span) -> Head
     if request.headers().contains_key(X_REQUEST_ID) {
         return propagation::request_id(request.headers(), &worker.clock);
     }
-    let id = span.context().trace_id.to_string();
-    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
+    let id = span.context().trace_id.hex();
+    HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }

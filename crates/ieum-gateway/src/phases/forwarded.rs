@@ -1,6 +1,5 @@
 //! Who a peer speaks for: `X-Forwarded-*`, believed from trusted proxies only.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use http::header::{FORWARDED, HOST};
@@ -14,7 +13,7 @@ pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwa
 
 /// The address that a request comes from: read from the right, the first that is no trusted proxy.
 pub(super) fn client(table: &Table, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-    if table.trusted.is_empty() || !table.trusts(peer) {
+    if !is_trusted(table, peer) {
         return peer;
     }
     let mut client = peer;
@@ -47,27 +46,46 @@ pub(super) fn host(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
     absolute.or_else(|| headers.get(HOST).cloned())
 }
 
-/// Tells the upstream who asked. What an untrusted peer said is gone; a trusted one is added to.
+/// Tells the upstream who asked. What an untrusted peer said was dropped before; a trusted one is
+/// added to.
 pub(super) fn rebuild(
     table: &Table,
     peer: IpAddr,
     host: Option<HeaderValue>,
     headers: &mut HeaderMap,
 ) {
-    let is_trusted = !table.trusted.is_empty() && table.trusts(peer);
-    let mut hops = String::with_capacity(40);
-    if is_trusted {
-        for value in headers.get_all(X_FORWARDED_FOR) {
-            hops.push_str(value.to_str().unwrap_or_default());
-            hops.push_str(", ");
-        }
-    } else {
-        headers.remove(FORWARDED);
-        headers.remove(X_FORWARDED_PROTO);
-        headers.remove(X_FORWARDED_HOST);
+    if is_trusted(table, peer) {
+        return add(peer, host, headers);
     }
-    // Writing to a string cannot fail.
-    let _ = write!(hops, "{peer}");
+    if let Some(peer) = text(peer) {
+        headers.insert(X_FORWARDED_FOR, peer);
+    }
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    if let Some(host) = host {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+/// True if what `peer` says about others is believed.
+pub(super) fn is_trusted(table: &Table, peer: IpAddr) -> bool {
+    !table.trusted.is_empty() && table.trusts(peer)
+}
+
+/// True for the headers in which a peer says for whom it speaks.
+pub(super) fn is_forwarding(name: &HeaderName) -> bool {
+    *name == FORWARDED
+        || *name == X_FORWARDED_FOR
+        || *name == X_FORWARDED_PROTO
+        || *name == X_FORWARDED_HOST
+}
+
+fn add(peer: IpAddr, host: Option<HeaderValue>, headers: &mut HeaderMap) {
+    let mut hops = String::with_capacity(40);
+    for value in headers.get_all(X_FORWARDED_FOR) {
+        hops.push_str(value.to_str().unwrap_or_default());
+        hops.push_str(", ");
+    }
+    hops.push_str(&peer.to_string());
     if let Ok(hops) = HeaderValue::try_from(hops) {
         headers.insert(X_FORWARDED_FOR, hops);
     }
@@ -78,5 +96,48 @@ pub(super) fn rebuild(
         && !headers.contains_key(X_FORWARDED_HOST)
     {
         headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+/// An address as a header. Most are IPv4, for which the formatting machinery would take longer than
+/// all else that is done here.
+fn text(address: IpAddr) -> Option<HeaderValue> {
+    let IpAddr::V4(v4) = address else {
+        return HeaderValue::try_from(address.to_string()).ok();
+    };
+    let mut text = [0; 15];
+    let mut length = 0;
+    for (index, octet) in v4.octets().into_iter().enumerate() {
+        let digits = [octet / 100, octet / 10 % 10, octet % 10];
+        let skipped = digits[..2].iter().take_while(|digit| **digit == 0).count();
+        if index > 0 {
+            text[length] = b'.';
+            length += 1;
+        }
+        for digit in &digits[skipped..] {
+            text[length] = b'0' + digit;
+            length += 1;
+        }
+    }
+    HeaderValue::from_bytes(&text[..length]).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_the_standard_library_writes_them() {
+        for address in [
+            "0.0.0.0",
+            "127.0.0.1",
+            "10.20.30.40",
+            "192.168.100.205",
+            "255.255.255.255",
+            "::1",
+        ] {
+            let parsed: IpAddr = address.parse().expect("an address");
+            assert_eq!(text(parsed).expect("a value"), address);
+        }
     }
 }

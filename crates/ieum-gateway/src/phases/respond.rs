@@ -53,9 +53,7 @@ pub(super) fn upstream(table: &Table, answered: Answered) -> Response<ResponseBo
     let Answered {
         mut response, held, ..
     } = answered;
-    for name in transform::drop_hop_by_hop(response.headers_mut()) {
-        response.headers_mut().remove(name);
-    }
+    transform::drop_hop_by_hop(response.headers_mut());
     let silence = table.config.timeouts.idle.0;
     response.map(|body| ResponseBody::upstream(body, silence, held))
 }
@@ -64,9 +62,7 @@ pub(super) fn upstream(table: &Table, answered: Answered) -> Response<ResponseBo
 pub(super) fn without_body(
     mut response: Response<PooledBody<RequestBody>>,
 ) -> Response<ResponseBody> {
-    for name in transform::drop_hop_by_hop(response.headers_mut()) {
-        response.headers_mut().remove(name);
-    }
+    transform::drop_hop_by_hop(response.headers_mut());
     response.map(|_| ResponseBody::from(bytes::Bytes::new()))
 }
 
