@@ -97,11 +97,11 @@ async fn ask(
         let detail = format!("the path of the part `{}` cannot be filled in", part.name);
         return Err(refused(Refusal::new(Code::AmbiguousPath, detail)));
     };
-    let head = Box::new(Head {
+    let head = Head {
         method: Method::GET,
         target,
         headers: headers.clone(),
-    });
+    };
     let call = Call {
         worker: &exchange.worker,
         upstream: &part.upstream,

@@ -76,7 +76,7 @@ pub(crate) async fn answer(
 
 /// What is left to do for a request that may pass.
 enum Work<'t> {
-    Proxy(&'t Route, &'t Upstream, Box<Outgoing>),
+    Proxy(&'t Route, &'t Upstream, Outgoing),
     Compose(&'t Route, &'t [Part], Box<Asked>),
 }
 

@@ -8,7 +8,7 @@ use ieum_http::propagation;
 use tokio::time::Instant;
 
 use super::accept::Exchange;
-use super::transform::{Head, Outgoing};
+use super::transform::{Head, Outgoing, Spare};
 use super::{balance, connect, respond, tunnel};
 use crate::body::{Held, RequestBody, ResponseBody, Source};
 use crate::errors::{Code, Refusal};
@@ -46,15 +46,15 @@ pub(super) async fn forward(
     exchange: &mut Exchange,
     route: &Route,
     upstream: &Upstream,
-    outgoing: Box<Outgoing>,
+    outgoing: Outgoing,
 ) -> Result<Response<ResponseBody>, Box<Refusal>> {
     let Outgoing {
         head,
         source,
         upgrade,
-    } = *outgoing;
+    } = outgoing;
     let spare = match &route.fallback {
-        Some(Fallback::Upstream(_)) => Some(head.clone()),
+        Some(Fallback::Upstream(_)) => Some(head.spare()),
         _ => None,
     };
     let call = call(exchange, upstream, route.rules);
@@ -117,18 +117,18 @@ async fn fall_back(
     exchange: &mut Exchange,
     route: &Route,
     fallback: &Fallback,
-    spare: Option<Box<Head>>,
+    spare: Option<Spare>,
     source: &Source,
 ) -> Result<Response<ResponseBody>, Box<Refusal>> {
     match (fallback, spare) {
-        (Fallback::Upstream(upstream), Some(head)) => {
+        (Fallback::Upstream(upstream), Some(spare)) => {
             exchange.worker.telemetry.fell_back(&route.name);
             let rules = Rules {
                 retries: 0,
                 ..route.rules
             };
             let call = call(exchange, upstream, rules);
-            let answered = run(&call, head, source).await;
+            let answered = run(&call, spare.head(), source).await;
             answered
                 .map(|answered| respond::upstream(table, answered))
                 .map_err(|unanswered| unanswered.refusal)
@@ -147,7 +147,7 @@ async fn fall_back(
 /// Calls an upstream: a place in its bulkhead, then tries until one is answered or none is left.
 pub(super) async fn run(
     call: &Call<'_>,
-    head: Box<Head>,
+    head: Head,
     source: &Source,
 ) -> Result<Answered, Unanswered> {
     let upstream = call.upstream;
@@ -187,8 +187,10 @@ pub(super) async fn run(
 struct Tries<'a> {
     call: &'a Call<'a>,
     source: &'a Source,
-    /// The request, as long as another try may need it.
-    head: Option<Box<Head>>,
+    /// The request of the first try.
+    head: Option<Head>,
+    /// What further tries are made of, if there may be any.
+    spare: Option<Spare>,
     unsent: Option<Box<Request<RequestBody>>>,
     may_repeat: bool,
     made: u32,
@@ -200,11 +202,13 @@ struct Tries<'a> {
 type Tried = Result<(Response<PooledBody<RequestBody>>, Picked), Box<Refusal>>;
 
 impl<'a> Tries<'a> {
-    fn new(call: &'a Call<'a>, head: Box<Head>, source: &'a Source) -> Self {
+    fn new(call: &'a Call<'a>, head: Head, source: &'a Source) -> Self {
+        let may_repeat = call.rules.retries > 0 && may_repeat(&head, call.rules.idempotent);
         Self {
             call,
             source,
-            may_repeat: call.rules.retries > 0 && may_repeat(&head, call.rules.idempotent),
+            may_repeat,
+            spare: may_repeat.then(|| head.spare()),
             head: Some(head),
             unsent: None,
             made: 0,
@@ -248,17 +252,15 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// The request of the next try: the one that never left, or a copy.
+    /// The request of the next try: the one that never left, or one more.
     fn request(&mut self) -> Option<Box<Request<RequestBody>>> {
         if let Some(unsent) = self.unsent.take() {
             return Some(unsent);
         }
-        let keeps = self.may_repeat && self.made < self.call.rules.retries;
-        let head = if keeps {
-            self.head.clone()
-        } else {
-            self.head.take()
-        }?;
+        let head = match self.head.take() {
+            Some(head) => head,
+            None => self.spare.as_ref()?.head(),
+        };
         let body = self.source.next()?;
         let mut request = Box::new(Request::new(body));
         *request.method_mut() = head.method;
@@ -346,7 +348,7 @@ impl<'a> Tries<'a> {
 
     /// True if the request is harmless to repeat, and all of it is still here.
     fn can_repeat(&self) -> bool {
-        self.may_repeat && self.head.is_some() && self.source.is_whole()
+        self.may_repeat && self.source.is_whole()
     }
 
     /// True if a try is left, and paid for.

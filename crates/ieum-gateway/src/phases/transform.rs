@@ -22,17 +22,52 @@ use crate::body::Source;
 use crate::errors::{Code, Refusal};
 use crate::table::{Route, Table};
 
-/// A request on its way inside; one try takes a copy.
-#[derive(Clone, Debug)]
+/// A request on its way inside.
+#[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) method: Method,
     pub(crate) target: PathAndQuery,
     pub(crate) headers: HeaderMap,
 }
 
+/// What is kept of a request in case that it is sent again. A copy of the header map would cost
+/// several times as much, for each request and in favour of few.
+#[derive(Debug)]
+pub(super) struct Spare {
+    method: Method,
+    target: PathAndQuery,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Head {
+    pub(super) fn spare(&self) -> Spare {
+        let mut headers = Vec::with_capacity(self.headers.len());
+        headers.extend(self.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
+        Spare {
+            method: self.method.clone(),
+            target: self.target.clone(),
+            headers,
+        }
+    }
+}
+
+impl Spare {
+    pub(super) fn head(&self) -> Head {
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + 1);
+        for (name, value) in &self.headers {
+            headers.append(name.clone(), value.clone());
+        }
+        Head {
+            method: self.method.clone(),
+            target: self.target.clone(),
+            headers,
+        }
+    }
+}
+
 /// A request on its way inside, with what belongs to this one client.
 pub(super) struct Outgoing {
-    pub(super) head: Box<Head>,
+    pub(super) head: Head,
     pub(super) source: Source,
     /// The client's end of a tunnel that it asked for.
     pub(super) upgrade: Option<OnUpgrade>,
@@ -45,7 +80,7 @@ pub(super) fn request(
     route: &Route,
     path: &str,
     mut request: Request<Incoming>,
-) -> Result<Box<Outgoing>, Box<Refusal>> {
+) -> Result<Outgoing, Box<Refusal>> {
     let target = target(&exchange.target, &route.rewrite.apply(path, &route.pattern))?;
     let wants_tunnel = route.upgrade && asks_for_websocket(&request);
     let upgrade = wants_tunnel.then(|| hyper::upgrade::on(&mut request));
@@ -62,15 +97,15 @@ pub(super) fn request(
     let limits = &table.config.limits;
     let room = usize::try_from(limits.retained_body.0).unwrap_or(usize::MAX);
     let silence = table.config.timeouts.idle.0;
-    Ok(Box::new(Outgoing {
+    Ok(Outgoing {
         source: Source::new(body, route.max_body, room, silence),
-        head: Box::new(Head {
+        head: Head {
             method: parts.method,
             target,
             headers,
-        }),
+        },
         upgrade,
-    }))
+    })
 }
 
 /// The headers that each part of a composed answer is asked with: identity and request id, and the
@@ -142,18 +177,17 @@ fn drop_where(headers: &mut HeaderMap, is_dropped: impl Fn(&HeaderName) -> bool)
     }
 }
 
+/// The headers that `Connection` names. What it says most is no name of a header that would be here.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(CONNECTION).iter();
-    let names = values.flat_map(|value| value.to_str().unwrap_or_default().split(','));
-    let names = names.map(str::trim);
-    // What is said most is no name of a header that would be here.
-    let is_name = |name: &&str| {
-        !name.eq_ignore_ascii_case("keep-alive") && !name.eq_ignore_ascii_case("close")
-    };
-    names
-        .filter(is_name)
-        .filter_map(|name| name.parse().ok())
-        .collect()
+    let mut named = Vec::new();
+    for value in headers.get_all(CONNECTION) {
+        if matches!(value.as_bytes(), b"keep-alive" | b"close") {
+            continue;
+        }
+        let names = value.to_str().unwrap_or_default().split(',');
+        named.extend(names.filter_map(|name| name.trim().parse::<HeaderName>().ok()));
+    }
+    named
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
