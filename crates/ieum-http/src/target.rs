@@ -1,7 +1,7 @@
 //! Where a request goes: scheme, host and port.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use http::uri::{Authority, Scheme};
@@ -17,6 +17,8 @@ struct Inner {
     secure: bool,
     /// As it was written, in lower case: the pool's key and the `Host` header.
     authority: Box<str>,
+    /// The pool looks targets up with each request.
+    hash: u64,
     header: HeaderValue,
     host: Box<str>,
     port: u16,
@@ -71,8 +73,11 @@ impl Target {
             .host()
             .trim_start_matches('[')
             .trim_end_matches(']');
+        let hash = BuildHasherDefault::<DefaultHasher>::default();
+        let hash = hash.hash_one((secure, authority.as_str()));
         Ok(Self(Arc::new(Inner {
             secure,
+            hash,
             header: HeaderValue::from_str(authority.as_str()).map_err(|_| invalid())?,
             host: host.into(),
             port: authority
@@ -119,8 +124,7 @@ impl Eq for Target {}
 
 impl Hash for Target {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.secure.hash(state);
-        self.0.authority.hash(state);
+        state.write_u64(self.0.hash);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Accept: from a connection's request to an exchange that the other phases share.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
@@ -53,22 +53,26 @@ pub(crate) async fn serve(
     config: server::Config,
     stop: Stop,
 ) -> Drained {
-    let shared = Arc::clone(worker);
-    let service = tower::service_fn(move |request| {
-        let worker = Arc::clone(&shared);
-        // Boxed once: the connection would otherwise carry, and move, the state of a whole request.
-        Box::pin(async move { Ok::<_, Infallible>(super::answer(worker, request).await) })
-    });
-    server::serve(listener, service, config, stop, &worker.tasks).await
+    let connection = |peer: Peer| {
+        let worker = Arc::clone(worker);
+        let peer = peer.0.ip().to_canonical();
+        tower::service_fn(move |request| {
+            let worker = Arc::clone(&worker);
+            // Boxed once: the connection would otherwise carry, and move, the state of a request.
+            Box::pin(async move { Ok::<_, Infallible>(super::answer(worker, peer, request).await) })
+        })
+    };
+    server::serve_each(listener, connection, config, stop, &worker.tasks).await
 }
 
 /// Begins an exchange.
-pub(crate) fn begin(worker: Arc<Worker>, table: &Table, request: &Request<Incoming>) -> Exchange {
+pub(crate) fn begin(
+    worker: Arc<Worker>,
+    table: &Table,
+    peer: IpAddr,
+    request: &Request<Incoming>,
+) -> Exchange {
     let headers = request.headers();
-    let peer = request.extensions().get::<Peer>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
-        peer.0.ip().to_canonical()
-    });
     let span = worker.tracer.span("request").kind(SpanKind::Server);
     let span = span.parent(propagation::extract(headers)).start();
     worker.telemetry.in_flight.inc();

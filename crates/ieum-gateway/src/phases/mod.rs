@@ -25,6 +25,7 @@ pub(crate) mod transform;
 mod tunnel;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response};
@@ -45,10 +46,11 @@ use transform::Outgoing;
 /// their way at once: what needs no waiting is done in [`prepare`], rare branches are boxed.
 pub(crate) async fn answer(
     worker: Arc<Worker>,
+    peer: IpAddr,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let table = worker.table();
-    let mut exchange = accept::begin(worker, &table, &request);
+    let mut exchange = accept::begin(worker, &table, peer, &request);
     let answer = match prepare(&table, &mut exchange, request) {
         Err(refusal) => Err(refusal),
         Ok(Work::Proxy(route, upstream, outgoing)) => {

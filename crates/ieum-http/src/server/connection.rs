@@ -50,7 +50,6 @@ where
     let io = TokioIo::new(io);
     let service = PerConnection {
         service,
-        peer,
         closes_refused_tunnels: config.upgrades,
     };
     let ended = match protocol {
@@ -181,7 +180,6 @@ where
 /// The service as one connection sees it.
 struct PerConnection<S> {
     service: S,
-    peer: Peer,
     closes_refused_tunnels: bool,
 }
 
@@ -194,7 +192,6 @@ where
     type Future = Answer<Oneshot<S, Request<Incoming>>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.peer);
         if request.version() == Version::HTTP_2 {
             host_is_authority(&mut request);
         }

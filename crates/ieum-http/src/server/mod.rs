@@ -23,7 +23,7 @@ use hyper::body::Incoming;
 use ieum_base::{Stop, TaskKind, Tasks};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 use crate::BoxError;
 
@@ -61,6 +61,34 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let make = |peer| {
+        let service = service.clone();
+        service.map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            request
+        })
+    };
+    serve_each(listener, make, config, stop, tasks).await
+}
+
+/// Serves each connection with a service of its own, which knows its [`Peer`]: for servers to which
+/// an extension on each request is too dear.
+pub async fn serve_each<S, B>(
+    listener: TcpListener,
+    make: impl Fn(Peer) -> S,
+    config: Config,
+    stop: Stop,
+    tasks: &Tasks,
+) -> Drained
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let places = Arc::new(Semaphore::new(config.most_connections));
     let give_up = Stop::new();
     while let Some((place, (stream, peer))) = stop
@@ -70,7 +98,7 @@ where
         let served = connection::serve(
             stream,
             Peer(peer),
-            service.clone(),
+            make(Peer(peer)),
             connection::Context {
                 config,
                 stop: stop.clone(),
