@@ -16,8 +16,10 @@ use super::request::RequestBody;
 use crate::phases::respond::Observation;
 
 /// The body of an answer. When it is dropped, sent or not, the request is over: it is counted,
-/// logged, and its places are given back.
-pub(crate) struct ResponseBody {
+/// logged, and its places are given back. Boxed: it is moved a dozen times on its way out.
+pub(crate) struct ResponseBody(Box<Inner>);
+
+struct Inner {
     kind: Kind,
     observation: Option<Observation>,
 }
@@ -43,24 +45,20 @@ pub(crate) struct Held {
 
 impl ResponseBody {
     /// A body that is streamed from an upstream.
-    pub(crate) const fn upstream(
-        body: PooledBody<RequestBody>,
-        silence: Duration,
-        held: Held,
-    ) -> Self {
-        Self {
+    pub(crate) fn upstream(body: PooledBody<RequestBody>, silence: Duration, held: Held) -> Self {
+        Self(Box::new(Inner {
             kind: Kind::Upstream {
                 body,
                 idle: Idle::new(silence),
                 held,
             },
             observation: None,
-        }
+        }))
     }
 
     /// The endpoint that it comes from.
     pub(crate) fn endpoint(&self) -> Option<&str> {
-        match &self.kind {
+        match &self.0.kind {
             Kind::Upstream { held, .. } => Some(held.picked.authority().as_str()),
             Kind::Whole(_) => None,
         }
@@ -68,17 +66,17 @@ impl ResponseBody {
 
     /// The same body, with what is to be told at its end.
     pub(crate) fn observed(mut self, observation: Observation) -> Self {
-        self.observation = Some(observation);
+        self.0.observation = Some(observation);
         self
     }
 }
 
 impl From<Bytes> for ResponseBody {
     fn from(bytes: Bytes) -> Self {
-        Self {
+        Self(Box::new(Inner {
             kind: Kind::Whole((!bytes.is_empty()).then_some(bytes)),
             observation: None,
-        }
+        }))
     }
 }
 
@@ -90,7 +88,7 @@ impl Body for ResponseBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.get_mut();
+        let this = &mut *self.get_mut().0;
         let polled = match &mut this.kind {
             Kind::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Kind::Upstream { body, idle, .. } => ready!(poll_upstream(body, idle, cx)),
@@ -108,14 +106,14 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
+        match &self.0.kind {
             Kind::Whole(bytes) => bytes.is_none(),
             Kind::Upstream { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
+        match &self.0.kind {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Kind::Upstream { body, .. } => body.size_hint(),
         }

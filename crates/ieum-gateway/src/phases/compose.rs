@@ -7,16 +7,22 @@
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use ieum_http::ErrorKind;
 use serde_json::{Map, Value, json};
 
 use super::accept::Exchange;
 use super::proxy::{self, Answered, Call};
-use super::transform::Head;
+use super::transform::Kept;
 use crate::body::{ResponseBody, Source};
 use crate::errors::{Code, Refusal};
 use crate::table::{Part, Route, Table, Values};
+
+/// What the parts need to know of the request.
+pub(super) struct Asked {
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+}
 
 /// Why a part has no value.
 struct PartFailure {
@@ -31,19 +37,18 @@ pub(super) async fn answer(
     exchange: &mut Exchange,
     route: &Route,
     parts: &[Part],
-    path: &str,
-    headers: HeaderMap,
+    asked: Asked,
 ) -> Result<Response<ResponseBody>, Box<Refusal>> {
     let values = Values {
         user: exchange.identity.as_ref().map(|identity| &*identity.user),
         pattern: &route.pattern,
-        path,
+        path: &asked.path,
         query: exchange.target.query(),
     };
-    let asked = parts
+    let answers = parts
         .iter()
-        .map(|part| ask(table, exchange, part, &values, &headers));
-    let answers = join_all(asked).await;
+        .map(|part| ask(table, exchange, part, &values, &asked.headers));
+    let answers = join_all(answers).await;
     exchange.tries = u32::try_from(parts.len()).unwrap_or(u32::MAX);
     let body = join(parts, answers)?;
     let mut response = Response::new(ResponseBody::from(Bytes::from(body.to_string())));
@@ -97,20 +102,16 @@ async fn ask(
         let detail = format!("the path of the part `{}` cannot be filled in", part.name);
         return Err(refused(Refusal::new(Code::AmbiguousPath, detail)));
     };
-    let head = Head {
-        method: Method::GET,
-        target,
-        headers: headers.clone(),
-    };
+    let kept = Kept::for_part(target, headers);
+    let head = kept.head(table, exchange);
     let call = Call {
-        worker: &exchange.worker,
+        table,
+        exchange,
         upstream: &part.upstream,
         rules: part.rules,
-        parent: exchange.span.context(),
-        started: exchange.started,
     };
     let whole = async {
-        match proxy::run(&call, head, &Source::Empty).await {
+        match proxy::run(&call, head, Some(&kept), &Source::Empty).await {
             Ok(answered) => read(table, part, answered).await,
             Err(unanswered) => Err(refused(unanswered.refusal)),
         }

@@ -28,7 +28,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 
 use crate::body::ResponseBody;
@@ -38,6 +38,7 @@ use crate::upstream::Upstream;
 use crate::worker::Worker;
 
 use accept::Exchange;
+use compose::Asked;
 use transform::Outgoing;
 
 /// Answers one request.
@@ -57,16 +58,7 @@ pub(crate) async fn answer(
             proxy::forward(&table, &mut exchange, route, upstream, outgoing).await
         }
         Ok(Work::Compose(route, parts, asked)) => {
-            let Asked { path, headers } = *asked;
-            Box::pin(compose::answer(
-                &table,
-                &mut exchange,
-                route,
-                parts,
-                &path,
-                headers,
-            ))
-            .await
+            Box::pin(compose::answer(&table, &mut exchange, route, parts, asked)).await
         }
     };
     let answer = match answer {
@@ -79,13 +71,7 @@ pub(crate) async fn answer(
 /// What is left to do for a request that may pass.
 enum Work<'t> {
     Proxy(&'t Route, &'t Upstream, Outgoing),
-    Compose(&'t Route, &'t [Part], Box<Asked>),
-}
-
-/// What the parts of a composed answer need to know of the request.
-struct Asked {
-    path: String,
-    headers: HeaderMap,
+    Compose(&'t Route, &'t [Part], Asked),
 }
 
 /// The phases that wait for nobody.
@@ -103,13 +89,11 @@ fn prepare<'t>(
     limit::admit(route, exchange, &request)?;
     match &route.target {
         Target::Compose(parts) => {
-            let headers = transform::for_parts(table, exchange, request.headers());
-            let path = path.into_owned();
-            Ok(Work::Compose(
-                route,
-                parts,
-                Box::new(Asked { path, headers }),
-            ))
+            let asked = Asked {
+                path: path.into_owned(),
+                headers: request.into_parts().0.headers,
+            };
+            Ok(Work::Compose(route, parts, asked))
         }
         Target::Upstream(upstream) => {
             let outgoing = transform::request(table, exchange, route, &path, request)?;

@@ -1,30 +1,25 @@
 //! Proxy: to one upstream and back, once more if that is safe, and the fallback if it is no use.
 
-use http::{HeaderName, Method, Request, Response, StatusCode, Version};
-use ieum_base::trace::{Span, SpanKind, TraceContext};
+use http::{Request, Response, StatusCode, Version};
+use ieum_base::trace::{Span, SpanKind};
 use ieum_discovery::{EndpointId, Picked};
 use ieum_http::pool::PooledBody;
 use ieum_http::propagation;
-use tokio::time::Instant;
 
 use super::accept::Exchange;
-use super::transform::{Head, Outgoing, Spare};
-use super::{balance, connect, respond, tunnel};
+use super::transform::{Head, Kept, Outgoing};
+use super::{balance, connect, respond, transform, tunnel};
 use crate::body::{Held, RequestBody, ResponseBody, Source};
 use crate::errors::{Code, Refusal};
 use crate::table::{Fallback, Route, Rules, Table};
 use crate::upstream::Upstream;
-use crate::worker::Worker;
 
 /// How an upstream is to be called.
 pub(super) struct Call<'a> {
-    pub(super) worker: &'a Worker,
+    pub(super) table: &'a Table,
+    pub(super) exchange: &'a Exchange,
     pub(super) upstream: &'a Upstream,
     pub(super) rules: Rules,
-    /// The span that caused it.
-    pub(super) parent: &'a TraceContext,
-    /// When the request came; the time is read seldom.
-    pub(super) started: Instant,
 }
 
 /// An upstream's answer.
@@ -50,15 +45,17 @@ pub(super) async fn forward(
 ) -> Result<Response<ResponseBody>, Box<Refusal>> {
     let Outgoing {
         head,
+        kept,
         source,
         upgrade,
     } = outgoing;
-    let spare = match &route.fallback {
-        Some(Fallback::Upstream(_)) => Some(head.spare()),
-        _ => None,
+    let call = Call {
+        table,
+        exchange,
+        upstream,
+        rules: route.rules,
     };
-    let call = call(exchange, upstream, route.rules);
-    let outcome = run(&call, head, &source).await;
+    let outcome = run(&call, head, kept.as_ref(), &source).await;
     let (tries, outcome) = match outcome {
         Ok(answered) => (answered.tries, Ok(answered)),
         Err(unanswered) => (unanswered.tries, Err(unanswered.refusal)),
@@ -71,7 +68,7 @@ pub(super) async fn forward(
     match &route.fallback {
         Some(fallback) if !is_answer && !is_callers && fallback.can_serve(&source) => {
             drop(outcome);
-            let fall_back = fall_back(table, exchange, route, fallback, spare, &source);
+            let fall_back = fall_back(table, exchange, route, fallback, kept, &source);
             Box::pin(fall_back).await
         }
         _ => {
@@ -102,33 +99,28 @@ fn is_outage(status: StatusCode) -> bool {
     )
 }
 
-fn call<'a>(exchange: &'a Exchange, upstream: &'a Upstream, rules: Rules) -> Call<'a> {
-    Call {
-        worker: &exchange.worker,
-        upstream,
-        rules,
-        parent: exchange.span.context(),
-        started: exchange.started,
-    }
-}
-
 async fn fall_back(
     table: &Table,
-    exchange: &mut Exchange,
+    exchange: &Exchange,
     route: &Route,
     fallback: &Fallback,
-    spare: Option<Spare>,
+    kept: Option<Kept>,
     source: &Source,
 ) -> Result<Response<ResponseBody>, Box<Refusal>> {
-    match (fallback, spare) {
-        (Fallback::Upstream(upstream), Some(spare)) => {
+    match (fallback, kept) {
+        (Fallback::Upstream(upstream), Some(kept)) => {
             exchange.worker.telemetry.fell_back(&route.name);
             let rules = Rules {
                 retries: 0,
                 ..route.rules
             };
-            let call = call(exchange, upstream, rules);
-            let answered = run(&call, spare.head(), source).await;
+            let call = Call {
+                table,
+                exchange,
+                upstream,
+                rules,
+            };
+            let answered = run(&call, kept.head(table, exchange), None, source).await;
             answered
                 .map(|answered| respond::upstream(table, answered))
                 .map_err(|unanswered| unanswered.refusal)
@@ -148,6 +140,7 @@ async fn fall_back(
 pub(super) async fn run(
     call: &Call<'_>,
     head: Head,
+    kept: Option<&Kept>,
     source: &Source,
 ) -> Result<Answered, Unanswered> {
     let upstream = call.upstream;
@@ -160,8 +153,8 @@ pub(super) async fn run(
             .retry_after(std::time::Duration::from_secs(1)),
         tries: 0,
     })?;
-    upstream.budget.deposit_at(call.started);
-    let mut tries = Tries::new(call, head, source);
+    upstream.budget.deposit_at(call.exchange.started);
+    let mut tries = Tries::new(call, head, kept, source);
     loop {
         let next = tries.next().await;
         match next {
@@ -190,7 +183,7 @@ struct Tries<'a> {
     /// The request of the first try.
     head: Option<Head>,
     /// What further tries are made of, if there may be any.
-    spare: Option<Spare>,
+    kept: Option<&'a Kept>,
     unsent: Option<Box<Request<RequestBody>>>,
     may_repeat: bool,
     made: u32,
@@ -202,13 +195,14 @@ struct Tries<'a> {
 type Tried = Result<(Response<PooledBody<RequestBody>>, Picked), Box<Refusal>>;
 
 impl<'a> Tries<'a> {
-    fn new(call: &'a Call<'a>, head: Head, source: &'a Source) -> Self {
-        let may_repeat = call.rules.retries > 0 && may_repeat(&head, call.rules.idempotent);
+    fn new(call: &'a Call<'a>, head: Head, kept: Option<&'a Kept>, source: &'a Source) -> Self {
+        let rules = call.rules;
+        let is_harmless = transform::may_repeat(&head.method, &head.headers, rules.idempotent);
         Self {
             call,
             source,
-            may_repeat,
-            spare: may_repeat.then(|| head.spare()),
+            may_repeat: rules.retries > 0 && kept.is_some() && is_harmless,
+            kept,
             head: Some(head),
             unsent: None,
             made: 0,
@@ -222,7 +216,7 @@ impl<'a> Tries<'a> {
         let Call {
             upstream,
             rules,
-            worker,
+            exchange,
             ..
         } = *self.call;
         let mut picked = match balance::pick(upstream, rules.balance, &self.tried).await {
@@ -244,8 +238,15 @@ impl<'a> Tries<'a> {
             1
         };
         let timeout = rules.timeout / tries;
-        let sent =
-            connect::send(worker, upstream, &mut picked, request, self.source, timeout).await;
+        let sent = connect::send(
+            &exchange.worker,
+            upstream,
+            &mut picked,
+            request,
+            self.source,
+            timeout,
+        )
+        .await;
         match sent {
             Ok(response) => self.judge(response, picked, &mut span).await,
             Err(failed) => self.failed(failed, &picked, &mut span).await,
@@ -259,7 +260,7 @@ impl<'a> Tries<'a> {
         }
         let head = match self.head.take() {
             Some(head) => head,
-            None => self.spare.as_ref()?.head(),
+            None => self.kept?.head(self.call.table, self.call.exchange),
         };
         let body = self.source.next()?;
         let mut request = Box::new(Request::new(body));
@@ -271,8 +272,16 @@ impl<'a> Tries<'a> {
     }
 
     fn span(&self, request: &Request<RequestBody>, picked: &Picked) -> Span {
-        let span = self.call.worker.tracer.span("call").kind(SpanKind::Client);
-        let mut span = span.parent(Some(self.call.parent.clone())).start();
+        let span = self
+            .call
+            .exchange
+            .worker
+            .tracer
+            .span("call")
+            .kind(SpanKind::Client);
+        let mut span = span
+            .parent(Some(self.call.exchange.span.context().clone()))
+            .start();
         if span.is_recorded() {
             let name = &self.call.upstream.name;
             span.rename(format!("{} {name}", request.method()));
@@ -306,7 +315,7 @@ impl<'a> Tries<'a> {
         let asked = connect::retry_after(&response);
         let is_told = status != StatusCode::TOO_MANY_REQUESTS || asked.is_some();
         let wait = self.backoff().max(asked.unwrap_or_default());
-        let fits = self.call.started.elapsed() + wait < self.call.rules.timeout;
+        let fits = self.call.exchange.started.elapsed() + wait < self.call.rules.timeout;
         if !(self.can_repeat() && is_told && fits && self.may_try_again()) {
             return Some(Ok((response, picked)));
         }
@@ -329,10 +338,8 @@ impl<'a> Tries<'a> {
         } = failed;
         span.fail(refusal.code.row().title);
         let name = &self.call.upstream.name;
-        self.call
-            .worker
-            .telemetry
-            .upstream_failed(name, refusal.code);
+        let telemetry = &self.call.exchange.worker.telemetry;
+        telemetry.upstream_failed(name, refusal.code);
         let is_safe = unsent.is_some() || self.can_repeat() && is_upstreams(refusal.code);
         if !is_safe || !self.may_try_again() {
             return Some(Err(refusal));
@@ -356,7 +363,7 @@ impl<'a> Tries<'a> {
         if self.made > self.call.rules.retries {
             return false;
         }
-        let telemetry = &self.call.worker.telemetry;
+        let telemetry = &self.call.exchange.worker.telemetry;
         let upstream = self.call.upstream;
         let is_paid = upstream.budget.try_withdraw();
         if is_paid {
@@ -368,18 +375,7 @@ impl<'a> Tries<'a> {
     }
 
     fn backoff(&self) -> std::time::Duration {
-        let worker = self.call.worker;
+        let worker = &self.call.exchange.worker;
         worker.backoff.delay(self.made, &worker.rng)
     }
 }
-
-/// Idempotent methods (RFC 9110, 9.2.2), and what the route and the client together declare so.
-fn may_repeat(head: &Head, route_is_idempotent: bool) -> bool {
-    let by_method = matches!(
-        head.method,
-        Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS | Method::TRACE
-    );
-    by_method || route_is_idempotent && head.headers.contains_key(IDEMPOTENCY_KEY)
-}
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -7,8 +7,8 @@
 use std::net::IpAddr;
 
 use http::header::{
-    CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    ACCEPT, ACCEPT_LANGUAGE, CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
@@ -20,7 +20,7 @@ use super::accept::Exchange;
 use super::forwarded;
 use crate::body::Source;
 use crate::errors::{Code, Refusal};
-use crate::table::{Route, Table};
+use crate::table::{Fallback, Route, Table};
 
 /// A request on its way inside.
 #[derive(Debug)]
@@ -30,33 +30,41 @@ pub(crate) struct Head {
     pub(crate) headers: HeaderMap,
 }
 
-/// What is kept of a request in case that it is sent again. A copy of the header map would cost
-/// several times as much, for each request and in favour of few.
+/// What is kept of a client's request in case that it is sent again: what passed the cleaning, as a
+/// list. What we add is added anew; a copy of the whole header map would cost several times as
+/// much, for each request and in favour of few.
 #[derive(Debug)]
-pub(super) struct Spare {
+pub(super) struct Kept {
     method: Method,
     target: PathAndQuery,
     headers: Vec<(HeaderName, HeaderValue)>,
+    host: Option<HeaderValue>,
 }
 
-impl Head {
-    pub(super) fn spare(&self) -> Spare {
-        let mut headers = Vec::with_capacity(self.headers.len());
-        headers.extend(self.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
-        Spare {
-            method: self.method.clone(),
-            target: self.target.clone(),
+impl Kept {
+    /// A request of ours on behalf of a client, for one part of a composed answer: its identity and
+    /// request id go along, and its language.
+    pub(super) fn for_part(target: PathAndQuery, from: &HeaderMap) -> Self {
+        let passed = [ACCEPT_LANGUAGE, USER_AGENT].into_iter();
+        let mut headers: Vec<_> = passed
+            .filter_map(|name| from.get(&name).cloned().map(|value| (name, value)))
+            .collect();
+        headers.push((ACCEPT, HeaderValue::from_static("application/json")));
+        Self {
+            method: Method::GET,
+            target,
             headers,
+            host: from.get(HOST).cloned(),
         }
     }
-}
 
-impl Spare {
-    pub(super) fn head(&self) -> Head {
-        let mut headers = HeaderMap::with_capacity(self.headers.len() + 1);
+    /// The request, complete.
+    pub(super) fn head(&self, table: &Table, exchange: &Exchange) -> Head {
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + ADDED);
         for (name, value) in &self.headers {
             headers.append(name.clone(), value.clone());
         }
+        add(table, exchange, self.host.clone(), &mut headers);
         Head {
             method: self.method.clone(),
             target: self.target.clone(),
@@ -68,6 +76,8 @@ impl Spare {
 /// A request on its way inside, with what belongs to this one client.
 pub(super) struct Outgoing {
     pub(super) head: Head,
+    /// What another try or another upstream would be asked with, if there may be any.
+    pub(super) kept: Option<Kept>,
     pub(super) source: Source,
     /// The client's end of a tunnel that it asked for.
     pub(super) upgrade: Option<OnUpgrade>,
@@ -88,8 +98,16 @@ pub(super) fn request(
     let mut headers = parts.headers;
     let host = forwarded::host(&parts.uri, &headers);
     clean(table, exchange.peer, &mut headers);
-    forwarded::rebuild(table, exchange.peer, host, &mut headers);
-    add(exchange, &mut headers);
+    let kept = may_be_sent_again(route, &parts.method, &headers).then(|| Kept {
+        method: parts.method.clone(),
+        target: target.clone(),
+        headers: headers
+            .iter()
+            .map(|(n, v)| (n.clone(), v.clone()))
+            .collect(),
+        host: host.clone(),
+    });
+    add(table, exchange, host, &mut headers);
     if wants_tunnel {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -98,6 +116,7 @@ pub(super) fn request(
     let room = usize::try_from(limits.retained_body.0).unwrap_or(usize::MAX);
     let silence = table.config.timeouts.idle.0;
     Ok(Outgoing {
+        kept,
         source: Source::new(body, route.max_body, room, silence),
         head: Head {
             method: parts.method,
@@ -108,21 +127,19 @@ pub(super) fn request(
     })
 }
 
-/// The headers that each part of a composed answer is asked with: identity and request id, and the
-/// caller's language.
-pub(super) fn for_parts(table: &Table, exchange: &Exchange, from: &HeaderMap) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for name in [http::header::ACCEPT_LANGUAGE, http::header::USER_AGENT] {
-        if let Some(value) = from.get(&name) {
-            headers.insert(name, value.clone());
-        }
-    }
-    let accept = HeaderValue::from_static("application/json");
-    headers.insert(http::header::ACCEPT, accept);
-    let host = from.get(HOST).cloned();
-    forwarded::rebuild(table, exchange.peer, host, &mut headers);
-    add(exchange, &mut headers);
-    headers
+fn may_be_sent_again(route: &Route, method: &Method, headers: &HeaderMap) -> bool {
+    let repeats = route.rules.retries > 0 && may_repeat(method, headers, route.rules.idempotent);
+    repeats || matches!(route.fallback, Some(Fallback::Upstream(_)))
+}
+
+/// True if it is harmless to send a request twice: its method is idempotent (RFC 9110, 9.2.2), or
+/// the route and the client together declare it so.
+pub(super) fn may_repeat(method: &Method, headers: &HeaderMap, route_is_idempotent: bool) -> bool {
+    let by_method = matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS | Method::TRACE
+    );
+    by_method || route_is_idempotent && headers.contains_key(IDEMPOTENCY_KEY)
 }
 
 /// The path inside with the query that came.
@@ -138,8 +155,10 @@ fn target(came: &PathAndQuery, path: &str) -> Result<PathAndQuery, Box<Refusal>>
     PathAndQuery::try_from(joined).map_err(refused)
 }
 
-/// Identity and request id; the trace is added to each try.
-fn add(exchange: &Exchange, headers: &mut HeaderMap) {
+/// What we say ourselves: for whom we speak, the request id, the identity. The trace and the
+/// endpoint's name are added to each try.
+fn add(table: &Table, exchange: &Exchange, host: Option<HeaderValue>, headers: &mut HeaderMap) {
+    forwarded::rebuild(table, exchange.peer, host, headers);
     headers.insert(X_REQUEST_ID, exchange.request_id.clone());
     if let Some(identity) = &exchange.identity {
         for (name, value) in &identity.headers {
@@ -250,6 +269,9 @@ pub(crate) fn is_identity(name: &str) -> bool {
             .any(|p| canonical.starts_with(p.as_bytes()))
 }
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// About as many headers are added.
+const ADDED: usize = 8;
 const LONGEST_NAME: usize = 32;
 
 const IDENTITY: [&str; 32] = [
