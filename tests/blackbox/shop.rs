@@ -38,11 +38,10 @@ impl Shop {
         process.wait_for(DEMO, |line| line.contains("Serving").then_some(()))?;
         let output = process.output();
         let place = |name: &str| -> Result<String> {
-            let line = output
-                .lines()
-                .find(|line| line.split_whitespace().next() == Some(name));
-            let url = line.and_then(|line| line.split_whitespace().nth(1));
-            let address = url.and_then(|url| url.strip_prefix("http://"));
+            let address = output.lines().find_map(|line| {
+                let (what, address) = line.split_once("http://")?;
+                (what.trim() == name).then_some(address)
+            });
             Ok(address
                 .with_context(|| format!("where is {name}?\n{output}"))?
                 .to_owned())
@@ -64,7 +63,7 @@ impl Shop {
             .find_map(|line| line.strip_prefix("staff")?.trim().split_once(", password "))
             .map(|(email, password)| (email.to_owned(), password.to_owned()))
             .with_context(|| format!("who is the staff?\n{output}"))?;
-        let (gateway, platform) = (place("gateway")?, place("platform")?);
+        let (gateway, platform) = (place("gateway")?, place("platform API")?);
         Ok(Self {
             gateway,
             platform,
