@@ -9,6 +9,7 @@ mod clock;
 mod deadline;
 mod engine_url;
 mod error;
+pub mod redact;
 mod rng;
 mod secret;
 mod tasks;
