@@ -114,6 +114,19 @@ impl Chassis {
         self
     }
 
+    /// Adds a check of something that the service can do without for a while: `/health` says
+    /// `degraded` while it fails, and the service stays in the registry.
+    #[must_use]
+    pub fn remark<C, F, E>(self, name: impl Into<String>, check: C) -> Self
+    where
+        C: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        self.health.add_remark(name, check);
+        self
+    }
+
     /// Registers the service there once it listens.
     #[must_use]
     pub fn registry(mut self, registry: Arc<dyn Registry>) -> Self {

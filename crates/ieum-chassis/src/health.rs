@@ -30,6 +30,8 @@ struct Inner {
 
 struct Check {
     name: String,
+    /// Whether the service cannot work while it fails.
+    vital: bool,
     run: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
     last: Mutex<Option<(Instant, CheckResult)>>,
 }
@@ -41,6 +43,9 @@ pub struct Report {
     pub status: Overall,
     /// The checks by their names.
     pub checks: BTreeMap<String, CheckResult>,
+    /// Whether the service can be called: no vital check failed, and it is not stopping.
+    #[serde(skip)]
+    pub callable: bool,
 }
 
 /// The sum of all checks.
@@ -84,12 +89,33 @@ impl Health {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: fmt::Display,
     {
+        self.put(name.into(), true, check);
+    }
+
+    /// Adds a check of something that the service can do without for a while: while it fails the
+    /// report is degraded, and the service can still be called.
+    pub fn add_remark<C, F, E>(&self, name: impl Into<String>, check: C)
+    where
+        C: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        self.put(name.into(), false, check);
+    }
+
+    fn put<C, F, E>(&self, name: String, vital: bool, check: C)
+    where
+        C: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
         let run = move || -> BoxFuture<'static, Result<(), String>> {
             let running = check();
             Box::pin(async move { running.await.map_err(|error| error.to_string()) })
         };
         let check = Arc::new(Check {
-            name: name.into(),
+            name,
+            vital,
             run: Box::new(run),
             last: Mutex::new(None),
         });
@@ -108,6 +134,10 @@ impl Health {
         let checks = self.checks().clone();
         let (timeout, cache) = (self.0.timeout, self.0.cache);
         let results = join_all(checks.iter().map(|check| check.result(timeout, cache))).await;
+        let mut callable = checks
+            .iter()
+            .zip(&results)
+            .all(|(check, result)| !check.vital || *result == CheckResult::Ok);
         let mut results: BTreeMap<_, _> = checks
             .iter()
             .map(|check| check.name.clone())
@@ -116,6 +146,7 @@ impl Health {
         if !self.0.ready.load(Ordering::Acquire) {
             let error = "the service is stopping".to_owned();
             results.insert("accepting".to_owned(), CheckResult::Failed { error });
+            callable = false;
         }
         let well = results.values().all(|result| *result == CheckResult::Ok);
         Report {
@@ -125,6 +156,7 @@ impl Health {
                 Overall::Degraded
             },
             checks: results,
+            callable,
         }
     }
 
@@ -137,11 +169,11 @@ impl Health {
 }
 
 impl Report {
-    /// 200 if healthy, otherwise 503.
-    pub fn status_code(&self) -> StatusCode {
-        match self.status {
-            Overall::Healthy => StatusCode::OK,
-            Overall::Degraded => StatusCode::SERVICE_UNAVAILABLE,
+    /// 200 if the service can be called, otherwise 503: who sees it must not send anything.
+    pub const fn status_code(&self) -> StatusCode {
+        match self.callable {
+            true => StatusCode::OK,
+            false => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -221,6 +253,19 @@ mod tests {
         assert_eq!(json["status"], "degraded");
         let failed = serde_json::json!({"status": "failed", "error": "no such file"});
         assert_eq!(json["checks"]["database"], failed);
+    }
+
+    #[tokio::test]
+    async fn without_what_it_can_do_without_a_service_is_degraded_and_can_be_called() {
+        let health = Health::new(SECOND, SECOND);
+        health.add("database", || async { Ok::<_, String>(()) });
+        health.add_remark("platform", || async { Err("nobody listens") });
+        let report = health.report().await;
+        assert_eq!(
+            (report.status, report.status_code()),
+            (Overall::Degraded, StatusCode::OK)
+        );
+        assert_eq!(report.failures(), "platform: nobody listens");
     }
 
     #[tokio::test(start_paused = true)]
