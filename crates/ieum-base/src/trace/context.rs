@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::state;
 use crate::Rng;
 
 tokio::task_local! {
@@ -30,6 +31,9 @@ pub struct TraceContext {
     pub span_id: SpanId,
     /// False if nobody records this trace; ids still travel.
     pub sampled: bool,
+    /// True if whoever began the trace drew at least the last 7 bytes of its id at random (level 2
+    /// of the recommendation), so that others may sample by the id.
+    pub random: bool,
     /// The vendors' `tracestate`, passed on as it came.
     pub state: Option<Arc<str>>,
 }
@@ -41,6 +45,7 @@ impl TraceContext {
             trace_id: TraceId::random(rng),
             span_id: SpanId::random(rng),
             sampled,
+            random: true,
             state: None,
         }
     }
@@ -74,9 +79,26 @@ impl TraceContext {
         Some(Self {
             trace_id: TraceId(trace_id),
             span_id: SpanId(span_id),
-            sampled: flags & 1 == 1,
+            sampled: flags & SAMPLED != 0,
+            random: flags & RANDOM != 0,
             state: None,
         })
+    }
+
+    /// Reads a context that was stored or sent as two texts. A `tracestate` that breaks the
+    /// recommendation is dropped; the trace goes on without it.
+    pub fn parse_with_state(traceparent: &str, tracestate: Option<&str>) -> Option<Self> {
+        let mut context = Self::parse(traceparent)?;
+        context.state = state::parse(tracestate);
+        Some(context)
+    }
+
+    /// The same context with these `tracestate` fields, joined in their order; see
+    /// [`parse_with_state`](Self::parse_with_state).
+    #[must_use]
+    pub fn with_state<'a>(mut self, fields: impl IntoIterator<Item = &'a str>) -> Self {
+        self.state = state::parse(fields);
+        self
     }
 
     /// The `traceparent` header for what is called from here, as ASCII and without an allocation:
@@ -86,7 +108,11 @@ impl TraceContext {
         header[..2].copy_from_slice(b"00");
         header[3..35].copy_from_slice(&self.trace_id.hex());
         header[36..52].copy_from_slice(&self.span_id.hex());
-        header[53..].copy_from_slice(if self.sampled { b"01" } else { b"00" });
+        // Only the flags that are defined: all others must be zero.
+        let sampled = if self.sampled { SAMPLED } else { 0 };
+        let random = if self.random { RANDOM } else { 0 };
+        header[53] = b'0';
+        header[54] = b'0' + (sampled | random);
         header
     }
 
@@ -125,6 +151,11 @@ pub fn current() -> Option<TraceContext> {
 pub async fn scope<F: Future>(context: TraceContext, work: F) -> F::Output {
     CURRENT.scope(context, work).await
 }
+
+/// The flag of a trace that is recorded.
+const SAMPLED: u8 = 1;
+/// The flag of a trace whose id was drawn at random.
+const RANDOM: u8 = 2;
 
 fn write_ascii(f: &mut fmt::Formatter<'_>, ascii: &[u8]) -> fmt::Result {
     f.write_str(std::str::from_utf8(ascii).map_err(|_| fmt::Error)?)
@@ -243,6 +274,22 @@ mod tests {
         for text in wrong {
             assert_eq!(TraceContext::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn only_flags_that_are_defined_are_passed_on() {
+        for (came, goes) in [
+            ("00", "00"),
+            ("01", "01"),
+            ("02", "02"),
+            ("03", "03"),
+            ("ff", "03"),
+        ] {
+            let text = format!("{}{came}", &EXAMPLE[..53]);
+            let context = TraceContext::parse(&text).expect("valid");
+            assert_eq!(&context.to_traceparent()[53..], goes, "{came}");
+        }
+        assert!(TraceContext::root(&Rng::seeded(1), true).random);
     }
 
     #[test]
