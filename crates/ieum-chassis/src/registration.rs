@@ -14,8 +14,8 @@ use ieum_discovery::{
     Registry, Status,
 };
 
+use crate::Health;
 use crate::config::{Check, Config};
-use crate::{Health, Overall};
 
 /// Keeps one instance registered.
 pub(crate) struct Registrar {
@@ -133,9 +133,9 @@ impl Registrar {
     /// Its own health, in the registry's words.
     async fn status(&self) -> (Status, String) {
         let report = self.health.report().await;
-        let status = match report.status {
-            Overall::Healthy => Status::Passing,
-            Overall::Degraded => Status::Critical,
+        let status = match report.callable {
+            true => Status::Passing,
+            false => Status::Critical,
         };
         (status, report.failures())
     }
@@ -171,12 +171,11 @@ fn registration(config: &Config, address: SocketAddr) -> Registration {
     };
     let kind = match config.check {
         Check::Ttl { ttl } => CheckKind::Ttl { ttl: ttl.0 },
-        Check::Http { interval, timeout } => CheckKind::Http {
-            url: format!("http://{}/health", instance.authority()),
-            method: "GET".to_owned(),
-            interval: interval.0,
-            timeout: timeout.0,
-        },
+        Check::Http { interval, timeout } => CheckKind::http(
+            format!("http://{}/health", instance.authority()),
+            interval.0,
+            timeout.0,
+        ),
     };
     let check = CheckDefinition {
         id: CheckId(format!("service:{id}")),

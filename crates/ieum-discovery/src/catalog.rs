@@ -6,6 +6,8 @@
 //! decided. Each service has an index of its own, the index of its last change, so that a busy
 //! service never wakes the watchers of a quiet one.
 
+mod nodes;
+
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,7 @@ use crate::{
     Check, CheckDefinition, CheckId, Error, ErrorKind, InstanceId, Registered, Registration,
     Result, Snapshot, Status,
 };
+pub use nodes::{External, KnownNode, NODE_MAINTENANCE, Node};
 
 /// What happened to the catalog; the data of the registry's events. Readers ignore fields that
 /// they do not know, so that an older version reads a newer one's log.
@@ -41,14 +44,40 @@ pub enum Change {
         /// What the result said.
         output: String,
     },
+    /// A node beside the platform's own was registered, or changed.
+    NodeRegistered(Node),
+    /// A node was removed, after its instances.
+    NodeDeregistered {
+        /// Its name.
+        node: String,
+    },
+    /// An instance stands at a node that is not the platform's own.
+    Placed {
+        /// The service of the instance.
+        service: String,
+        /// The instance.
+        instance: InstanceId,
+        /// The name of the node.
+        node: String,
+    },
+    /// The platform's node went into maintenance, or came out of it.
+    NodeMaintenance {
+        /// Why it is in maintenance; `None`: it is not any more.
+        reason: Option<String>,
+    },
 }
 
 impl Change {
-    /// The service that changed.
-    pub fn service(&self) -> &str {
+    /// The service that changed; `None` if it is a node that did.
+    pub fn service(&self) -> Option<&str> {
         match self {
-            Self::Registered(registration) => &registration.instance.service,
-            Self::Deregistered { service, .. } | Self::StatusChanged { service, .. } => service,
+            Self::Registered(registration) => Some(&registration.instance.service),
+            Self::Deregistered { service, .. }
+            | Self::StatusChanged { service, .. }
+            | Self::Placed { service, .. } => Some(service),
+            Self::NodeRegistered(_)
+            | Self::NodeDeregistered { .. }
+            | Self::NodeMaintenance { .. } => None,
         }
     }
 }
@@ -67,6 +96,7 @@ pub struct Catalog {
     /// The highest index of a deleted service that was forgotten: what an unknown service answers,
     /// so that a watcher which still holds an older index is woken.
     floor: u64,
+    nodes: nodes::Nodes,
 }
 
 #[derive(Debug, Default)]
@@ -104,13 +134,11 @@ impl Catalog {
 
     /// The instances of `service`.
     pub fn snapshot(&self, service: &str) -> Snapshot {
+        let known = self.services.get(service);
+        let instances = known.into_iter().flat_map(|s| s.instances.values());
         Snapshot {
             index: self.service_index(service),
-            instances: self
-                .services
-                .get(service)
-                .map(|s| s.instances.values().cloned().collect())
-                .unwrap_or_default(),
+            instances: instances.map(|r| self.described(r)).collect(),
         }
     }
 
@@ -157,6 +185,12 @@ impl Catalog {
 
     /// What follows from a registration: nothing, if it is there unchanged.
     pub fn register(&self, registration: Registration) -> Result<Vec<Change>> {
+        self.check_place(&registration.instance.id, None)?;
+        self.replace(registration)
+    }
+
+    /// The same wherever the instance stands.
+    fn replace(&self, registration: Registration) -> Result<Vec<Change>> {
         self.validate(&registration)?;
         let id = &registration.instance.id;
         let mut changes = Vec::new();
@@ -201,7 +235,7 @@ impl Catalog {
             Some(known) => *known = check,
             None => registration.checks.push(check),
         }
-        self.register(registration)
+        self.replace(registration)
     }
 
     /// What follows from removing a check from its instance.
@@ -209,7 +243,7 @@ impl Catalog {
         let (known, _) = self.check(id).ok_or_else(|| no_check(id))?;
         let mut registration = known.registration();
         registration.checks.retain(|check| check.id != *id);
-        self.register(registration)
+        self.replace(registration)
     }
 
     /// What follows from a removal.
@@ -259,6 +293,7 @@ impl Catalog {
                 output,
                 ..
             } => self.set_status(index, check, *status, output),
+            of_nodes => self.apply_to_nodes(index, of_nodes),
         }
     }
 
@@ -288,6 +323,7 @@ impl Catalog {
 
     fn remove(&mut self, index: u64, id: &InstanceId) {
         if self.take(id, index).is_some() {
+            self.nodes.forget(id);
             self.membership = index;
             self.forget_deleted();
         }

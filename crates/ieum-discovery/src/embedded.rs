@@ -23,7 +23,7 @@ use ieum_eventstore::{
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::catalog::{Catalog, Change, Limits};
+use crate::catalog::{Catalog, Change, External, Limits};
 use crate::health::Checked;
 use crate::live::Live;
 use crate::{
@@ -140,6 +140,34 @@ impl Registry {
         self.decide(|catalog| catalog.deregister_check(check)).await
     }
 
+    /// Registers for somebody else: a node, an instance of it, what its checks say.
+    ///
+    /// # Errors
+    /// As [`register`](crate::Registry::register), and `NotFound` if a check is of an instance that
+    /// is not there.
+    pub async fn register_external(&self, external: &External) -> Result<()> {
+        self.decide(|catalog| catalog.register_external(external))
+            .await
+    }
+
+    /// Removes a node with its instances.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such node.
+    pub async fn deregister_node(&self, name: &str) -> Result<()> {
+        self.decide(|catalog| catalog.deregister_node(name)).await
+    }
+
+    /// Keeps all instances of the platform's node from being sent work, for a reason; `None` ends
+    /// that. Idempotent.
+    ///
+    /// # Errors
+    /// `Unavailable` if the log cannot be written.
+    pub async fn maintain_node(&self, reason: Option<String>) -> Result<()> {
+        self.decide(|catalog| Ok(catalog.maintain_node(reason.clone())))
+            .await
+    }
+
     async fn run_follower(&self) {
         let mut failures = 0;
         loop {
@@ -208,7 +236,10 @@ impl Registry {
     fn append_of(&self, log: &Reader, changes: &[Change]) -> Result<Append> {
         let mut writes: Vec<Write> = Vec::new();
         for change in changes {
-            let stream = stream_of(change.service())?;
+            let stream = match change.service() {
+                Some(service) => stream_of(service)?,
+                None => StreamName::new(CATEGORY, NODES).map_err(unnameable)?,
+            };
             let event =
                 NewEvent::new(self.clock.new_id(), type_of(change), change).map_err(|e| {
                     Error::new(ErrorKind::Internal, "writing a registration as JSON").caused_by(e)
@@ -329,6 +360,10 @@ const fn type_of(change: &Change) -> &'static str {
         Change::Registered(_) => REGISTERED,
         Change::Deregistered { .. } => DEREGISTERED,
         Change::StatusChanged { .. } => STATUS_CHANGED,
+        Change::NodeRegistered(_) => NODE_REGISTERED,
+        Change::NodeDeregistered { .. } => NODE_DEREGISTERED,
+        Change::Placed { .. } => PLACED,
+        Change::NodeMaintenance { .. } => NODE_MAINTENANCE,
     }
 }
 
@@ -336,7 +371,7 @@ const fn type_of(change: &Change) -> &'static str {
 /// that cannot be read must not keep all other services from being found: it is reported and passed
 /// over.
 fn change_from(event: &Event) -> Option<Change> {
-    if ![REGISTERED, DEREGISTERED, STATUS_CHANGED].contains(&event.kind.as_str()) {
+    if !TYPES.contains(&event.kind.as_str()) {
         return None;
     }
     event
@@ -375,6 +410,24 @@ const OPENED: &str = "registry.opened";
 const REGISTERED: &str = "instance.registered";
 const DEREGISTERED: &str = "instance.deregistered";
 const STATUS_CHANGED: &str = "check.changed";
+const NODE_REGISTERED: &str = "node.registered";
+const NODE_DEREGISTERED: &str = "node.deregistered";
+const PLACED: &str = "instance.placed";
+const NODE_MAINTENANCE: &str = "node.maintenance";
+
+/// Those that tell of a change.
+const TYPES: [&str; 7] = [
+    REGISTERED,
+    DEREGISTERED,
+    STATUS_CHANGED,
+    NODE_REGISTERED,
+    NODE_DEREGISTERED,
+    PLACED,
+    NODE_MAINTENANCE,
+];
+
+/// The stream of the nodes; no service's has this name.
+const NODES: &str = "%nodes";
 
 /// How often a decision is made again because another process was quicker.
 const MAX_RACES: usize = 16;

@@ -2,8 +2,9 @@
 //!
 //! The port is [`Registry`]; its engines are [`memory`], [`embedded`] (on the log), [`consul`] (over
 //! HTTP) and [`static_`]. A [`Resolver`] watches a registry and keeps the live [`Endpoint`]s of each
-//! [`Service`] with their load and breaker; [`balance`] says how one is picked. [`health`] runs the
-//! checks of the registries that live in this process.
+//! [`Service`] with their load and breaker; [`balance`] says how one is picked, and [`recall`] keeps
+//! them for a process that starts while the registry is away. [`health`] runs the checks of the
+//! registries that live in this process.
 
 mod error;
 mod model;
@@ -20,6 +21,7 @@ pub mod health;
 mod limits;
 mod live;
 pub mod memory;
+pub mod recall;
 mod resolver;
 #[cfg(test)]
 mod resolver_tests;
@@ -37,5 +39,6 @@ pub use model::{
     Snapshot, Status,
 };
 pub use port::Registry;
+pub use recall::Recall;
 pub use resolver::{Config, Resolver};
 pub use service::{Absence, Service};

@@ -1,9 +1,12 @@
 //! What a registration may be: the rules that need no catalog.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use ieum_http::egress;
 
+use crate::catalog::Node;
 use crate::{CheckDefinition, CheckKind, Error, ErrorKind, Registration, Result};
 
 /// How much a catalog takes.
@@ -27,6 +30,8 @@ pub struct Limits {
     /// How many services without instances are remembered with an index of their own; 1,024 by
     /// default.
     pub deleted: usize,
+    /// The most nodes beside the platform's own; 1,024 by default.
+    pub nodes: usize,
 }
 
 impl Default for Limits {
@@ -40,6 +45,7 @@ impl Default for Limits {
             output_bytes: 4_096,
             egress: egress::Policy::default(),
             deleted: 1_024,
+            nodes: 1_024,
         }
     }
 }
@@ -72,6 +78,20 @@ impl Limits {
         Ok(())
     }
 
+    /// Refuses a node that breaks a rule.
+    pub(crate) fn node(&self, node: &Node) -> Result<()> {
+        self.name("the name of a node", &node.name)?;
+        self.name("the address of a node", &node.address)?;
+        self.value("the id of a node", &node.id)?;
+        self.address(&node.address)?;
+        for (key, value) in node.meta.iter().chain(&node.tagged_addresses) {
+            self.name("a key of a node", key)?;
+            self.value("a value of a node", value)?;
+        }
+        at_most("pairs of metadata", node.meta.len(), self.labels)?;
+        at_most("tagged addresses", node.tagged_addresses.len(), self.labels)
+    }
+
     fn check_of(&self, check: &CheckDefinition) -> Result<()> {
         let CheckDefinition {
             id, name, notes, ..
@@ -84,14 +104,20 @@ impl Limits {
                 url,
                 interval,
                 timeout,
+                headers,
+                body,
                 ..
-            } => (url.as_str(), vec![*interval, *timeout]),
+            } => {
+                self.request(headers, body)?;
+                (url.as_str(), vec![*interval, *timeout])
+            }
             CheckKind::Tcp {
                 address,
                 interval,
                 timeout,
             } => (address.as_str(), vec![*interval, *timeout]),
             CheckKind::Ttl { ttl } => ("", vec![*ttl]),
+            CheckKind::Told => ("", Vec::new()),
             CheckKind::Elsewhere => {
                 let why = format!("the check `{id}` does not say how it is run");
                 return Err(invalid(why));
@@ -103,6 +129,24 @@ impl Limits {
             return Err(invalid(why));
         }
         Ok(())
+    }
+
+    /// What an HTTP check sends.
+    fn request(&self, headers: &BTreeMap<String, Vec<String>>, body: &str) -> Result<()> {
+        at_most("fields of a check", headers.len(), self.labels)?;
+        for (name, values) in headers {
+            if HeaderName::from_bytes(name.as_bytes()).is_err() {
+                return Err(invalid(format!("`{name}` is not the name of a field")));
+            }
+            at_most("values of a check's field", values.len(), self.labels)?;
+            for value in values {
+                self.value("a field of a check", value)?;
+                if HeaderValue::from_str(value).is_err() {
+                    return Err(invalid(format!("`{value}` is not the value of a field")));
+                }
+            }
+        }
+        self.value("the body of a check", body)
     }
 
     fn name(&self, what: &str, text: &str) -> Result<()> {

@@ -22,6 +22,8 @@ pub struct Live {
     /// One waker per service that somebody waits for.
     wakers: Mutex<HashMap<String, Arc<Notify>>>,
     membership: watch::Sender<u64>,
+    /// The index of the last change of anything.
+    changes: watch::Sender<u64>,
     /// What answers all who wait.
     stop: OnceLock<Stop>,
 }
@@ -42,6 +44,7 @@ impl Live {
             }),
             wakers: Mutex::default(),
             membership: watch::Sender::new(1),
+            changes: watch::Sender::new(1),
             stop: OnceLock::new(),
         }
     }
@@ -81,13 +84,37 @@ impl Live {
         after: u64,
         wait: Duration,
     ) -> (u64, BTreeMap<String, Vec<String>>) {
-        let mut changed = self.membership.subscribe();
-        if after != 0 {
-            let other = self.unless_stopped(changed.wait_for(|index| *index != after));
-            // A timeout, a stop and a dropped registry all answer what there is.
-            drop(tokio::time::timeout(wait, other).await);
-        }
+        let changed = self.membership.subscribe();
+        self.wait(changed, Catalog::membership_index, after, wait)
+            .await;
         self.look(|catalog| (catalog.membership_index(), catalog.services()))
+    }
+
+    /// Waits at most `wait` for `index` of the catalog to be other than `after`, for what concerns
+    /// more than one service. Cancel safe.
+    pub async fn watch_all(
+        &self,
+        index: impl Fn(&Catalog) -> u64 + Send,
+        after: u64,
+        wait: Duration,
+    ) {
+        self.wait(self.changes.subscribe(), index, after, wait)
+            .await;
+    }
+
+    async fn wait(
+        &self,
+        mut changed: watch::Receiver<u64>,
+        index: impl Fn(&Catalog) -> u64 + Send,
+        after: u64,
+        wait: Duration,
+    ) {
+        if after == 0 {
+            return;
+        }
+        let other = changed.wait_for(|_| self.look(&index) != after);
+        // A timeout, a stop and a dropped registry all answer what there is.
+        drop(tokio::time::timeout(wait, self.unless_stopped(other)).await);
     }
 
     /// From `stop` on nobody waits any more: blocking queries must not hold up a shutdown. The first
@@ -101,6 +128,11 @@ impl Live {
         self.membership.subscribe()
     }
 
+    /// A receiver that changes with everything that has an index.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
     /// When `check` was last heard of: its last result or registration, or the start of the process.
     pub fn heard(&self, check: &CheckId) -> Option<Instant> {
         self.lock().heard.get(check).copied()
@@ -108,18 +140,22 @@ impl Live {
 
     /// Folds changes in at their indexes and wakes those who wait for the services that changed.
     pub(crate) fn apply(&self, changes: &[(u64, Change)]) {
-        let membership = {
+        let (membership, last) = {
             let mut state = self.lock();
             let state = &mut *state;
             for (index, change) in changes {
                 let left = state.apply(*index, change);
-                self.wake(change.service());
+                match change.service() {
+                    Some(service) => self.wake(service),
+                    None => self.wake_all(),
+                }
                 left.iter().for_each(|service| self.wake(service));
             }
-            state.catalog.membership_index()
+            (state.catalog.membership_index(), state.catalog.index())
         };
-        self.membership
-            .send_if_modified(|index| std::mem::replace(index, membership) != membership);
+        for (sender, now) in [(&self.membership, membership), (&self.changes, last)] {
+            sender.send_if_modified(|index| std::mem::replace(index, now) != now);
+        }
     }
 
     /// Notes that a result came in for `check`, and keeps the output of one that changed nothing.
@@ -166,6 +202,10 @@ impl Live {
         }
     }
 
+    fn wake_all(&self) {
+        lock(&self.wakers).values().for_each(|w| w.notify_waiters());
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -178,7 +218,7 @@ impl State {
         let instance = match change {
             Change::Registered(registration) => &registration.instance.id,
             Change::Deregistered { instance, .. } => instance,
-            Change::StatusChanged { .. } => {
+            _ => {
                 self.catalog.apply(index, change);
                 return None;
             }
@@ -188,7 +228,8 @@ impl State {
             for check in &known.checks {
                 self.heard.remove(&check.definition.id);
             }
-            left = Some(known.instance.service.clone()).filter(|s| s != change.service());
+            left = Some(known.instance.service.clone())
+                .filter(|s| Some(s.as_str()) != change.service());
         }
         self.catalog.apply(index, change);
         let checks = self.catalog.instance(instance).map(|known| &known.checks);

@@ -101,6 +101,12 @@ pub enum CheckKind {
         interval: Duration,
         /// The longest wait for an answer.
         timeout: Duration,
+        /// Fields to send; a name may have several values.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        headers: BTreeMap<String, Vec<String>>,
+        /// The body to send.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        body: String,
     },
     /// The registry opens a TCP connection.
     Tcp {
@@ -116,8 +122,24 @@ pub enum CheckKind {
         /// The longest time between two reports.
         ttl: Duration,
     },
+    /// Nobody asks and nothing expires: the state is as it was last told.
+    Told,
     /// Another registry finds it out, and does not say how. Seen in a snapshot, never registered.
     Elsewhere,
+}
+
+impl CheckKind {
+    /// Asks `url` with `GET`.
+    pub fn http(url: String, interval: Duration, timeout: Duration) -> Self {
+        Self::Http {
+            url,
+            method: "GET".to_owned(),
+            interval,
+            timeout,
+            headers: BTreeMap::new(),
+            body: String::new(),
+        }
+    }
 }
 
 /// A check as it is registered.

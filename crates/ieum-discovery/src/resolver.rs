@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::service::Service;
 use crate::telemetry::Sample;
-use crate::{Instance, Registry, balance};
+use crate::{Instance, Recall, Registry, Result, Snapshot, balance};
 
 /// How services are watched and endpoints are chosen.
 ///
@@ -70,6 +70,7 @@ struct Inner {
     runtime: tokio::runtime::Handle,
     config: Config,
     rng: Rng,
+    recall: Option<Recall>,
     services: Mutex<HashMap<String, Arc<Service>>>,
 }
 
@@ -87,12 +88,35 @@ impl Resolver {
         config: Config,
         rng: Rng,
     ) -> Self {
+        Self::make(registry, tasks, config, rng, None)
+    }
+
+    /// The same, with a memory of the last known endpoints: they are used for a service whose first
+    /// answer from the registry does not come, and are kept from then on.
+    pub fn recalling(
+        registry: Arc<dyn Registry>,
+        tasks: Tasks,
+        config: Config,
+        rng: Rng,
+        recall: Recall,
+    ) -> Self {
+        Self::make(registry, tasks, config, rng, Some(recall))
+    }
+
+    fn make(
+        registry: Arc<dyn Registry>,
+        tasks: Tasks,
+        config: Config,
+        rng: Rng,
+        recall: Option<Recall>,
+    ) -> Self {
         Self(Arc::new(Inner {
             registry,
             tasks,
             runtime: tokio::runtime::Handle::current(),
             config,
             rng,
+            recall,
             services: Mutex::default(),
         }))
     }
@@ -141,6 +165,7 @@ impl Resolver {
             name: service.name().to_owned(),
             config: self.0.config,
             rng: self.0.rng.clone(),
+            recall: self.0.recall.clone(),
         };
         let stop = self.0.tasks.stop().clone();
         let _runtime = self.0.runtime.enter();
@@ -179,27 +204,32 @@ struct Watch {
     name: String,
     config: Config,
     rng: Rng,
+    recall: Option<Recall>,
 }
 
 impl Watch {
     async fn run(self) {
         let mut index = 0;
         let mut failures = 0;
+        let mut has_answered = false;
         while self.service.strong_count() > 0 {
             let asked = Instant::now();
-            let answer = self
-                .registry
-                .watch(&self.name, index, self.config.wait.0)
-                .await;
+            let answer = if has_answered {
+                self.ask(index).await
+            } else {
+                self.ask_at_first().await
+            };
             let Some(service) = self.service.upgrade() else {
                 return;
             };
             let pause = match answer {
                 Ok(snapshot) => {
                     failures = 0;
+                    has_answered = true;
                     let changed = snapshot.index != index;
                     index = snapshot.index;
                     service.update(&snapshot);
+                    self.note(&snapshot);
                     // A registry that answers at once with nothing new must not be asked in a loop.
                     (!changed && asked.elapsed() < EARLY).then_some(EARLY)
                 }
@@ -218,6 +248,40 @@ impl Watch {
         }
     }
 }
+
+impl Watch {
+    async fn ask(&self, index: u64) -> Result<Snapshot> {
+        let wait = self.config.wait.0;
+        self.registry.watch(&self.name, index, wait).await
+    }
+
+    /// Asks; if there is no answer in a moment, what was known before this process began is used.
+    async fn ask_at_first(&self) -> Result<Snapshot> {
+        let mut asking = std::pin::pin!(self.ask(0));
+        let answer = match tokio::time::timeout(FIRST_ANSWER, asking.as_mut()).await {
+            Ok(Ok(snapshot)) => return Ok(snapshot),
+            Ok(error) => Some(error),
+            Err(_) => None,
+        };
+        if let (Some(recall), Some(service)) = (&self.recall, self.service.upgrade()) {
+            service.recall(recall.known(&self.name));
+        }
+        match answer {
+            Some(error) => error,
+            None => asking.await,
+        }
+    }
+
+    fn note(&self, snapshot: &Snapshot) {
+        if let Some(recall) = &self.recall {
+            recall.note(&self.name, snapshot.available().cloned().collect());
+        }
+    }
+}
+
+/// How long the registry may take for its first answer before a memory is asked. Below the second
+/// that the gateway's first request waits for.
+const FIRST_ANSWER: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// The least time between two queries of which the first brought nothing new.
 const EARLY: std::time::Duration = std::time::Duration::from_millis(50);

@@ -192,10 +192,12 @@ impl Service {
 
     /// Takes over what the registry answered.
     pub(crate) fn update(&self, snapshot: &Snapshot) {
-        if self.stale.swap(false, Ordering::Relaxed) {
+        let was_away = self.stale.swap(false, Ordering::Relaxed);
+        if was_away {
             tracing::info!(service = %self.name, "the registry answers again");
         }
-        if snapshot.index != *self.index.borrow() {
+        // One that was away may have forgotten everything: the same index may be another state.
+        if was_away || snapshot.index != *self.index.borrow() {
             let available = snapshot.available().cloned().collect();
             self.publish(snapshot.index, snapshot.instances.len(), available);
         }
@@ -223,6 +225,19 @@ impl Service {
             registered,
         }));
         self.index.send_replace(index);
+    }
+
+    /// Takes over what was known before this process began, while the registry has not answered yet.
+    pub(crate) fn recall(&self, known: Vec<Instance>) {
+        if *self.index.borrow() != 0 || known.is_empty() {
+            return;
+        }
+        tracing::warn!(
+            service = %self.name, endpoints = known.len(),
+            "the registry does not answer; beginning with the endpoints that were last known"
+        );
+        self.stale.store(true, Ordering::Relaxed);
+        self.publish(RECALLED, known.len(), known);
     }
 
     pub(crate) fn mark_stale(&self, error: &Error) {
@@ -265,6 +280,9 @@ impl Set {
         ejected < all && share > max_ejected
     }
 }
+
+/// The index of endpoints that no registry has answered: none that it would.
+const RECALLED: u64 = u64::MAX;
 
 /// The time until the breaker of `endpoint` may let a call through. A permit that is dropped unused
 /// leaves the breaker as it was.

@@ -394,10 +394,10 @@ mod histories {
             let mut index = 1;
             for request in &requests {
                 for change in decide(&catalog, request) {
-                    let before = catalog.service_index(change.service());
+                    let before = catalog.service_index(change.service().unwrap_or_default());
                     index += 1;
                     catalog.apply(index, &change);
-                    prop_assert!(catalog.service_index(change.service()) > before);
+                    prop_assert!(catalog.service_index(change.service().unwrap_or_default()) > before);
                     history.push((index, serde_json::to_string(&change).expect("JSON")));
                 }
                 assert_sound(&catalog);

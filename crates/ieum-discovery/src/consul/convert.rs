@@ -47,15 +47,20 @@ impl From<&CheckDefinition> for CheckRegistration {
         let CheckDetails {
             http,
             method,
+            header,
+            body,
             tcp,
             interval,
             timeout,
+            ..
         } = CheckDetails::from(&check.kind);
         Self {
             check_id: check.id.0.clone(),
             name: check.name.clone(),
             http,
             method,
+            header,
+            body,
             tcp,
             interval,
             timeout,
@@ -78,9 +83,13 @@ impl From<&CheckKind> for CheckDetails {
                 method,
                 interval,
                 timeout,
+                headers,
+                body,
             } => Self {
                 http: url.clone(),
                 method: method.clone(),
+                header: headers.clone(),
+                body: body.clone(),
                 interval: text(*interval),
                 timeout: text(*timeout),
                 ..Self::default()
@@ -95,7 +104,7 @@ impl From<&CheckKind> for CheckDetails {
                 timeout: text(*timeout),
                 ..Self::default()
             },
-            CheckKind::Ttl { .. } | CheckKind::Elsewhere => Self::default(),
+            CheckKind::Ttl { .. } | CheckKind::Told | CheckKind::Elsewhere => Self::default(),
         }
     }
 }
@@ -156,6 +165,8 @@ impl From<CheckDetails> for CheckKind {
                 method: details.method,
                 interval,
                 timeout,
+                headers: details.header,
+                body: details.body,
             },
             (Some(interval), Some(timeout)) if !details.tcp.is_empty() => Self::Tcp {
                 address: details.tcp,
@@ -206,12 +217,11 @@ mod tests {
     fn a_registration_is_written_as_consul_reads_it() {
         let mut check = CheckDefinition::new(
             CheckId("c".to_owned()),
-            CheckKind::Http {
-                url: "http://h/health".to_owned(),
-                method: "GET".to_owned(),
-                interval: Duration::from_millis(1_500),
-                timeout: Duration::from_secs(1),
-            },
+            CheckKind::http(
+                "http://h/health".to_owned(),
+                Duration::from_millis(1_500),
+                Duration::from_secs(1),
+            ),
         );
         check.deregister_after = Some(Duration::from_secs(90));
         let json = serde_json::to_value(CheckRegistration::from(&check)).expect("JSON");

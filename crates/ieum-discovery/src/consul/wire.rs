@@ -70,6 +70,15 @@ pub struct CheckRegistration {
     /// The method to ask with.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub method: String,
+    /// Fields to ask with.
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub header: BTreeMap<String, Vec<String>>,
+    /// The body to ask with.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub body: String,
     /// The address to connect to.
     #[serde(rename = "TCP", skip_serializing_if = "String::is_empty")]
     pub tcp: String,
@@ -223,6 +232,15 @@ pub struct CheckDetails {
     /// The method to ask with.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub method: String,
+    /// Fields to ask with.
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub header: BTreeMap<String, Vec<String>>,
+    /// The body to ask with.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub body: String,
     /// The address to connect to.
     #[serde(rename = "TCP", skip_serializing_if = "String::is_empty")]
     pub tcp: String,

@@ -24,6 +24,7 @@ use crate::{CheckDefinition, CheckId, CheckKind, InstanceId};
 /// jitter = 0.1
 /// least-interval = "100ms"
 /// most-output = "4KiB"
+/// least-deregister-after = "1m"
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -31,14 +32,17 @@ pub struct Config {
     /// The most checks that ask at the same time. Default 64; at least 1.
     #[schemars(range(min = 1))]
     pub concurrency: usize,
-    /// How much an interval varies, as a share of it, so that checks spread. Default 0.1; range 0
-    /// to 1.
+    /// How much sooner than its interval a check may run, as a share of it, so that checks spread.
+    /// Default 0.1; range 0 to 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub jitter: f64,
     /// The least time between two runs of a check, whatever was registered. Default `100ms`.
     pub least_interval: HumanDuration,
     /// The most of an answer that is kept. Default `4KiB`, as in Consul.
     pub most_output: ByteSize,
+    /// The least `DeregisterCriticalServiceAfter` of a check; a shorter one is raised to it. Default
+    /// `1m`, as in Consul.
+    pub least_deregister_after: HumanDuration,
 }
 
 impl Default for Config {
@@ -48,6 +52,7 @@ impl Default for Config {
             jitter: 0.1,
             least_interval: HumanDuration::from_millis(100),
             most_output: ByteSize(4 << 10),
+            least_deregister_after: HumanDuration::from_secs(60),
         }
     }
 }

@@ -33,7 +33,7 @@ impl<'a> Life<'a> {
         let pace = match &self.wanted.kind {
             CheckKind::Http { interval, .. } | CheckKind::Tcp { interval, .. } => *interval,
             CheckKind::Ttl { ttl } => *ttl,
-            CheckKind::Elsewhere => return,
+            CheckKind::Told | CheckKind::Elsewhere => return,
         };
         loop {
             let next = match &self.wanted.kind {
@@ -122,7 +122,8 @@ impl<'a> Life<'a> {
     fn jittered(&self, interval: Duration) -> Duration {
         let config = &self.shared.config;
         let jitter = config.jitter.clamp(0.0, 1.0);
-        let factor = 1.0 + jitter * (self.shared.rng.fraction() - 0.5);
+        // Only ever sooner: a dead instance is found out within the interval that was registered.
+        let factor = 1.0 - jitter * self.shared.rng.fraction();
         interval.mul_f64(factor).max(config.least_interval.0)
     }
 }

@@ -1,10 +1,11 @@
 //! One question to an instance, and what the answer means.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, USER_AGENT};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use ieum_http::{Connector, HttpClient, Target};
 
@@ -41,18 +42,24 @@ impl Prober {
                 url,
                 method,
                 timeout,
+                headers,
+                body,
                 ..
-            } => (within(*timeout, self.ask_http(url, method)).await, timeout),
+            } => {
+                let question = request(url, method, headers, body);
+                let asked = self.ask_http(url, method, question);
+                (within(*timeout, asked).await, timeout)
+            }
             CheckKind::Tcp {
                 address, timeout, ..
             } => (within(*timeout, self.ask_tcp(address)).await, timeout),
-            CheckKind::Ttl { .. } | CheckKind::Elsewhere => return None,
+            CheckKind::Ttl { .. } | CheckKind::Told | CheckKind::Elsewhere => return None,
         };
         Some(finding.unwrap_or_else(|| Finding::critical(format!("no answer within {timeout:?}"))))
     }
 
-    async fn ask_http(&self, url: &str, method: &str) -> Finding {
-        let request = match request(url, method) {
+    async fn ask_http(&self, url: &str, method: &str, question: Question) -> Finding {
+        let request = match question {
             Ok(request) => request,
             Err(error) => return Finding::critical(format!("HTTP {method} {url}: {error}")),
         };
@@ -109,14 +116,32 @@ const fn judge(status: StatusCode) -> Status {
     }
 }
 
-fn request(url: &str, method: &str) -> Result<Request<Full<Bytes>>, http::Error> {
-    Request::builder()
+type Question = Result<Request<Full<Bytes>>, http::Error>;
+
+/// The request of an HTTP check. What was registered replaces our own fields of the same name, but
+/// the connection is always ours to close.
+fn request(
+    url: &str,
+    method: &str,
+    headers: &BTreeMap<String, Vec<String>>,
+    body: &str,
+) -> Question {
+    let mut request = Request::builder()
         .method(Method::from_bytes(method.as_bytes())?)
         .uri(url)
-        .header(USER_AGENT, HeaderValue::from_static("ieum health check"))
-        .header(ACCEPT, HeaderValue::from_static("text/plain, text/*, */*"))
-        .header(CONNECTION, HeaderValue::from_static("close"))
-        .body(Full::default())
+        .body(Full::from(body.to_owned()))?;
+    let fields = request.headers_mut();
+    fields.insert(USER_AGENT, HeaderValue::from_static("ieum health check"));
+    fields.insert(ACCEPT, HeaderValue::from_static("text/plain, text/*, */*"));
+    for (name, values) in headers {
+        let name = HeaderName::from_bytes(name.as_bytes())?;
+        fields.remove(&name);
+        for value in values {
+            fields.append(name.clone(), HeaderValue::from_str(value)?);
+        }
+    }
+    fields.insert(CONNECTION, HeaderValue::from_static("close"));
+    Ok(request)
 }
 
 /// An error and its causes, on one line.

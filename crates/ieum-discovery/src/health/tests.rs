@@ -134,12 +134,11 @@ impl Server {
     }
 
     fn http(&self) -> CheckKind {
-        CheckKind::Http {
-            url: format!("http://{}/health", self.address),
-            method: "GET".to_owned(),
-            interval: Duration::from_millis(20),
-            timeout: Duration::from_secs(5),
-        }
+        CheckKind::http(
+            format!("http://{}/health", self.address),
+            Duration::from_millis(20),
+            Duration::from_secs(5),
+        )
     }
 }
 
@@ -193,12 +192,11 @@ async fn an_instance_that_does_not_answer_in_time_is_critical() {
     let bench = Bench::new().await;
     // The system accepts for a listener that nobody serves.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let kind = CheckKind::Http {
-        url: format!("http://{}/", silent.local_addr().expect("an address")),
-        method: "GET".to_owned(),
-        interval: Duration::from_millis(20),
-        timeout: Duration::from_millis(50),
-    };
+    let kind = CheckKind::http(
+        format!("http://{}/", silent.local_addr().expect("an address")),
+        Duration::from_millis(20),
+        Duration::from_millis(50),
+    );
     let check = bench.register(kind, None).await;
     let output = async {
         loop {

@@ -48,12 +48,7 @@ fn registration(instance: &StaticInstance) -> Registration {
     let mut meta = instance.meta.clone();
     meta.insert(MARK.0.to_owned(), MARK.1.to_owned());
     let check = instance.check.as_ref().map(|url| {
-        let kind = CheckKind::Http {
-            url: url.clone(),
-            method: "GET".to_owned(),
-            interval: instance.interval.0,
-            timeout: instance.timeout.0,
-        };
+        let kind = CheckKind::http(url.clone(), instance.interval.0, instance.timeout.0);
         CheckDefinition::new(CheckId::of(&id), kind)
     });
     Registration {

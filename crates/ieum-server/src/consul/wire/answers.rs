@@ -149,6 +149,6 @@ const fn kind_name(kind: &CheckKind) -> &'static str {
         CheckKind::Http { .. } => "http",
         CheckKind::Tcp { .. } => "tcp",
         CheckKind::Ttl { .. } => "ttl",
-        CheckKind::Elsewhere => "",
+        CheckKind::Told | CheckKind::Elsewhere => "",
     }
 }

@@ -45,6 +45,8 @@ struct Check {
     status: String,
     http: String,
     method: String,
+    header: BTreeMap<String, Vec<String>>,
+    body: String,
     tcp: String,
     interval: Time,
     timeout: Time,
@@ -188,6 +190,8 @@ impl Check {
             },
             interval,
             timeout,
+            headers: self.header.clone(),
+            body: self.body.clone(),
         })
     }
 }
@@ -249,7 +253,7 @@ fn invalid_check(why: &str) -> Refused {
 
 const UNSUPPORTED_OF_SERVICES: [&str; 4] = ["kind", "proxy", "connect", "socketpath"];
 
-const UNSUPPORTED_OF_CHECKS: [&str; 19] = [
+const UNSUPPORTED_OF_CHECKS: [&str; 17] = [
     "args",
     "script",
     "scriptargs",
@@ -260,8 +264,6 @@ const UNSUPPORTED_OF_CHECKS: [&str; 19] = [
     "osservice",
     "aliasnode",
     "aliasservice",
-    "header",
-    "body",
     "tcpusetls",
     "tlsskipverify",
     "tlsservername",
