@@ -75,13 +75,9 @@ pub(crate) async fn observe(
 
 impl Observer {
     fn begin(&self, request: &Request, method: &'static str, route: &str) -> Span {
-        let parent = propagation::extract(request.headers());
-        let mut span = self
-            .tracer
-            .span(format!("{method} {route}"))
-            .kind(SpanKind::Server)
-            .parent(parent)
-            .start();
+        let span = self.tracer.span(format!("{method} {route}"));
+        let span = span.kind(SpanKind::Server);
+        let mut span = propagation::below(span, request.headers()).start();
         if span.is_recorded() {
             span.set("http.request.method", method);
             span.set("http.route", route.to_owned());

@@ -97,7 +97,8 @@ impl Dispatch {
         *request.method_mut() = call.method.clone();
         *request.uri_mut() = call.path.clone();
         *request.headers_mut() = call.headers.clone();
-        propagation::inject(request.headers_mut(), context);
+        let formats = self.tracer.propagators();
+        propagation::inject_as(request.headers_mut(), context, formats);
         let exchange = async {
             let (head, incoming) = self.http.send_to(&target, request).await?.into_parts();
             let collected = body::collect(incoming, self.max_answer).await?;

@@ -5,8 +5,10 @@
 //! every process it touched. Spans go to a [`SpanSink`]; who exports them is not decided here.
 
 mod context;
+mod propagators;
 mod span;
 mod state;
 
 pub use context::{SpanId, TraceContext, TraceId, current, scope};
+pub use propagators::{Propagator, Propagators};
 pub use span::{AttributeValue, Span, SpanBuilder, SpanData, SpanKind, SpanSink, Tracer};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SpanId, TraceContext, TraceId};
+use super::{Propagators, SpanId, TraceContext, TraceId};
 use crate::{Clock, Rng, Timestamp};
 
 /// What a span stands for (OpenTelemetry's span kinds).
@@ -101,6 +101,7 @@ pub struct Tracer {
     clock: Clock,
     rng: Rng,
     share: f64,
+    propagators: Propagators,
 }
 
 impl std::fmt::Debug for Tracer {
@@ -123,6 +124,7 @@ impl Tracer {
             clock,
             rng: Rng::system(),
             share: 1.0,
+            propagators: Propagators::default(),
         }
     }
 
@@ -134,6 +136,7 @@ impl Tracer {
             clock: Clock::system(),
             rng: Rng::system(),
             share: 1.0,
+            propagators: Propagators::default(),
         }
     }
 
@@ -143,6 +146,18 @@ impl Tracer {
     pub const fn sampling(mut self, share: f64) -> Self {
         self.share = share;
         self
+    }
+
+    /// The same tracer, whose contexts go into outgoing messages in these formats.
+    #[must_use]
+    pub const fn propagating(mut self, propagators: Propagators) -> Self {
+        self.propagators = propagators;
+        self
+    }
+
+    /// The formats in which its contexts go into outgoing messages.
+    pub const fn propagators(&self) -> Propagators {
+        self.propagators
     }
 
     /// Describes a span. Its parent is the task's current context unless another is given.

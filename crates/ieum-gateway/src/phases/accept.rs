@@ -74,7 +74,7 @@ pub(crate) fn begin(
 ) -> Exchange {
     let headers = request.headers();
     let span = worker.tracer.span("request").kind(SpanKind::Server);
-    let span = span.parent(propagation::extract(headers)).start();
+    let span = propagation::below(span, headers).start();
     worker.telemetry.in_flight.inc();
     let target = request.uri().path_and_query().cloned();
     Exchange {

@@ -230,7 +230,8 @@ impl<'a> Tries<'a> {
             )));
         };
         let mut span = self.span(&request, &picked);
-        propagation::inject(request.headers_mut(), span.context());
+        let formats = exchange.worker.tracer.propagators();
+        propagation::inject_as(request.headers_mut(), span.context(), formats);
         self.made += 1;
         let tries = if self.may_repeat {
             rules.retries + 1

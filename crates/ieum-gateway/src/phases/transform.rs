@@ -14,7 +14,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use ieum_http::propagation::X_REQUEST_ID;
+use ieum_http::propagation::{X_REQUEST_ID, is_b3};
 
 use super::accept::Exchange;
 use super::forwarded;
@@ -176,6 +176,7 @@ fn clean(table: &Table, peer: IpAddr, headers: &mut HeaderMap) {
             || is_identity(name.as_str())
             || !believes && forwarded::is_forwarding(name)
             || is_internal(name)
+            || is_b3(name)
     });
 }
 

@@ -6,17 +6,15 @@
 //! any `traceparent` may bring B3, Zipkin's headers. W3C is written; B3 where it is asked for.
 
 mod b3;
-mod formats;
 #[cfg(test)]
 mod tests;
 mod w3c;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ieum_base::Clock;
-use ieum_base::trace::{SpanBuilder, TraceContext};
+use ieum_base::trace::{Propagators, SpanBuilder, TraceContext};
 
 pub use b3::is_b3;
-pub use formats::{Propagator, Propagators};
 pub use w3c::{TRACEPARENT, TRACESTATE};
 
 /// The header that carries the id of a request, for people and their tickets.

@@ -257,8 +257,11 @@ fn an_overlong_state_loses_whole_entries() {
     assert_eq!(passed_on(&pairs).1, Some(expected));
 }
 
-/// How a message with B3 goes on: its trace and whether it is recorded.
-fn b3(pairs: &[(&str, &str)]) -> Option<(String, String, bool)> {
+/// The ids of a trace and a span, and whether the trace is recorded.
+type Continued = Option<(String, String, bool)>;
+
+/// How a message with B3 goes on.
+fn b3(pairs: &[(&str, &str)]) -> Continued {
     let context = extract(&headers(pairs))?;
     Some((
         context.trace_id.to_string(),
@@ -273,7 +276,7 @@ fn b3_is_read_in_both_forms() {
     let narrow = "64fe8b2a57d3eff7";
     let padded = "000000000000000064fe8b2a57d3eff7";
     let is = |trace: &str, sampled| Some((trace.to_owned(), span.to_owned(), sampled));
-    let single: &[(String, Option<(String, String, bool)>)] = &[
+    let single: &[(String, Continued)] = &[
         (format!("{wide}-{span}-1-05e3ac9a4f6e3b90"), is(wide, true)),
         (format!("{wide}-{span}-0"), is(wide, false)),
         (format!("{wide}-{span}-d"), is(wide, true)),

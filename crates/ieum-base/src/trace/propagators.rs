@@ -22,9 +22,12 @@ pub enum Propagator {
 #[serde(from = "Vec<Propagator>", into = "Vec<Propagator>")]
 #[schemars(with = "Vec<Propagator>")]
 pub struct Propagators {
-    pub(super) w3c: bool,
-    pub(super) b3: bool,
-    pub(super) b3_multi: bool,
+    /// [`Propagator::TraceContext`].
+    pub w3c: bool,
+    /// [`Propagator::B3`].
+    pub b3: bool,
+    /// [`Propagator::B3Multi`].
+    pub b3_multi: bool,
 }
 
 impl Propagators {
