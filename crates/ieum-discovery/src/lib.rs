@@ -21,6 +21,8 @@ pub mod health;
 mod limits;
 mod live;
 pub mod memory;
+#[cfg(test)]
+mod outage_tests;
 pub mod recall;
 mod resolver;
 #[cfg(test)]

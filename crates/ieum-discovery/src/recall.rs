@@ -98,7 +98,11 @@ impl Recall {
     pub(crate) fn note(&self, service: &str, available: Vec<Instance>) {
         let mut state = self.state();
         state.before.remove(service);
-        if state.kept.get(service).is_some_and(|same| *same == available) {
+        if state
+            .kept
+            .get(service)
+            .is_some_and(|same| *same == available)
+        {
             return;
         }
         state.kept.insert(service.to_owned(), available);
