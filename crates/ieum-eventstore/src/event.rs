@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use ieum_base::trace::TraceContext;
 use ieum_base::{Timestamp, Uuid};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -145,6 +146,29 @@ pub struct Metadata {
     #[serde(flatten)]
     pub other: BTreeMap<String, serde_json::Value>,
 }
+
+impl Metadata {
+    /// The metadata of an event under this trace: `traceparent` and, if vendors added to it,
+    /// `tracestate`.
+    pub fn within(context: &TraceContext) -> Self {
+        let state = context.state.as_deref();
+        let state = state.map(|state| (TRACESTATE.to_owned(), state.into()));
+        Self {
+            traceparent: Some(context.to_traceparent()),
+            other: state.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The trace that the event belongs to.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        let state = self.other.get(TRACESTATE).and_then(|state| state.as_str());
+        TraceContext::parse_with_state(self.traceparent.as_deref()?, state)
+    }
+}
+
+/// What vendors know about the trace.
+const TRACESTATE: &str = "tracestate";
 
 /// An event to be appended. Its id is the writer's: appending it again is harmless.
 #[derive(Clone, Debug, Serialize, Deserialize)]

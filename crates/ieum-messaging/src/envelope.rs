@@ -200,13 +200,27 @@ impl Message {
     /// The same message under the trace of the running task, if there is one.
     #[must_use]
     pub fn with_traceparent(mut self) -> Self {
-        self.traceparent = trace::current().map(|context| context.to_traceparent());
-        self
+        self.traceparent = None;
+        match trace::current() {
+            Some(context) => self.within(&context),
+            None => self,
+        }
+    }
+
+    /// The same message under a trace: `traceparent` and, if vendors added to it, `tracestate`
+    /// (extension "Distributed Tracing").
+    #[must_use]
+    pub fn within(mut self, context: &TraceContext) -> Self {
+        self.traceparent = Some(context.to_traceparent());
+        match &context.state {
+            Some(state) => self.with_extension(TRACESTATE, &**state),
+            None => self,
+        }
     }
 
     /// The trace that the message belongs to.
     pub fn trace_context(&self) -> Option<TraceContext> {
-        self.traceparent.as_deref().and_then(TraceContext::parse)
+        TraceContext::parse_with_state(self.traceparent.as_deref()?, self.extension(TRACESTATE))
     }
 
     /// Checks the message against the specification and `limits`. Every engine does so before it
@@ -294,6 +308,8 @@ fn check_extension(name: &str, value: &Value) -> Result<(), MessageError> {
     }
 }
 
+/// What vendors know about the trace.
+const TRACESTATE: &str = "tracestate";
 /// The longest name of an extension. The specification asks for 20 and allows more.
 const LONGEST_NAME: usize = 64;
 
@@ -401,8 +417,10 @@ mod tests {
     #[tokio::test]
     async fn carries_the_trace_of_the_task() {
         assert_eq!(placed().with_traceparent().traceparent, None);
-        let context = TraceContext::root(&Rng::seeded(1), true);
+        let context = TraceContext::root(&Rng::seeded(1), true).with_state(["vendor=1"]);
         let message = trace::scope(context.clone(), async { placed().with_traceparent() }).await;
         assert_eq!(message.trace_context(), Some(context));
+        let json = serde_json::to_value(message).expect("JSON");
+        assert_eq!(json["tracestate"], "vendor=1");
     }
 }

@@ -188,6 +188,9 @@ pub struct TracePlace {
     /// What caused it, as a `traceparent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// What vendors know about the trace: the `tracestate` that its calls carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
 }
 
 /// The event that started a saga.
@@ -241,7 +244,7 @@ pub struct Unreadable {
 impl TracePlace {
     /// The saga's span, for its children. `None` only if the stored text was damaged.
     pub fn context(&self) -> Option<TraceContext> {
-        TraceContext::parse(&self.span)
+        TraceContext::parse_with_state(&self.span, self.state.as_deref())
     }
 }
 

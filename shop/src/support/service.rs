@@ -202,9 +202,9 @@ impl Service {
         work: impl FnOnce(&Work<'_>) -> Reply<T> + Send + 'static,
     ) -> Reply<T> {
         let (spec, sabotage) = (self.spec, self.sabotage);
-        let traceparent = trace::current().map(|context| context.to_traceparent());
+        let trace = trace::current();
         self.database
-            .write(move |tx: &Tx<'_>| work(&Work::new(tx, &spec, traceparent.as_deref(), sabotage)))
+            .write(move |tx: &Tx<'_>| work(&Work::new(tx, &spec, trace.as_ref(), sabotage)))
             .await
     }
 

@@ -70,10 +70,7 @@ fn append<E: serde::Serialize>(
     }
     let context = Context {
         clock: work.tx().clock().clone(),
-        metadata: Metadata {
-            traceparent: work.traceparent().map(str::to_owned),
-            ..Metadata::default()
-        },
+        metadata: work.trace().map(Metadata::within).unwrap_or_default(),
     };
     let events = encode_all(events, &context).map_err(Failure::internal)?;
     let append = Append::to(stream.clone(), Expect::Version(version), events);

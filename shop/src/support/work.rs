@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use ieum::base::trace::TraceContext;
 use ieum::base::{Timestamp, Uuid};
 use ieum::messaging::Message;
 use ieum::sql::sqlite::{Tx, outbox};
@@ -21,22 +22,22 @@ pub(crate) const CHOREOGRAPHED: Option<&'static str> = Some("choreographed");
 pub(crate) struct Work<'a> {
     tx: &'a Tx<'a>,
     spec: &'a Spec,
-    traceparent: Option<&'a str>,
+    trace: Option<&'a TraceContext>,
     sabotage: Option<Sabotage>,
 }
 
 impl<'a> Work<'a> {
-    /// The work of `spec`'s service inside `tx`, done for the request that `traceparent` names.
+    /// The work of `spec`'s service inside `tx`, done for the request that `trace` names.
     pub(super) const fn new(
         tx: &'a Tx<'a>,
         spec: &'a Spec,
-        traceparent: Option<&'a str>,
+        trace: Option<&'a TraceContext>,
         sabotage: Option<Sabotage>,
     ) -> Self {
         Self {
             tx,
             spec,
-            traceparent,
+            trace,
             sabotage,
         }
     }
@@ -62,8 +63,8 @@ impl<'a> Work<'a> {
     }
 
     /// Who asked for the work: the W3C trace context.
-    pub(super) const fn traceparent(&self) -> Option<&'a str> {
-        self.traceparent
+    pub(super) const fn trace(&self) -> Option<&'a TraceContext> {
+        self.trace
     }
 
     /// Tells the others, on the service's own topic, what happened to `key`. It is sent if and only
@@ -80,7 +81,9 @@ impl<'a> Work<'a> {
         message.subject = Some(key.to_owned());
         message.key = Some(key.to_owned());
         message.time = Some(self.now());
-        message.traceparent = self.traceparent.map(str::to_owned);
+        if let Some(trace) = self.trace {
+            message = message.within(trace);
+        }
         if let Some(flow) = flow {
             message.extensions.insert("flow".to_owned(), flow.into());
         }

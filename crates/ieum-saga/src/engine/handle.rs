@@ -300,6 +300,7 @@ impl Shared {
             deadline: plan.definition().deadline.unwrap_or(self.config.deadline),
             trace: TracePlace {
                 span: span.to_traceparent(),
+                state: span.state.as_deref().map(str::to_owned),
                 parent: start.trace.map(|parent| parent.to_traceparent()),
             },
             trigger,

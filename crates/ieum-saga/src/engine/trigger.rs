@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use ieum_base::trace::TraceContext;
 use ieum_base::{Retry, Uuid};
 use ieum_eventstore::{
     Checkpoint, Event, Expect, Filter, Metadata, NewEvent, Page, Position, StreamName,
@@ -236,7 +235,7 @@ impl<'a> Subscription<'a> {
                         definition: self.definition.to_owned(),
                         key: key.clone(),
                         input,
-                        trace: trace_of(event),
+                        trace: event.metadata.trace_context(),
                     };
                     self.shared.start(start, Some(place.clone())).await
                 }
@@ -308,14 +307,6 @@ fn key_of(event: &Event) -> String {
         (Some(source), Some(id)) => format!("{source} {id}"),
         _ => format!("{} {}", event.stream, event.id),
     }
-}
-
-fn trace_of(event: &Event) -> Option<TraceContext> {
-    event
-        .metadata
-        .traceparent
-        .as_deref()
-        .and_then(TraceContext::parse)
 }
 
 /// The category of the events that could not start a saga.

@@ -76,6 +76,7 @@ impl Run {
             trace: TracePlace {
                 span: String::new(),
                 parent: None,
+                state: None,
             },
             trigger: None,
         };
