@@ -109,6 +109,19 @@ impl Service {
         let _ = self.index.subscribe().wait_for(|index| *index > 0).await;
     }
 
+    /// The index of the endpoints: it changes with them. 0 until the registry has answered once.
+    pub fn index(&self) -> u64 {
+        *self.index.borrow()
+    }
+
+    /// Waits until the index is another one than `known`, and answers it. Cancel safe.
+    pub async fn changed(&self, known: u64) -> u64 {
+        let mut index = self.index.subscribe();
+        let changed = index.wait_for(|now| *now != known).await;
+        // The sender is ours, so the channel cannot close.
+        changed.map_or(known, |now| *now)
+    }
+
     /// Waits until an endpoint may be sent requests. Cancel safe.
     pub async fn available(&self) {
         let mut changed = self.index.subscribe();

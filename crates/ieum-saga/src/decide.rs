@@ -138,7 +138,7 @@ fn forward(plan: &Plan, state: &State, signals: Signals) -> Action {
         );
     }
     if step.call.attempts_in_a_row > 0 && !signals.due {
-        let failed = step.call.attempts_in_a_row;
+        let failed = step.call.failed_in_a_row();
         return Action::Wait { failed };
     }
     let attempt = self::attempt(step, step.call.attempts + 1);
@@ -187,7 +187,7 @@ fn backward(plan: &Plan, state: &State, signals: Signals) -> Action {
         return park(step, &why);
     }
     if step.undo.attempts_in_a_row > 0 && !signals.due {
-        let failed = step.undo.attempts_in_a_row;
+        let failed = step.undo.failed_in_a_row();
         return Action::Wait { failed };
     }
     let attempt = attempt(step, step.undo.attempts + 1);

@@ -21,6 +21,27 @@ pub trait Participants: Send + Sync + 'static {
     /// down. Never fails: what went wrong is the result. Dropping the future leaves the call's fate
     /// unknown.
     async fn call(&self, call: Call) -> CallResult;
+
+    /// Why a call of `service` would certainly not be sent now, if that is known without making it:
+    /// no instance, or an open circuit breaker. While there is a reason the engine waits without
+    /// writing attempts down. A hint; nothing is known by default.
+    fn absence(&self, service: &str) -> Option<String> {
+        let _ = service;
+        None
+    }
+
+    /// A number that changes when instances of `service` come or go.
+    fn presence(&self, service: &str) -> u64 {
+        let _ = service;
+        0
+    }
+
+    /// Waits until the number of `service` is another one than `known`, and answers it. It is how
+    /// the return of a participant wakes the sagas that wait for it. Cancel safe; never by default.
+    async fn presence_changed(&self, service: &str, known: u64) -> u64 {
+        let _ = (service, known);
+        std::future::pending().await
+    }
 }
 
 /// One call of a participant.

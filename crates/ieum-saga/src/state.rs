@@ -103,6 +103,8 @@ pub struct CallState {
     pub attempts_in_a_row: u32,
     /// How many of those were never sent, so that they use up none of the attempts it has.
     pub unsent_in_a_row: u32,
+    /// How many of those stand at the end: the participant is away.
+    pub away_in_a_row: u32,
     /// When the first attempt was intended.
     pub first_at: Option<Timestamp>,
     /// When the last event about it was written.
@@ -325,18 +327,33 @@ impl CallState {
         self.last_at = Some(at);
     }
 
+    /// How many attempts in a row have failed, as the wait before the next one counts them: what was
+    /// not sent says nothing about how the participant does once it is back.
+    pub fn failed_in_a_row(&self) -> u32 {
+        match self.away_in_a_row {
+            0 => self.attempts_in_a_row.saturating_sub(self.unsent_in_a_row),
+            away => away,
+        }
+    }
+
     fn missed(&mut self, at: Timestamp, why: &str, unsent: bool) {
-        self.unsent_in_a_row += u32::from(unsent);
+        let away = self.away_in_a_row;
         self.ended(at, Progress::Failed, Some(why));
+        if unsent {
+            self.unsent_in_a_row += 1;
+            self.away_in_a_row = away + 1;
+        }
     }
 
     fn count_again(&mut self) {
         self.attempts_in_a_row = 0;
         self.unsent_in_a_row = 0;
+        self.away_in_a_row = 0;
     }
 
     fn ended(&mut self, at: Timestamp, progress: Progress, error: Option<&str>) {
         self.progress = progress;
+        self.away_in_a_row = 0;
         self.last_at = Some(at);
         self.error = error.map(str::to_owned);
     }

@@ -10,6 +10,7 @@ mod types;
 mod validate;
 
 pub use hash::Hash;
+pub(crate) use plan::CallPlan;
 pub use plan::{Plan, PlanStep};
 pub use types::{Call, Definition, Method, Step, Trigger, Undo};
 pub use validate::{Invalid, Problem};

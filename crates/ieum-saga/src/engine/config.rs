@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// How many sagas make calls at the same time; the others queue. Default 256, at least 1.
     pub concurrency: usize,
+    /// How many sagas call one service at the same time, so that one that hangs does not keep all
+    /// turns. Default 64, at least 1.
+    pub participant_concurrency: usize,
     /// How many sagas may be open. Beyond it a start is refused and events wait. Default 100000.
     pub max_open: usize,
     /// How many finished sagas are listed without reading the log. Default 1000.
@@ -37,6 +40,9 @@ pub struct Config {
     pub backoff_first: HumanDuration,
     /// The longest wait before any attempt, also when a participant asks for more. Default `30s`.
     pub backoff_most: HumanDuration,
+    /// How long a participant that could not be reached goes untried at most while a saga waits for
+    /// it. One of the waiting sagas tries; an answer wakes the others. Default `1s`.
+    pub probe: HumanDuration,
     /// The largest input, as JSON. Default `256KiB`, at most `512KiB`.
     pub max_input: ByteSize,
     /// The largest answer of a participant. Default `64KiB`, at most `512KiB`.
@@ -52,6 +58,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             concurrency: 256,
+            participant_concurrency: 64,
             max_open: 100_000,
             finished_kept: 1_000,
             deadline: HumanDuration::from_secs(24 * 3_600),
@@ -61,6 +68,7 @@ impl Default for Config {
             unsent_attempts: 10_000,
             backoff_first: HumanDuration::from_millis(100),
             backoff_most: HumanDuration::from_secs(30),
+            probe: HumanDuration::from_secs(1),
             max_input: ByteSize(256 << 10),
             max_answer: ByteSize(64 << 10),
             sweep: HumanDuration::from_secs(5),
@@ -79,6 +87,10 @@ impl Config {
             }
         };
         check(self.concurrency > 0, "`concurrency` is at least 1");
+        check(
+            self.participant_concurrency > 0,
+            "`participant-concurrency` is at least 1",
+        );
         check(self.max_open > 0, "`max-open` is at least 1");
         check(self.attempts > 0, "`attempts` is at least 1");
         check(self.undo_attempts > 0, "`undo-attempts` is at least 1");
@@ -96,6 +108,7 @@ impl Config {
             ("timeout", self.timeout),
             ("backoff-first", self.backoff_first),
             ("backoff-most", self.backoff_most),
+            ("probe", self.probe),
             ("sweep", self.sweep),
         ] {
             check(
@@ -108,6 +121,11 @@ impl Config {
 
     pub(super) fn backoff(&self) -> Backoff {
         Backoff::new(self.backoff_first.0, self.backoff_most.0)
+    }
+
+    /// The least waits, however many hints come that a participant is back.
+    pub(super) fn probe_backoff(&self) -> Backoff {
+        Backoff::new(self.backoff_first.0.min(self.probe.0), self.probe.0)
     }
 
     pub(super) fn max_input(&self) -> usize {

@@ -40,20 +40,17 @@ impl Shared {
     ) {
         let stop = self.tasks.stop().clone();
         for failures in 1_u32.. {
-            let permit = match &known {
-                Some(_) => None,
-                // Reading is bounded like calling: a restart does not read everything at once.
-                None => {
-                    let turn = Arc::clone(&self.permits).acquire_owned();
-                    match stop.unless_requested(turn).await {
-                        Some(permit) => permit.ok(),
-                        None => return,
-                    }
-                }
+            let found_open = known.is_none();
+            let loaded = match known.take() {
+                Some(known) => Ok(known),
+                None => match stop.unless_requested(self.load(id)).await {
+                    Some(loaded) => loaded,
+                    None => return,
+                },
             };
-            let exit = match self.load(id, known.take()).await {
+            let exit = match loaded {
                 Ok((plan, state)) => {
-                    let saga = Saga::new(self, plan, state, &mut commands, permit);
+                    let saga = Saga::new(self, plan, state, &mut commands, found_open);
                     Box::pin(saga.run()).await
                 }
                 Err(error) => Exit::Broken(error.to_string()),
@@ -75,14 +72,9 @@ impl Shared {
         }
     }
 
-    async fn load(
-        &self,
-        id: Uuid,
-        known: Option<(Arc<Plan>, State)>,
-    ) -> Result<(Arc<Plan>, State), Error> {
-        if let Some(known) = known {
-            return Ok(known);
-        }
+    async fn load(&self, id: Uuid) -> Result<(Arc<Plan>, State), Error> {
+        // Reading is bounded like calling: a restart does not read everything at once.
+        let _turn = self.reading.acquire().await;
         let facts = read_saga(&self.store, id).await?;
         let plan = self.plan_of(id, &facts)?;
         let state = State::fold(id, &facts, &plan).map_err(|error| {

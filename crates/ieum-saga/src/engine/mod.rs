@@ -14,12 +14,14 @@ mod error;
 mod handle;
 mod index;
 mod live;
+mod presence;
 mod recovery;
 mod saga;
 mod service;
 mod shared;
 mod spans;
 mod trigger;
+mod waiting;
 mod writer;
 
 pub use config::Config;

@@ -11,17 +11,17 @@ use std::time::Duration;
 use ieum_base::trace::TraceContext;
 use ieum_base::{Deadline, Uuid};
 use ieum_eventstore::{Expect, Version};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::Instant;
+use tokio::sync::mpsc;
 
 use super::handle::Command;
 use super::index::{Activity, Summary};
 use super::shared::Shared;
 use super::spans;
+use super::waiting::{Absent, Turn};
 use super::writer::Refused;
 use super::{Error, ErrorKind};
 use crate::decide::{Action, Operation, Signals, Target, decide, facts_of};
-use crate::definition::Plan;
+use crate::definition::{CallPlan, Plan};
 use crate::events::{Fact, Recorded, stream};
 use crate::outcome::Outcome;
 use crate::port::{Call, CallResult};
@@ -42,30 +42,34 @@ pub(super) enum Exit {
 }
 
 pub(super) struct Saga<'a> {
-    shared: &'a Arc<Shared>,
-    plan: Arc<Plan>,
-    state: State,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) state: State,
     /// Facts that the state has and the log has not.
     staged: Vec<Recorded>,
     /// Spans of steps that ended with a staged fact.
     ended_spans: Vec<Finished>,
-    commands: &'a mut mpsc::Receiver<Command>,
-    permit: Option<OwnedSemaphorePermit>,
-    deadline: Deadline,
+    pub(super) commands: &'a mut mpsc::Receiver<Command>,
+    pub(super) turn: Option<Turn>,
+    pub(super) deadline: Deadline,
     /// The wait before the next attempt is over.
-    due: bool,
+    pub(super) due: bool,
     /// A participant asked to be left alone for this long.
-    asked_for: Duration,
+    pub(super) asked_for: Duration,
+    /// The participant that did not answer the last attempt.
+    pub(super) absent: Option<Absent>,
     span: TraceContext,
 }
 
 impl<'a> Saga<'a> {
+    /// A saga that was `found_open`, by an engine that has just begun, goes on at once: what its
+    /// participants were like before says nothing about now.
     pub(super) fn new(
         shared: &'a Arc<Shared>,
         plan: Arc<Plan>,
         state: State,
         commands: &'a mut mpsc::Receiver<Command>,
-        permit: Option<OwnedSemaphorePermit>,
+        found_open: bool,
     ) -> Self {
         // From here on the deadline is on the monotonic clock: a step of the time of day moves it
         // only if it happens while no engine runs.
@@ -81,9 +85,10 @@ impl<'a> Saga<'a> {
             staged: Vec::new(),
             ended_spans: Vec::new(),
             commands,
-            permit,
-            due: false,
+            turn: None,
+            due: found_open,
             asked_for: Duration::ZERO,
+            absent: None,
         }
     }
 
@@ -107,26 +112,23 @@ impl<'a> Saga<'a> {
         match decide(&self.plan, &self.state, self.signals()) {
             Action::Record(fact) => self.stage(fact),
             Action::Attempt { intent, target } => {
-                if self.permit.is_some() {
+                if self.has_turn(&target) {
                     self.attempt(intent, &target).await
                 } else {
-                    self.queue().await
+                    self.queue(&target).await
                 }
             }
             Action::Wait { failed } => {
                 self.flush().await?;
                 self.show();
-                self.permit = None;
+                self.turn = None;
                 self.wait(failed).await
             }
             Action::Rest => {
                 self.flush().await?;
                 self.show();
-                self.permit = None;
-                self.shared
-                    .index
-                    .set_activity(self.state.id, Activity::Operator);
-                self.listen(None).await
+                self.turn = None;
+                self.rest().await
             }
             Action::End => {
                 self.flush().await?;
@@ -159,7 +161,7 @@ impl<'a> Saga<'a> {
     }
 
     /// Writes the staged facts down, in one append.
-    async fn flush(&mut self) -> Result<(), Exit> {
+    pub(super) async fn flush(&mut self) -> Result<(), Exit> {
         if self.staged.is_empty() {
             return Ok(());
         }
@@ -206,21 +208,6 @@ impl<'a> Saga<'a> {
             .for_each(|span| self.shared.record(span));
     }
 
-    /// Waits for a turn to make calls; the state may have changed when it comes.
-    async fn queue(&mut self) -> Result<(), Exit> {
-        self.flush().await?;
-        let permits = Arc::clone(&self.shared.permits);
-        let shared = Arc::clone(self.shared);
-        let turn = permits.acquire_owned();
-        tokio::pin!(turn);
-        tokio::select! {
-            permit = &mut turn => self.permit = permit.ok(),
-            () = shared.tasks.stop().requested() => return Err(Exit::Stopping),
-            command = self.commands.recv() => self.obey(command).await?,
-        }
-        Ok(())
-    }
-
     /// Makes one attempt: intent, call, outcome.
     async fn attempt(&mut self, intent: Fact, target: &Target) -> Result<(), Exit> {
         let call = match self.prepare(target) {
@@ -236,6 +223,11 @@ impl<'a> Saga<'a> {
         }
         self.due = false;
         self.asked_for = Duration::ZERO;
+        let host = &*self.shared.participants;
+        self.absent = self
+            .turn
+            .as_ref()
+            .map(|turn| Absent::expected(&turn.participant, host));
         self.stage(intent)?;
         self.flush().await?;
         self.shared.counters.calls.add(1);
@@ -244,6 +236,7 @@ impl<'a> Saga<'a> {
             .retries
             .add(u64::from(target.attempt.attempt > 1));
         let result = self.call(call).await?;
+        self.note_presence(&result);
         let outcome = Outcome::of(&result);
         if let Outcome::Retry {
             after: Some(after), ..
@@ -255,6 +248,23 @@ impl<'a> Saga<'a> {
             self.stage(fact)?;
         }
         Ok(())
+    }
+
+    /// Learns from the result of an attempt whether the participant is there.
+    fn note_presence(&mut self, result: &CallResult) {
+        let Some(turn) = &self.turn else { return };
+        let expected = self.absent.take();
+        match result {
+            CallResult::Answered(_) | CallResult::TooLarge { .. } => turn.participant.heard(),
+            CallResult::NotSent { .. } => {
+                turn.participant.missed();
+                self.absent = expected.map(Absent::not_sent);
+            }
+            CallResult::Unknown { .. } => {
+                turn.participant.missed();
+                self.absent = expected;
+            }
+        }
     }
 
     /// Makes the call, and obeys commands meanwhile.
@@ -278,11 +288,20 @@ impl<'a> Saga<'a> {
         }
     }
 
-    fn prepare(&self, target: &Target) -> Result<Call, String> {
-        let plan = match target.operation {
+    fn call_of(&self, target: &Target) -> Option<&CallPlan> {
+        match target.operation {
             Operation::Do => self.plan.call(target.index),
             Operation::Undo => self.plan.undo(target.index),
-        };
+        }
+    }
+
+    /// The name of the service that `target` calls.
+    pub(super) fn service_of(&self, target: &Target) -> Option<&str> {
+        self.call_of(target).map(|call| call.service.as_str())
+    }
+
+    fn prepare(&self, target: &Target) -> Result<Call, String> {
+        let plan = self.call_of(target);
         let plan = plan.ok_or("the definition has no such call")?;
         let (path, body) = plan
             .render(&self.state)
@@ -320,45 +339,7 @@ impl<'a> Saga<'a> {
         }
     }
 
-    /// Waits before the next attempt, no longer than the saga's deadline where it counts.
-    async fn wait(&mut self, failed: u32) -> Result<(), Exit> {
-        let config = &self.shared.config;
-        let backoff = config.backoff().delay(failed, &self.shared.rng);
-        let delay = backoff.max(self.asked_for.min(config.backoff_most.0));
-        let until = Instant::now() + delay;
-        let forward = self.state.status == Status::Running;
-        let deadline_counts = forward && !self.state.is_past_pivot(&self.plan);
-        let wake = match self.deadline.instant() {
-            deadline if deadline_counts && deadline < until => deadline,
-            _ => until,
-        };
-        self.shared
-            .index
-            .set_activity(self.state.id, Activity::Until(wake));
-        self.listen(Some(wake)).await?;
-        self.due |= Instant::now() >= until;
-        Ok(())
-    }
-
-    /// Waits for a moment (for ever, if there is none), a command, or the stop.
-    async fn listen(&mut self, wake: Option<Instant>) -> Result<(), Exit> {
-        let shared = Arc::clone(self.shared);
-        let timer = async {
-            match wake {
-                Some(wake) => tokio::time::sleep_until(wake).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = timer => {}
-            () = shared.tasks.stop().requested() => return Err(Exit::Stopping),
-            command = self.commands.recv() => self.obey(command).await?,
-        }
-        shared.index.set_activity(self.state.id, Activity::Runnable);
-        Ok(())
-    }
-
-    async fn obey(&mut self, command: Option<Command>) -> Result<(), Exit> {
+    pub(super) async fn obey(&mut self, command: Option<Command>) -> Result<(), Exit> {
         let (reply, done) = match command {
             None => return Ok(()),
             Some(Command::RetryNow { reply }) => {

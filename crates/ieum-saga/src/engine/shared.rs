@@ -11,6 +11,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::Config;
 use super::definitions::Definitions;
 use super::index::Index;
+use super::presence::Presence;
 use crate::port::Participants;
 use crate::telemetry::{Counters, Finished};
 
@@ -26,7 +27,11 @@ pub(super) struct Shared {
     /// The epoch under which everything is written.
     pub(super) fence: Fence,
     pub(super) tasks: Tasks,
+    /// Turns to make calls.
     pub(super) permits: Arc<Semaphore>,
+    /// Turns to read a saga's stream: a participant that hangs does not hold up a restart.
+    pub(super) reading: Semaphore,
+    pub(super) presence: Presence,
     pub(super) index: Index,
     pub(super) definitions: Definitions,
     pub(super) counters: Counters,
@@ -58,6 +63,8 @@ impl Shared {
             permits: Arc::new(Semaphore::new(
                 config.concurrency.min(Semaphore::MAX_PERMITS),
             )),
+            reading: Semaphore::new(READERS),
+            presence: Presence::new(config.participant_concurrency, config.probe.0),
             index: Index::new(config.finished_kept),
             config,
             store: deps.store,
@@ -108,3 +115,6 @@ impl std::fmt::Debug for Shared {
             .finish_non_exhaustive()
     }
 }
+
+/// How many sagas are read at once when an engine begins.
+const READERS: usize = 64;

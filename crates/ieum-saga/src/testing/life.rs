@@ -167,4 +167,17 @@ impl<P: Participants> Participants for MortalParticipants<P> {
     async fn call(&self, call: Call) -> CallResult {
         self.1.live(self.0.call(call)).await
     }
+
+    fn absence(&self, service: &str) -> Option<String> {
+        self.0.absence(service)
+    }
+
+    fn presence(&self, service: &str) -> u64 {
+        self.0.presence(service)
+    }
+
+    async fn presence_changed(&self, service: &str, known: u64) -> u64 {
+        let changed = self.0.presence_changed(service, known);
+        self.1.live(changed).await
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::decide::Operation;
 use crate::port::{
@@ -49,8 +50,14 @@ pub struct Effects {
 }
 
 /// The services of a test. Clones are the same services; they outlive every engine.
-#[derive(Clone, Debug, Default)]
-pub struct World(Arc<Mutex<Ledger>>);
+#[derive(Clone, Debug)]
+pub struct World(Arc<Mutex<Ledger>>, watch::Sender<u64>);
+
+impl Default for World {
+    fn default() -> Self {
+        Self(Arc::default(), watch::Sender::new(1))
+    }
+}
 
 #[derive(Debug, Default)]
 struct Ledger {
@@ -60,6 +67,7 @@ struct Ledger {
     effects: BTreeMap<(String, String), Effects>,
     calls: Vec<Call>,
     epoch: u64,
+    away: bool,
 }
 
 impl World {
@@ -77,6 +85,18 @@ impl World {
     pub fn always(&self, step: &str, operation: Operation, behaviour: Behaviour) {
         let key = (step.to_owned(), operation == Operation::Undo);
         self.lock().always.insert(key, behaviour);
+    }
+
+    /// All services go away, and the host knows it: nothing can be sent.
+    pub fn leave(&self) {
+        self.lock().away = true;
+        self.1.send_modify(|presence| *presence += 1);
+    }
+
+    /// They come back, and the host learns of it.
+    pub fn come_back(&self) {
+        self.lock().away = false;
+        self.1.send_modify(|presence| *presence += 1);
     }
 
     /// Every call that arrived or was lost, in order.
@@ -127,6 +147,22 @@ impl Participants for World {
             None => std::future::pending().await,
         }
     }
+
+    fn absence(&self, _: &str) -> Option<String> {
+        let away = self.lock().away;
+        away.then(|| "no instance is registered".to_owned())
+    }
+
+    fn presence(&self, _: &str) -> u64 {
+        *self.1.borrow()
+    }
+
+    async fn presence_changed(&self, _: &str, known: u64) -> u64 {
+        let mut presence = self.1.subscribe();
+        // The sender is this value's own.
+        let changed = presence.wait_for(|now| *now != known).await;
+        changed.map_or(known, |now| *now)
+    }
 }
 
 impl Ledger {
@@ -174,6 +210,9 @@ impl Ledger {
     }
 
     fn next_behaviour(&mut self, call: &Call) -> Behaviour {
+        if self.away {
+            return Behaviour::Refuse;
+        }
         let step = call.header(STEP).unwrap_or_default().to_owned();
         let key = (step, is_undo(call));
         let scripted = self.script.get_mut(&key).and_then(VecDeque::pop_front);

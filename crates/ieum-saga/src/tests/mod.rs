@@ -1,5 +1,6 @@
 //! Sagas, tested through the engine's own interface on tokio's paused clock.
 
+mod absence;
 mod crashes;
 mod fixtures;
 mod operators;
