@@ -45,6 +45,21 @@ impl EngineUrl {
     pub fn rest(&self) -> &str {
         &self.rest
     }
+
+    /// The same with `password`, which may have any characters: a URL's text could not hold some.
+    #[must_use]
+    pub fn with_password(mut self, password: Secret) -> Self {
+        self.user.get_or_insert_default();
+        self.password = Some(password);
+        self
+    }
+
+    /// The same with another scheme: an engine that is reached like this one.
+    #[must_use]
+    pub fn with_scheme(mut self, scheme: &str) -> Self {
+        self.scheme = scheme.to_ascii_lowercase();
+        self
+    }
 }
 
 impl FromStr for EngineUrl {
@@ -90,7 +105,8 @@ impl fmt::Display for EngineUrl {
             (Some(user), None) => write!(f, "{user}@")?,
             (None, _) => {}
         }
-        f.write_str(&self.rest)
+        // A password may also be among the parameters.
+        f.write_str(&crate::redact::text(&self.rest))
     }
 }
 
@@ -127,6 +143,15 @@ mod tests {
 
     fn parse(text: &str) -> EngineUrl {
         text.parse().expect("a valid engine URL")
+    }
+
+    #[test]
+    fn a_password_that_is_added_may_have_any_characters_and_is_not_shown() {
+        let url = parse("ieum://10.0.0.1:8500").with_password(Secret::new("a/b@c:d".to_owned()));
+        let url = url.with_scheme("consul");
+        assert_eq!((url.scheme(), url.rest()), ("consul", "10.0.0.1:8500"));
+        assert_eq!(url.password().map(|p| p.expose().as_str()), Some("a/b@c:d"));
+        assert!(!url.to_string().contains("a/b"), "{url}");
     }
 
     #[test]

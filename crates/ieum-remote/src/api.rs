@@ -212,7 +212,8 @@ fn refused(refusal: &Refusal, doing: &str) -> Error {
         404 | 410 => ErrorKind::NotFound,
         409 => ErrorKind::Conflict,
         408 | 425 | 429 => ErrorKind::Unavailable,
-        400..=499 => ErrorKind::Invalid,
+        // 501: it is not a matter of time; that process never does this.
+        400..=499 | 501 => ErrorKind::Invalid,
         _ => ErrorKind::Unavailable,
     };
     let said = [&refusal.detail, &refusal.title];

@@ -80,7 +80,7 @@ impl Platform {
             return Err(wrong(url));
         }
         let token = url.password().map(bearer).transpose()?;
-        let registry = registry(url, address, http.clone(), config)?;
+        let registry = registry(url, http.clone(), config)?;
         let base = format!("{scheme}://{address}");
         Ok(Self {
             api: Api::new(http, base, token, config.timeout.0),
@@ -185,19 +185,9 @@ fn bearer(token: &Secret) -> Result<HeaderValue> {
 }
 
 /// The registry is Consul's API at the same address with the same token.
-fn registry(
-    url: &EngineUrl,
-    address: &str,
-    http: HttpClient,
-    config: &Config,
-) -> Result<consul::Registry> {
-    let token = url.password().map(|token| token.expose().as_str());
-    let credentials = token.map(|token| format!(":{token}@")).unwrap_or_default();
+fn registry(url: &EngineUrl, http: HttpClient, config: &Config) -> Result<consul::Registry> {
     let refused = || Error::new(ErrorKind::Invalid, "the platform's address");
-    let consul_url = format!("{}://{credentials}{address}", consul::SCHEME);
-    let consul_url: EngineUrl = consul_url
-        .parse()
-        .map_err(|error| refused().caused_by(error))?;
+    let consul_url = url.clone().with_scheme(consul::SCHEME);
     let config = consul::Config {
         timeout: config.timeout,
         tls: url.scheme() == SCHEME_TLS,

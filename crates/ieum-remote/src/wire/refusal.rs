@@ -145,7 +145,7 @@ impl Refusal {
     /// up because of a proxy, a token that expired, or a server that is being replaced.
     fn verdict(&self) -> Verdict {
         match self.status {
-            400 | 405 | 406 | 411 | 413 | 414 | 415 | 422 | 431 => Verdict::Wrong,
+            400 | 405 | 406 | 411 | 413 | 414 | 415 | 422 | 431 | 501 => Verdict::Wrong,
             _ => Verdict::Later,
         }
     }
