@@ -3,6 +3,8 @@
 //
 //   java Donations.java --platform http://127.0.0.1:8500 --listen 127.0.0.1:0 --data DIR [--linger SECONDS]
 //
+// With --lifeline it ends at once when standard input ends: who started it is gone.
+//
 // POST /donations          pledges one percent of what an order costs (the step)
 // POST /donations/cancel   takes the pledge back (its undo)
 // GET  /donations/ORDER    what the ledger says of an order
@@ -27,6 +29,7 @@ import com.sun.net.httpserver.Headers;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.net.InetSocketAddress;
 import java.net.URI;
 import java.net.URLDecoder;
@@ -91,6 +94,11 @@ public final class Donations {
             Map<String, String> given = new HashMap<>(Map.of("--platform", "http://127.0.0.1:8500",
                     "--listen", "127.0.0.1:0", "--data", ".", "--linger", "1"));
             for (int i = 0; i < arguments.length; i += 2) {
+                if (arguments[i].equals("--lifeline")) {
+                    thread("lifeline", Settings::holdLifeline);
+                    i--;
+                    continue;
+                }
                 if (!given.containsKey(arguments[i]) || i + 1 == arguments.length) {
                     throw new IllegalArgumentException(
                             "usage: --platform URL --listen HOST:PORT --data DIR --linger SECONDS");
@@ -103,6 +111,15 @@ public final class Donations {
             long linger = Math.round(Double.parseDouble(given.get("--linger")) * 1_000);
             return new Settings(URI.create(given.get("--platform")), host,
                     Integer.parseInt(listen.substring(colon + 1)), Path.of(given.get("--data")), linger);
+        }
+
+        private static void holdLifeline() {
+            try {
+                System.in.transferTo(OutputStream.nullOutputStream());
+            } catch (IOException error) {
+                System.err.println("standard input: " + error.getMessage());
+            }
+            Runtime.getRuntime().halt(3);
         }
     }
 

@@ -2,6 +2,8 @@
 //
 //   node loyalty.mjs --platform http://127.0.0.1:8500 --listen 127.0.0.1:0 --data DIR [--linger SECONDS]
 //
+// With --lifeline it ends at once when standard input ends: who started it is gone.
+//
 // POST /points          awards a point per 100 of what an order costs (the step)
 // POST /points/cancel   takes them back (its undo)
 // GET  /points/ORDER    what the ledger says of an order
@@ -209,11 +211,13 @@ function send(response, { status, body, headers }, close) {
 
 function settings() {
   const text = { type: "string" };
-  const { values } = parseArgs({ options: { platform: text, listen: text, data: text, linger: text } });
+  const options = { platform: text, listen: text, data: text, linger: text, lifeline: { type: "boolean" } };
+  const { values } = parseArgs({ options });
   const { platform = "http://127.0.0.1:8500", listen = "127.0.0.1:0", data = ".", linger = "1" } = values;
   const address = /^(.+):(\d{1,5})$/.exec(listen);
   if (!address) throw new Error("--listen takes HOST:PORT");
   if (!(Number(linger) >= 0)) throw new Error("--linger takes seconds");
+  if (values.lifeline) process.stdin.resume().on("close", () => process.exit(3));
   return { platform, host: address[1], port: Number(address[2]), data, linger: Number(linger) * 1_000 };
 }
 

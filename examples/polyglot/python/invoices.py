@@ -2,6 +2,8 @@
 
   python3 invoices.py --platform http://127.0.0.1:8500 --listen 127.0.0.1:0 --data DIR [--linger SECONDS]
 
+With --lifeline it ends at once when standard input ends: who started it is gone.
+
 POST /invoices          issues the next invoice (the step)
 POST /invoices/void     voids it; its number is not used again (its undo)
 GET  /invoices/ORDER    what the ledger says of an order
@@ -288,6 +290,13 @@ class Server(ThreadingHTTPServer):
         """A peer that went away is no news."""
 
 
+def hold_lifeline():
+    """Ends the process when standard input ends."""
+    while sys.stdin.buffer.read(4_096):
+        pass
+    os._exit(3)
+
+
 def forget(ledger):
     """Once an hour, as long as the process lives."""
     while True:
@@ -311,6 +320,7 @@ def settings():
     parser.add_argument("--listen", default="127.0.0.1:0", type=address)
     parser.add_argument("--data", default=".")
     parser.add_argument("--linger", default=1.0, type=float, help="seconds between leaving and closing")
+    parser.add_argument("--lifeline", action="store_true", help="end when standard input ends")
     return parser.parse_args()
 
 
@@ -320,6 +330,8 @@ def main():
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(1) if stop.is_set() else stop.set())
+    if args.lifeline:
+        threading.Thread(target=hold_lifeline, name="lifeline", daemon=True).start()
     ledger = Ledger(args.data, NAME, TABLES)
     server = Server(args.listen, ledger, args.platform)
     host, port = server.server_address[:2]
