@@ -27,6 +27,8 @@ pub enum ErrorKind {
     NotFound,
     /// The registry does not answer, or cannot write.
     Unavailable,
+    /// The store is at its limit: something must be deleted first.
+    Full,
     /// A defect of ours.
     Internal,
 }
@@ -59,7 +61,7 @@ impl Error {
     /// Whose fault it is.
     pub const fn fault(&self) -> Fault {
         match self.kind() {
-            ErrorKind::Invalid | ErrorKind::NotFound => Fault::Caller,
+            ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Full => Fault::Caller,
             ErrorKind::Unavailable => Fault::Upstream,
             ErrorKind::Internal => Fault::Here,
         }
@@ -78,7 +80,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let context = &self.0.context;
         match self.kind() {
-            ErrorKind::Invalid | ErrorKind::Internal => f.write_str(context),
+            ErrorKind::Invalid | ErrorKind::Full | ErrorKind::Internal => f.write_str(context),
             ErrorKind::NotFound => write!(f, "{context}: not registered"),
             ErrorKind::Unavailable => write!(f, "{context}: the registry is not available"),
         }

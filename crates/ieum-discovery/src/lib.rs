@@ -18,6 +18,7 @@ pub mod consul;
 pub mod embedded;
 mod endpoint;
 pub mod health;
+pub mod kv;
 mod limits;
 mod live;
 pub mod memory;

@@ -53,7 +53,8 @@ impl<'a> Life<'a> {
     async fn ask(&self) -> Result<(), Gone> {
         // The semaphore is never closed, so there always is a permit to wait for.
         let asking = self.shared.asking.acquire().await;
-        let finding = self.shared.prober.ask(&self.wanted.kind).await;
+        // Boxed: a check waits most of its life, and then needs no room for a question.
+        let finding = Box::pin(self.shared.prober.ask(&self.wanted.kind)).await;
         drop(asking);
         match finding {
             Some(Finding { status, output }) => {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, USER_AGENT};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use ieum_base::redact;
 use ieum_http::{Connector, HttpClient, Target};
 
 use crate::{CheckKind, Status};
@@ -59,6 +60,7 @@ impl Prober {
     }
 
     async fn ask_http(&self, url: &str, method: &str, question: Question) -> Finding {
+        let url = redact::text(url);
         let request = match question {
             Ok(request) => request,
             Err(error) => return Finding::critical(format!("HTTP {method} {url}: {error}")),
