@@ -93,6 +93,13 @@ pub fn is_secret_name(name: &str) -> bool {
         })
 }
 
+/// True if `name` looks like that of an environment variable, and not like a secret that somebody
+/// wrote in the place of its name: capitals, digits and `_`.
+pub fn is_variable_name(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    name.bytes().all(legal) && name.starts_with(|c: char| !c.is_ascii_digit()) && name.len() <= 64
+}
+
 /// What the name of a secret ends with (a plural `s` aside).
 const SECRET_WORDS: [&str; 17] = [
     "password",
@@ -117,11 +124,16 @@ const LAST_LETTERS: [u8; 7] = *b"dtnylec";
 
 fn holds_secret(segment: &str) -> bool {
     let bytes = segment.as_bytes();
+    let has_form = bytes.starts_with(b"eyJ") || bytes.iter().any(|b| b"=@:".contains(b));
+    if has_form && matches!(text(segment), Cow::Owned(_)) {
+        return true;
+    }
     let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
-    let suspicious = digits >= CARD_DIGITS.start
-        || bytes.starts_with(b"eyJ")
-        || bytes.iter().any(|b| matches!(b, b'=' | b'@' | b':'));
-    suspicious && matches!(text(segment), Cow::Owned(_))
+    let mut found = Vec::new();
+    if digits >= CARD_DIGITS.start {
+        cards(segment, &mut found);
+    }
+    !found.is_empty()
 }
 
 /// `user:password@` behind `://`. The user may stay if the rest is hidden already.
@@ -130,7 +142,16 @@ fn credentials(text: &str, found: &mut Vec<Range<usize>>) {
         let start = at + mark.len();
         let rest = &text[start..];
         let end = rest.find(|c: char| "/?#\"'`<>".contains(c) || c.is_whitespace());
-        let authority = &rest[..end.unwrap_or(rest.len())];
+        let mut authority = &rest[..end.unwrap_or(rest.len())];
+        let host = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
+        let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+        if !host.starts_with('[') && !port.bytes().all(|byte| byte.is_ascii_digit()) {
+            // No port: a password with a `/`, which somebody forgot to encode, begins here.
+            let end = rest.find(|c: char| "\"'`<>".contains(c) || c.is_whitespace());
+            authority = &rest[..end.unwrap_or(rest.len())];
+        }
         let Some(end) = authority.rfind('@') else {
             continue;
         };
@@ -313,6 +334,8 @@ mod tests {
                 "http://***@host:1/x failed",
             ),
             ("ieum://hunter2@host", "ieum://***@host"),
+            ("pg://u:hun/ter2@host:1/x", "pg://***@host:1/x"),
+            ("pg://u:hun?ter#2@host/x", "pg://***@host/x"),
             (
                 "GET /x?a=1&access_token=hunter2&b=2",
                 "GET /x?a=1&access_token=***&b=2",
@@ -338,7 +361,7 @@ mod tests {
             "no keys: order-1",
             "`token-file`: the file `t` with the secret cannot be read",
             "trace 0af7651916cd43dd8448eb211c80319c took 4242424242424241 ns",
-            "mail@example.com wrote to http://host/a@b",
+            "mail@example.com wrote to http://host/a@b or http://host:80/a@b",
             "a token: ***",
         ] {
             assert_eq!(text(shown), shown);
