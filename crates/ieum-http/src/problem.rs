@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
+use ieum_base::redact;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -97,17 +98,22 @@ impl Problem {
         self
     }
 
-    /// The same problem with what happened this time. Never put a secret in here.
+    /// The same problem with what happened this time. Never put a secret in here; what can be
+    /// recognised as one is hidden, for a detail often quotes its request.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.0.detail = Some(detail.into());
+        let detail = detail.into();
+        self.0.detail = Some(match redact::text(&detail) {
+            Cow::Borrowed(_) => detail,
+            Cow::Owned(shown) => shown,
+        });
         self
     }
 
-    /// The same problem with the URI of this occurrence.
+    /// The same problem with the path of this occurrence, without secrets in it.
     #[must_use]
-    pub fn instance(mut self, uri: impl Into<String>) -> Self {
-        self.0.instance = Some(uri.into());
+    pub fn instance(mut self, path: &str) -> Self {
+        self.0.instance = Some(redact::path(path).into_owned());
         self
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
+use ieum_base::redact;
 
 use crate::{Error, ErrorKind, Result};
 
@@ -46,7 +47,12 @@ impl Target {
     /// # Errors
     /// [`ErrorKind::Invalid`] if the URL is relative or neither `http` nor `https`.
     pub fn of(uri: &Uri) -> Result<Self> {
-        let invalid = |why| Error::new(ErrorKind::Invalid, format!("`{uri}` {why}"));
+        let invalid = |why| {
+            Error::new(
+                ErrorKind::Invalid,
+                format!("`{}` {why}", redact::text(&uri.to_string())),
+            )
+        };
         let authority = uri.authority().ok_or_else(|| invalid("names no host"))?;
         match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTP => Self::http(authority.as_str()),
@@ -57,10 +63,15 @@ impl Target {
 
     fn new(secure: bool, text: &str) -> Result<Self> {
         let invalid = || {
-            Error::new(
-                ErrorKind::Invalid,
-                format!("`{text}` is not a host with a port"),
-            )
+            // Credentials are what most often stands where only a host may.
+            let host = text.rsplit_once('@').map_or(text, |(_, host)| host);
+            let why = match host == text {
+                true => format!("`{text}` is not a host with a port"),
+                false => {
+                    format!("`***@{host}` is not a host with a port: credentials go into a header")
+                }
+            };
+            Error::new(ErrorKind::Invalid, why)
         };
         let authority: Authority = text.to_ascii_lowercase().parse().map_err(|_| invalid())?;
         let port_text = authority.as_str().strip_prefix(authority.host());

@@ -10,8 +10,10 @@ mod b3;
 mod tests;
 mod w3c;
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
-use ieum_base::Clock;
+use ieum_base::{Clock, redact};
 use ieum_base::trace::{Propagators, SpanBuilder, TraceContext};
 
 pub use b3::is_b3;
@@ -84,7 +86,7 @@ pub fn inject_as(headers: &mut HeaderMap, context: &TraceContext, formats: Propa
 }
 
 /// The request's id: the one it came with if that is harmless (1 to 128 characters of letters,
-/// digits and `-_.:/+=@`), otherwise a new one.
+/// digits and `-_.:/+=`, and nothing that looks like a secret), otherwise a new one.
 pub fn request_id(headers: &HeaderMap, clock: &Clock) -> HeaderValue {
     let mut given = headers.get_all(X_REQUEST_ID).iter();
     match (given.next(), given.next()) {
@@ -95,8 +97,8 @@ pub fn request_id(headers: &HeaderMap, clock: &Clock) -> HeaderValue {
 }
 
 fn is_request_id(id: &[u8]) -> bool {
+    let harmless = |b: &u8| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(b);
     (1..=LONGEST_REQUEST_ID).contains(&id.len())
-        && id
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(b))
+        && id.iter().all(harmless)
+        && std::str::from_utf8(id).is_ok_and(|id| matches!(redact::path(id), Cow::Borrowed(_)))
 }
