@@ -8,7 +8,7 @@ use std::path::Path;
 
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
-use ieum_base::Secret;
+use ieum_base::{Secret, redact};
 use jsonwebtoken::DecodingKey;
 
 use crate::config::{Algorithm, ConfigError, JwtConfig, KeyConfig};
@@ -153,7 +153,10 @@ fn read(config: &KeyConfig) -> Result<Secret<Vec<u8>>, String> {
     if let Some(name) = &config.secret_env {
         return std::env::var(name)
             .map(|value| Secret::new(value.into_bytes()))
-            .map_err(|_| format!("names the environment variable `{name}`, which is not set"));
+            .map_err(|_| match redact::is_variable_name(name) {
+                true => format!("names the environment variable `{name}`, which is not set"),
+                false => "names an environment variable, and is not the secret itself".to_owned(),
+            });
     }
     let public = config.public_key.clone().unwrap_or_default();
     Ok(Secret::new(public.into_bytes()))

@@ -12,6 +12,7 @@ use super::{balance, connect, respond, transform, tunnel};
 use crate::body::{Held, RequestBody, ResponseBody, Source};
 use crate::errors::{Code, Refusal};
 use crate::table::{Fallback, Route, Rules, Table};
+use crate::telemetry::MethodLabel;
 use crate::upstream::Upstream;
 
 /// How an upstream is to be called.
@@ -285,8 +286,9 @@ impl<'a> Tries<'a> {
             .start();
         if span.is_recorded() {
             let name = &self.call.upstream.name;
-            span.rename(format!("{} {name}", request.method()));
-            span.set("http.request.method", request.method().to_string());
+            let method = MethodLabel::from(request.method()).as_str();
+            span.rename(format!("{method} {name}"));
+            span.set("http.request.method", method);
             span.set("server.address", picked.authority().to_string());
             span.set("peer.service", name.to_string());
             if self.made > 0 {

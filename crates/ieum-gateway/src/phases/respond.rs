@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
+use ieum_base::redact;
 use ieum_base::trace::Span;
 use ieum_http::pool::PooledBody;
 use ieum_http::propagation::X_REQUEST_ID;
@@ -39,7 +40,6 @@ pub(crate) struct Observation {
 
 /// What only the access log needs.
 struct Logged {
-    method: Method,
     target: PathAndQuery,
     client: IpAddr,
     endpoint: Option<String>,
@@ -108,7 +108,6 @@ pub(super) fn finish(
     let log = exchange.worker.log.as_ref().map(|_| {
         Box::new(Logged {
             endpoint: answer.body().endpoint().map(str::to_owned),
-            method: exchange.method.clone(),
             target: exchange.target,
             client: exchange.client,
             tries: exchange.tries,
@@ -145,8 +144,8 @@ impl Drop for Observation {
             buffer.line(&Line {
                 at: self.worker.clock.now(),
                 client: log.client,
-                method: &log.method,
-                path: log.target.path(),
+                method: self.method.as_str(),
+                path: &redact::path(log.target.path()),
                 status: self.status,
                 took,
                 bytes: self.bytes,

@@ -1,10 +1,12 @@
 //! Route: the most specific route for the path.
 
 use http::Method;
+use ieum_base::redact;
 
 use super::accept::Exchange;
 use crate::errors::{Code, Refusal};
 use crate::table::{Found, Route, Table};
+use crate::telemetry::MethodLabel;
 
 /// Finds the route and names the exchange's span after it.
 pub(super) fn find<'t>(
@@ -31,10 +33,14 @@ pub(super) fn find<'t>(
 
 fn describe(exchange: &mut Exchange, route: &Route) {
     let span = &mut exchange.span;
-    span.rename(format!("{} {}", exchange.method, route.pattern));
-    span.set("http.request.method", exchange.method.to_string());
+    let method = MethodLabel::from(&exchange.method).as_str();
+    span.rename(format!("{method} {}", route.pattern));
+    span.set("http.request.method", method);
     span.set("http.route", route.pattern.to_string());
-    span.set("url.path", exchange.target.path().to_owned());
+    span.set(
+        "url.path",
+        redact::path(exchange.target.path()).into_owned(),
+    );
     span.set("client.address", exchange.client.to_string());
     span.set("ieum.route", route.name.to_string());
 }
