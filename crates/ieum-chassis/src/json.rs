@@ -25,7 +25,7 @@ where
         let read = axum::Json::<T>::from_request(request, state).await;
         read.map(|axum::Json(value)| Self(value))
             .map_err(|rejection: JsonRejection| {
-                malformed(rejection.status(), rejection.body_text())
+                malformed(rejection.status(), &rejection.body_text())
             })
     }
 }

@@ -14,7 +14,7 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use ieum_base::Clock;
+use ieum_base::{Clock, redact};
 use ieum_base::trace::{self, Span, SpanKind, TraceId, Tracer};
 use ieum_http::{body, problem, propagation};
 use tokio::time::Instant;
@@ -39,7 +39,7 @@ pub(crate) async fn observe(
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or(UNMATCHED, MatchedPath::as_str).to_owned();
-    let path = request.uri().path().to_owned();
+    let path = redact::path(request.uri().path()).into_owned();
     let id = propagation::request_id(request.headers(), &observer.clock);
     request
         .headers_mut()
@@ -81,7 +81,7 @@ impl Observer {
         if span.is_recorded() {
             span.set("http.request.method", method);
             span.set("http.route", route.to_owned());
-            span.set("url.path", request.uri().path().to_owned());
+            span.set("url.path", redact::path(request.uri().path()).into_owned());
         }
         span
     }
@@ -114,10 +114,10 @@ async fn as_problem(response: Response) -> Response {
         .unwrap_or_default();
     let why = String::from_utf8_lossy(&text).into_owned();
     let problem = if status == StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::error!(why, "an extractor failed");
+        tracing::error!(why = &*redact::parser_message(&why), "an extractor failed");
         internal()
     } else {
-        malformed(status, why)
+        malformed(status, &why)
     };
     let mut response = problem.into_response::<Body>();
     for (name, value) in &head.headers {

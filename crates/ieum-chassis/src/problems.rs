@@ -4,6 +4,7 @@
 //! inside is logged with its causes and told to nobody else: [`OrProblem::or_internal`].
 
 use http::StatusCode;
+use ieum_base::redact;
 use ieum_http::Problem;
 
 /// What a handler returns.
@@ -81,8 +82,11 @@ pub(crate) fn method_not_allowed() -> Problem {
         .detail("the path exists, but not with this method; `Allow` lists those that do")
 }
 
-pub(crate) fn malformed(status: StatusCode, why: String) -> Problem {
-    Problem::new(status).code("IEUM-3003").detail(why)
+/// `why` is the parser's; what it quotes of the request is not repeated.
+pub(crate) fn malformed(status: StatusCode, why: &str) -> Problem {
+    Problem::new(status)
+        .code("IEUM-3003")
+        .detail(redact::parser_message(why))
 }
 
 pub(crate) fn unauthorized() -> Problem {

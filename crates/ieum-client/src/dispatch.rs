@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body_util::Full;
 use ieum_base::trace::{Span, SpanKind, TraceContext, Tracer};
-use ieum_base::{Deadline, Retry};
+use ieum_base::{Deadline, Retry, redact};
 use ieum_discovery::{Absence, Outcome, Picked, Service, balance};
 use ieum_http::{HttpClient, Sent, Target, body, propagation};
 
@@ -118,7 +118,7 @@ impl Dispatch {
         let mut span = self.tracer.span(name).kind(SpanKind::Client).start();
         if span.is_recorded() {
             span.set("http.request.method", call.method.to_string());
-            span.set("url.path", call.path.path().to_owned());
+            span.set("url.path", redact::path(call.path.path()).into_owned());
             span.set("peer.service", self.service.name().to_owned());
         }
         if earlier > 0 {
