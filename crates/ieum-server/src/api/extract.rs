@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use ieum_base::redact;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -68,9 +69,12 @@ fn refuse_body(rejection: JsonRejection) -> ApiError {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => errors::MEDIA_TYPE,
         _ => errors::MALFORMED_BODY,
     };
-    code.problem(rejection.body_text()).into()
+    code.problem(redact::parser_message(&rejection.body_text()))
+        .into()
 }
 
 fn refuse_parameter(detail: &str) -> ApiError {
-    errors::MALFORMED_PARAMETER.problem(detail).into()
+    errors::MALFORMED_PARAMETER
+        .problem(redact::parser_message(detail))
+        .into()
 }

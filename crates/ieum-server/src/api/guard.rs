@@ -60,7 +60,11 @@ impl Guard {
         if known {
             return Ok(());
         }
-        let detail = format!("the API is not known as `{authority}`");
+        // Not the whole: a URL with credentials was perhaps written where a host belongs.
+        let host = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
+        let detail = format!("the API is not known as `{host}`");
         Err(errors::FOREIGN_HOST.problem(detail).into())
     }
 

@@ -5,7 +5,7 @@
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use ieum_base::{Retry, Uuid, trace};
+use ieum_base::{Retry, Uuid, redact, trace};
 use ieum_http::propagation;
 use ieum_remote::wire::sagas::{
     Command, Defined, Definitions, List, Liveness, Sagas, Start, Started,
@@ -288,7 +288,9 @@ fn command(body: &Bytes) -> ApiResult<Command> {
 
 fn read<T: DeserializeOwned>(body: &Bytes) -> ApiResult<T> {
     serde_json::from_slice(body).map_err(|error| {
-        let detail = format!("the body is not as expected: {error}");
+        let why = error.to_string();
+        let why = redact::parser_message(&why);
+        let detail = format!("the body is not as expected: {why}");
         errors::MALFORMED_BODY.problem(detail).into()
     })
 }

@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use ieum_remote::wire::traces::{ListTraces, Trace, Traces};
+use ieum_base::redact;
 use serde_json::{Value, json};
 
 use super::extract::{Json, Path, Query};
@@ -53,8 +54,11 @@ async fn export(
                       OTEL_EXPORTER_OTLP_PROTOCOL=http/json and OTEL_EXPORTER_OTLP_COMPRESSION=none";
         return Err(errors::MEDIA_TYPE.problem(detail).into());
     }
-    let request: ExportRequest = serde_json::from_slice(&body)
-        .map_err(|error| errors::MALFORMED_BODY.problem(format!("not OTLP: {error}")))?;
+    let request: ExportRequest = serde_json::from_slice(&body).map_err(|error| {
+        let why = error.to_string();
+        let why = redact::parser_message(&why);
+        errors::MALFORMED_BODY.problem(format!("not OTLP: {why}"))
+    })?;
     let (spans, rejected) = read_otlp(request);
     store.add(spans);
     Ok(Json(if rejected == 0 {

@@ -1,7 +1,7 @@
 //! The platform that a command asks.
 
 use anyhow::{Context, anyhow, bail};
-use ieum_base::{EngineUrl, Stop, Tasks};
+use ieum_base::{EngineUrl, Stop, Tasks, redact};
 use ieum_remote::{ErrorKind, Platform};
 
 /// Which platform to ask, and how to show what it answers.
@@ -51,7 +51,10 @@ impl Asking {
         let credentials = self.token.as_ref().map(|token| format!(":{token}@"));
         let url = format!("{scheme}://{}{address}", credentials.unwrap_or_default());
         url.parse()
-            .with_context(|| format!("`{}` is not the address of a platform", self.platform))
+            .with_context(|| {
+                let platform = redact::text(&self.platform);
+                format!("`{platform}` is not the address of a platform")
+            })
     }
 
     /// What to do when nobody answers.
@@ -59,7 +62,7 @@ impl Asking {
         format!(
             "no platform answers at {}: start one with `ieum up` (or `shop demo`), or say where it \
              is with `--platform URL` or IEUM_PLATFORM",
-            self.platform
+            redact::text(&self.platform)
         )
     }
 

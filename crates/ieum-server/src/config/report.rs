@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use ieum_base::redact;
+
 /// Everything that is wrong with one configuration.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -22,6 +24,8 @@ pub struct Problem {
     pub key: String,
     /// Where it stands; `None` if it is about something that is not there.
     pub place: Option<Place>,
+    /// Whether the value may be a secret, and is not shown.
+    is_secret: bool,
 }
 
 /// A place in a file.
@@ -60,6 +64,7 @@ impl Problem {
             help: None,
             key: String::new(),
             place: None,
+            is_secret: false,
         }
     }
 
@@ -81,12 +86,17 @@ impl Problem {
     #[must_use]
     pub(super) fn at(mut self, text: &str, span: Option<&Range<usize>>) -> Self {
         self.place = span.map(|span| Place::of(text, span));
-        self
+        if self.is_secret {
+            self.without_value()
+        } else {
+            self
+        }
     }
 
     /// Hides what is written behind the key: it may be a secret.
     #[must_use]
     pub(super) fn without_value(mut self) -> Self {
+        self.is_secret = true;
         if let Some(place) = &mut self.place {
             let key = place.text.split('=').next().unwrap_or_default().trim_end();
             place.width = 3;
@@ -103,13 +113,38 @@ impl Place {
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
         let end = floor_char_boundary(text, span.end.clamp(start, line_end));
-        Self {
+        let place = Self {
             line: text[..start].matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
             text: text[line_start..line_end].trim_end().to_owned(),
             width: text[start..end].chars().count().max(1),
-        }
+        };
+        place.without_secrets()
     }
+
+    /// The same without what can be recognised as a secret in the line. The marks stay within it.
+    fn without_secrets(mut self) -> Self {
+        let shown = match named_by_variable(&self.text) {
+            Some(key) => format!("{key}= {}", redact::HIDDEN),
+            None => redact::text(&self.text).into_owned(),
+        };
+        if shown != self.text {
+            let length = shown.chars().count();
+            self.column = self.column.min(length);
+            self.width = self.width.min(length + 1 - self.column);
+            self.text = shown;
+        }
+        self
+    }
+}
+
+/// The key of `line` up to its `=`, if it names an environment variable (`…-env`) and what is written
+/// behind it cannot be such a name: perhaps it is the secret itself.
+fn named_by_variable(line: &str) -> Option<&str> {
+    let (key, value) = line.split_once('=')?;
+    let value = value.trim().trim_matches(['"', '\'']);
+    let wrong = key.trim_end().ends_with("-env") && !redact::is_variable_name(value);
+    wrong.then_some(key)
 }
 
 fn floor_char_boundary(text: &str, index: usize) -> usize {
@@ -140,7 +175,7 @@ impl std::error::Error for Report {}
 
 impl Problem {
     fn write(&self, f: &mut fmt::Formatter<'_>, file: &Path) -> fmt::Result {
-        writeln!(f, "error: {}", self.message)?;
+        writeln!(f, "error: {}", redact::text(&self.message))?;
         let file = file.display();
         let Some(place) = &self.place else {
             writeln!(f, "  --> {file}")?;
@@ -194,6 +229,26 @@ mod tests {
         let report = Report::new(Path::new("ieum.toml"), vec![problem]).to_string();
         assert!(!report.contains("hunter2"), "{report}");
         assert!(report.contains("token = ***"), "{report}");
+    }
+
+    #[test]
+    fn a_line_is_shown_without_the_secrets_in_it() {
+        for (line, shown) in [
+            (
+                "url = \"postgres://app:hunter2@db\"",
+                "url = \"postgres://***@db\"",
+            ),
+            (
+                "keys = [{ kid = \"a\", secret = \"hunter2\" }]",
+                "keys = [{ kid = \"a\", secret = \"***\" }]",
+            ),
+            ("token-env = \"hunter2\"", "token-env = ***"),
+            ("token-env = \"IEUM_TOKEN\"", "token-env = \"IEUM_TOKEN\""),
+        ] {
+            let place = Place::of(line, &(line.len() - 2..line.len()));
+            assert_eq!(place.text, shown);
+            assert!(place.column + place.width <= shown.len() + 1, "{place:?}");
+        }
     }
 
     #[test]

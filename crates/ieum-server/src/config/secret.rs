@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ieum_base::Secret;
+use ieum_base::{Secret, redact};
 
 /// A secret that is not there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +17,10 @@ pub struct MissingSecret {
 pub(super) fn from_env(name: &str) -> Result<Secret, MissingSecret> {
     match std::env::var(name) {
         Ok(found) => not_empty(&found),
+        Err(_) if !redact::is_variable_name(name) => Err(MissingSecret {
+            message: "the name of an environment variable is expected".to_owned(),
+            help: "write the variable's name, in capitals, and not the secret itself".to_owned(),
+        }),
         Err(std::env::VarError::NotPresent) => Err(MissingSecret {
             message: format!("the environment variable `{name}` with the secret is not set"),
             help: format!("set it before starting: `{name}=… ieum up`, or name a file instead"),

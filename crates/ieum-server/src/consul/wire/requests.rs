@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use ieum_base::redact;
 use ieum_discovery::consul::wire::status_of;
 use ieum_discovery::{
     CheckDefinition, CheckId, CheckKind, Instance, InstanceId, Registration, Status,
@@ -244,7 +245,9 @@ fn folded<T: DeserializeOwned>(mut value: Value) -> Result<T> {
 }
 
 fn undecodable(error: &serde_json::Error) -> Refused {
-    Refused::bad_request(format!("Request decode failed: {error}"))
+    let why = error.to_string();
+    let why = redact::parser_message(&why);
+    Refused::bad_request(format!("Request decode failed: {why}"))
 }
 
 fn invalid_check(why: &str) -> Refused {
