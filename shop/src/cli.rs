@@ -21,10 +21,14 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Start the platform and all services in one process, place orders, and audit the books.
     Demo(DemoArgs),
-    /// Run one service.
+    /// Run one service as a process of its own.
+    #[command(after_help = SERVE_ENVIRONMENT)]
     Serve(ServeArgs),
     /// Check the books of a data directory, running or not.
     Audit(AuditArgs),
+    /// Run the platform, as `ieum up` does: a demo of many processes needs no second binary.
+    #[command(hide = true)]
+    Platform(PlatformArgs),
 }
 
 /// Flags of `shop demo`.
@@ -58,10 +62,31 @@ pub(crate) struct DemoArgs {
     /// Print the result as one line of JSON, the last on stdout.
     #[arg(long)]
     pub(crate) json: bool,
+    /// One process for each service and one for the platform.
+    #[arg(long)]
+    pub(crate) processes: bool,
+    /// Kill random processes with `kill -9` while customers order, every fourth time the platform,
+    /// and start them again. Implies --processes.
+    #[arg(long)]
+    pub(crate) chaos: bool,
+    /// How many kills --chaos spreads over the orders.
+    #[arg(long, value_name = "N", default_value_t = 12, requires = "chaos", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) kills: u32,
+    /// Which processes --chaos kills, and when, in terms of orders; drawn and printed if not given.
+    #[arg(long, value_name = "N", requires = "chaos")]
+    pub(crate) seed: Option<u64>,
     /// Plant a defect that the auditor must find.
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) sabotage: Option<Sabotage>,
 }
+
+/// What `shop serve` reads beside its flags.
+const SERVE_ENVIRONMENT: &str = "\
+Environment, for the service users; NAME_FILE names a file that holds the value instead:
+  SHOP_SIGNING_KEY     the private key that signs sessions (ES256, PKCS #8, PEM);
+                       made and kept beside the database if not given
+  SHOP_ADMIN_PASSWORD  the password of the member of staff admin@shop.example;
+                       nobody is staff if not given";
 
 /// Who drives an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -82,7 +107,8 @@ impl FlowArg {
     }
 }
 
-/// Flags of `shop serve`.
+/// Flags of `shop serve`. Secrets are never arguments, which everybody on the machine can read: see
+/// the environment variables in `--help`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServeArgs {
     /// Which service.
@@ -94,9 +120,26 @@ pub(crate) struct ServeArgs {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
-    /// Where to keep the service's database.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    /// The service's database; `shop-data/SERVICE.db` if not given.
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<String>,
+    /// The same as a directory: the database is `DIR/SERVICE.db`.
+    #[arg(long, value_name = "DIR", conflicts_with = "database")]
+    pub(crate) data: Option<PathBuf>,
+    /// End at once when standard input ends: who started this process is gone.
+    #[arg(long, hide = true)]
+    pub(crate) lifeline: bool,
+}
+
+/// Flags of `shop platform`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PlatformArgs {
+    /// The platform's configuration.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// As for `shop serve`.
+    #[arg(long, hide = true)]
+    pub(crate) lifeline: bool,
 }
 
 /// A service of the shop.
@@ -118,6 +161,22 @@ pub(crate) enum ServiceName {
     Notifications,
     /// What happened, in numbers.
     Analytics,
+}
+
+impl ServiceName {
+    /// The word on the command line, and in the registry.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Products => "products",
+            Self::Orders => "orders",
+            Self::Inventory => "inventory",
+            Self::Payments => "payments",
+            Self::Shipping => "shipping",
+            Self::Notifications => "notifications",
+            Self::Analytics => "analytics",
+        }
+    }
 }
 
 /// Flags of `shop audit`.

@@ -9,7 +9,7 @@ mod support;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
@@ -30,22 +30,30 @@ fn main() -> ExitCode {
 }
 
 /// True if all is well.
-#[tokio::main]
-async fn run(cli: Cli) -> Result<bool> {
+fn run(cli: Cli) -> Result<bool> {
     let provider = &jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
     // An error says that one is installed already, which is as good.
     let _ = provider.install_default();
     match cli.command {
         Command::Demo(args) => {
             log_warnings();
-            Box::pin(cmd::demo::run(&args)).await
+            block_on(Box::pin(cmd::demo::run(&args)))
         }
         Command::Serve(args) => {
             ieum::chassis::telemetry::init("shop");
-            cmd::serve::run(&args).await
+            block_on(cmd::serve::run(&args))
         }
-        Command::Audit(args) => cmd::audit::run(&args).await,
+        Command::Audit(args) => block_on(cmd::audit::run(&args)),
+        // The platform brings a runtime of its own.
+        Command::Platform(args) => cmd::platform::run(&args),
     }
+}
+
+fn block_on(work: impl Future<Output = Result<bool>>) -> Result<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime.context("no runtime can be started")?.block_on(work)
 }
 
 /// Logs what goes wrong, on standard error: a demo's own words are for people. `IEUM_LOG` says

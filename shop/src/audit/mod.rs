@@ -8,6 +8,7 @@ mod book;
 mod books;
 mod events;
 mod money;
+mod open;
 mod orders;
 mod payments;
 mod reservations;
@@ -18,12 +19,12 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
 
 pub(crate) use self::books::Books;
+pub(crate) use self::open::{Open, open};
 
 use self::book::{Book, Tally};
 
@@ -94,14 +95,4 @@ pub(crate) fn audit(data: &Path) -> Result<Books> {
     books.stuck = stuck.len() as u64;
     books.rows_audited = tally.rows();
     Ok(books)
-}
-
-/// The sagas that have begun and not ended, by their streams. Empty if there is no log yet.
-pub(crate) fn open_sagas(data: &Path) -> Result<BTreeSet<String>> {
-    let file = data.join(PLATFORM_LOG);
-    if !file.is_file() {
-        return Ok(BTreeSet::new());
-    }
-    let tally = Tally::default();
-    sagas::open(&Book::open(&file)?.read(&tally)?)
 }

@@ -49,16 +49,6 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The streams of the sagas that have not ended.
-pub(super) fn open(log: &Reading<'_>) -> Result<BTreeSet<String>> {
-    let sagas = replay(log)?;
-    Ok(sagas
-        .into_iter()
-        .filter(|(_, saga)| !saga.ended)
-        .map(|(stream, _)| stream)
-        .collect())
-}
-
 fn replay(log: &Reading<'_>) -> Result<BTreeMap<String, Saga>> {
     let events = log.rows(
         "SELECT stream, type, CASE type WHEN 'saga.started' THEN data END FROM ieum_events

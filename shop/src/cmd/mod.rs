@@ -2,4 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod demo;
+mod lifeline;
+pub(crate) mod platform;
+mod secrets;
 pub(crate) mod serve;

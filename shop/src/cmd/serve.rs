@@ -1,45 +1,117 @@
-//! `shop serve`
+//! `shop serve`: one service as a process of its own.
 
+use std::env;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use ieum::base::Stop;
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use ieum::base::{EngineUrl, Stop};
+use ieum::sql::sqlite::Location;
+use ieum_server::console;
 
+use super::{lifeline, secrets};
 use crate::cli::{ServeArgs, ServiceName};
 use crate::services::{
     analytics, inventory, notifications, orders, payments, products, shipping, users,
 };
-use crate::support::service::Settings;
+use crate::support::keys;
+use crate::support::sabotage::Sabotage;
+use crate::support::service::{Ended, Serving, Settings};
 
 /// How long a service still accepts after it left the registry.
 const LINGER: Duration = Duration::from_secs(1);
+/// Where the databases are if nothing else is said.
+const DATA: &str = "shop-data";
 
 /// Runs one service until a signal.
 pub(crate) async fn run(args: &ServeArgs) -> Result<bool> {
+    if args.lifeline {
+        lifeline::hold()?;
+    }
     let stop = Stop::new();
     ieum::chassis::stop_on_signals(&stop)?;
-    std::fs::create_dir_all(&args.data)
-        .with_context(|| format!("cannot make the folder {}", args.data.display()))?;
+    let database = database(args)?;
+    let folder = database.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let secrets = match args.service {
+        ServiceName::Users => Some(users_secrets(folder)?),
+        _ => None,
+    };
     let settings = Settings {
         listen: args.listen,
         next_free_port: false,
         platform: args.platform.clone(),
-        data: args.data.clone(),
-        sabotage: None,
+        database,
+        sabotage: sabotage()?,
         linger: LINGER,
     };
-    let serving = match args.service {
-        ServiceName::Users => users::start(settings, None, stop).await,
-        ServiceName::Products => products::start(settings, stop).await,
-        ServiceName::Orders => orders::start(settings, stop).await,
-        ServiceName::Inventory => inventory::start(settings, stop).await,
-        ServiceName::Payments => payments::start(settings, stop).await,
-        ServiceName::Shipping => shipping::start(settings, stop).await,
-        ServiceName::Notifications => notifications::start(settings, stop).await,
-        ServiceName::Analytics => analytics::start(settings, stop).await,
-    }?;
-    let (name, address) = (serving.name, serving.address);
-    ieum_server::console::print(&format_args!("{name} listens on http://{address}"))?;
-    let _ended = serving.life.await;
+    let Serving {
+        name,
+        address,
+        life,
+    } = start(args.service, settings, secrets, stop).await?;
+    console::print(&format_args!("{name} listens on http://{address}"))?;
+    say(&life.await);
     Ok(true)
+}
+
+async fn start(
+    service: ServiceName,
+    settings: Settings,
+    secrets: Option<users::Secrets>,
+    stop: Stop,
+) -> Result<Serving> {
+    match (service, secrets) {
+        (ServiceName::Users, Some(secrets)) => users::start(settings, secrets, stop).await,
+        (ServiceName::Users, None) => bail!("users needs a key"),
+        (ServiceName::Products, _) => products::start(settings, stop).await,
+        (ServiceName::Orders, _) => orders::start(settings, stop).await,
+        (ServiceName::Inventory, _) => inventory::start(settings, stop).await,
+        (ServiceName::Payments, _) => payments::start(settings, stop).await,
+        (ServiceName::Shipping, _) => shipping::start(settings, stop).await,
+        (ServiceName::Notifications, _) => notifications::start(settings, stop).await,
+        (ServiceName::Analytics, _) => analytics::start(settings, stop).await,
+    }
+}
+
+/// The database's file.
+fn database(args: &ServeArgs) -> Result<PathBuf> {
+    let Some(url) = &args.database else {
+        let folder = args.data.as_deref().unwrap_or(Path::new(DATA));
+        return Ok(folder.join(format!("{}.db", args.service.as_str())));
+    };
+    let url: EngineUrl = url.parse().context("--database")?;
+    match Location::try_from(&url).context("--database")? {
+        Location::File(file) => Ok(file),
+        Location::Memory => bail!("--database: orders that are forgotten at the end are no orders"),
+    }
+}
+
+fn users_secrets(folder: &Path) -> Result<users::Secrets> {
+    let key = match secrets::find("SHOP_SIGNING_KEY")? {
+        Some(pem) => keys::keep_public(&pem, folder).context("SHOP_SIGNING_KEY")?,
+        None => keys::load_or_create(folder)?,
+    };
+    let password = secrets::find("SHOP_ADMIN_PASSWORD")?;
+    let admin = password.map(users::Admin::with_password);
+    Ok(users::Secrets { key, admin })
+}
+
+/// The defect that a demo plants. By the environment: the auditor reads files, and it must not find
+/// there what it has to find out.
+fn sabotage() -> Result<Option<Sabotage>> {
+    let Ok(word) = env::var(Sabotage::VARIABLE) else {
+        return Ok(None);
+    };
+    let kind = Sabotage::from_str(&word, false);
+    kind.map(Some).map_err(anyhow::Error::msg)
+}
+
+/// Says what was given up at the stop.
+fn say(ended: &Ended) {
+    for (count, what) in ended.abandoned() {
+        console::remark(&format_args!("abandoned at the stop: {count} × {what}"));
+    }
 }

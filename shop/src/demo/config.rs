@@ -12,32 +12,42 @@ use crate::support::keys::SigningKey;
 /// The saga that an order is, as data.
 const PLACE_ORDER: &str = include_str!("../../sagas/place-order.json");
 
+/// Where the platform listens.
+pub(super) struct Listeners {
+    /// Where customers come in.
+    pub(super) gateway: SocketAddr,
+    /// Where a platform with a process of its own has its API; it is started again on the same
+    /// address, and its registrations outlive it. One that lives and dies with its services chooses,
+    /// and forgets.
+    pub(super) api: Option<SocketAddr>,
+}
+
 /// Writes the configuration and the saga's definition, and answers the configuration's file.
-pub(super) fn write(data: &Path, gateway: SocketAddr, key: &SigningKey) -> Result<PathBuf> {
+pub(super) fn write(data: &Path, listeners: &Listeners, key: &SigningKey) -> Result<PathBuf> {
     let put = |name: &str, text: &str| {
         let file = data.join(name);
         std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         anyhow::Ok(file)
     };
     put("place-order.json", PLACE_ORDER)?;
-    put("ieum.toml", &toml(gateway, key))
+    put("ieum.toml", &toml(listeners, key))
 }
 
-fn toml(gateway: SocketAddr, key: &SigningKey) -> String {
+fn toml(Listeners { gateway, api }: &Listeners, key: &SigningKey) -> String {
     let public_key = key
         .public_file
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
+    let (listen, registry) = match api {
+        Some(api) => (format!("listen = \"{api}\"\n"), ""),
+        None => (String::new(), MEMORY),
+    };
     let mut text = format!(
         r#"# Written by `shop demo`; replaced at its next start.
 [platform]
 data-dir = "platform"
-
-# The services live and die with this process: what an earlier one registered is not there any more.
-[registry]
-url = "memory:"
-
+{listen}{registry}
 [sagas]
 definitions = ["place-order.json"]
 
@@ -61,6 +71,12 @@ public-key-file = "{public_key}"
     text.push_str(COMPOSED);
     text
 }
+
+const MEMORY: &str = r#"
+# The services live and die with this process: what an earlier one registered is not there any more.
+[registry]
+url = "memory:"
+"#;
 
 /// One route of the shop. Everything under a path is one service's; what is not listed is 404.
 struct Route {

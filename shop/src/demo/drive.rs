@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::catalogue::{PRODUCTS, SCARCE, TOO_MANY};
 use super::gateway::{Ask, Gateway};
+use super::pace::Pace;
 use super::plan::Outcome;
 use super::progress::Progress;
 use super::store::{Plan, Planned};
@@ -27,13 +28,14 @@ const LOOKS: (Duration, Duration) = (Duration::from_millis(40), Duration::from_m
 /// What became of one order, as its customer saw it.
 pub(super) type Seen = Result<Duration>;
 
-/// Places `orders`, `concurrency` at a time, and sends what became of each. Each change
-/// of an order's state is noted in `progress`.
+/// Places `orders`, `concurrency` at a time and not faster than `pace` allows, and sends what became
+/// of each. Each change of an order's state is noted in `progress`.
 pub(super) fn start(
     plan: Plan,
     gateway: Gateway,
     orders: Vec<Planned>,
     concurrency: u32,
+    pace: &Pace,
     progress: &Progress,
     tasks: &Tasks,
 ) -> mpsc::Receiver<Seen> {
@@ -41,6 +43,7 @@ pub(super) fn start(
     let crowd = Arc::new(Crowd {
         plan,
         gateway,
+        pace: pace.clone(),
         progress: progress.clone(),
         queue: Mutex::new(orders.into_iter()),
         sessions: Mutex::default(),
@@ -49,6 +52,7 @@ pub(super) fn start(
         let (crowd, done) = (Arc::clone(&crowd), done.clone());
         tasks.spawn(TaskKind::Request, "customer", async move {
             while let Some(order) = crowd.next().await {
+                crowd.pace.begin().await;
                 let seen = crowd.shop(order).await;
                 if done.send(seen).await.is_err() {
                     return;
@@ -63,6 +67,7 @@ pub(super) fn start(
 struct Crowd {
     plan: Plan,
     gateway: Gateway,
+    pace: Pace,
     progress: Progress,
     queue: Mutex<std::vec::IntoIter<Planned>>,
     sessions: Mutex<HashMap<i64, Arc<Mutex<Option<Session>>>>>,

@@ -1,28 +1,29 @@
 //! What the demo prints at its start: where things are, and a walk to try in a second terminal.
 
-use super::process::{Process, STAFF};
+use super::house::Places;
+use crate::services::users::STAFF;
 
 /// Where things are.
-pub(super) fn places(process: &Process) -> String {
-    let mut text = format!("{:<14} http://{}\n", "gateway", process.gateway);
-    text.push_str(&format!("{:<14} http://{}\n", "platform API", process.api));
-    for (name, address) in &process.services {
+pub(super) fn places(places: &Places) -> String {
+    let mut text = format!("{:<14} http://{}\n", "gateway", places.gateway);
+    text.push_str(&format!("{:<14} http://{}\n", "platform API", places.api));
+    for (name, address) in &places.services {
         text.push_str(&format!("{name:<14} http://{address}\n"));
     }
     text.push_str(&format!(
         "{:<14} {}\n",
         "configuration",
-        process.config.display()
+        places.config.display()
     ));
-    let password = process.password.expose();
+    let password = places.password.expose();
     text.push_str(&format!("{:<14} {STAFF}, password {password}\n", "staff"));
     text
 }
 
 /// A walk with nothing but a shell and `curl`.
-pub(super) fn walk(process: &Process) -> String {
-    WALK.replace("GATEWAY", &format!("http://{}", process.gateway))
-        .replace("PLATFORM", &format!("http://{}", process.api))
+pub(super) fn walk(places: &Places) -> String {
+    WALK.replace("GATEWAY", &format!("http://{}", places.gateway))
+        .replace("PLATFORM", &format!("http://{}", places.api))
 }
 
 const WALK: &str = r#"

@@ -32,6 +32,17 @@ pub(crate) struct Summary {
     elapsed_ms: u64,
 }
 
+/// How many processes were killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kills {
+    /// All.
+    pub(crate) all: u64,
+    /// Of these, the platform.
+    pub(crate) platform: u64,
+    /// Kills during which the same order or saga was open before and after.
+    pub(crate) while_open: u64,
+}
+
 impl Summary {
     /// What the books say.
     pub(crate) fn of(books: &Books) -> Self {
@@ -67,9 +78,17 @@ impl Summary {
         self
     }
 
-    /// The same with how many sagas were open at the start and have ended since.
+    /// The same with how many sagas were interrupted, by an earlier demo's end or the platform's, and
+    /// have ended since.
     pub(crate) const fn recovered(mut self, sagas: u64) -> Self {
         self.sagas_recovered = sagas;
+        self
+    }
+
+    /// The same with the processes that were killed.
+    pub(crate) const fn killed(mut self, kills: Kills) -> Self {
+        (self.kills, self.platform_kills) = (kills.all, kills.platform);
+        self.kills_while_open = kills.while_open;
         self
     }
 
@@ -113,6 +132,11 @@ impl Summary {
             ("undeliverable", self.undeliverable),
             ("stuck", self.stuck),
             ("rows audited", self.rows_audited),
+        ]));
+        table.add_row(row([
+            ("kills", self.kills),
+            ("of the platform", self.platform_kills),
+            ("while open", self.kills_while_open),
         ]));
         table.to_string()
     }

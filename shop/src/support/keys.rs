@@ -15,6 +15,9 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ieum::base::Secret;
 
+const PRIVATE_FILE: &str = "users.key.pem";
+const PUBLIC_FILE: &str = "users.pub.pem";
+
 /// A key pair for signing sessions.
 #[derive(Debug)]
 pub(crate) struct SigningKey {
@@ -28,8 +31,7 @@ pub(crate) struct SigningKey {
 
 /// Reads the key pair kept in `data`, or makes and keeps one.
 pub(crate) fn load_or_create(data: &Path) -> Result<SigningKey> {
-    let private_file = data.join("users.key.pem");
-    let public_file = data.join("users.pub.pem");
+    let private_file = data.join(PRIVATE_FILE);
     let pkcs8 = match fs::read_to_string(&private_file) {
         Ok(pem) => decode_pem(&pem).with_context(|| {
             format!(
@@ -42,20 +44,31 @@ pub(crate) fn load_or_create(data: &Path) -> Result<SigningKey> {
             return Err(error).with_context(|| format!("cannot read {}", private_file.display()));
         }
     };
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8)
-        .map_err(|error| anyhow!("{} is not an ES256 key: {error}", private_file.display()))?;
+    let key = of(&pkcs8, data).with_context(|| private_file.display().to_string())?;
+    write_private(&private_file, key.private_pem.expose())?;
+    Ok(key)
+}
+
+/// A key pair that is kept elsewhere: only its public half is written, to `data`.
+pub(crate) fn keep_public(private_pem: &Secret, data: &Path) -> Result<SigningKey> {
+    of(&decode_pem(private_pem.expose())?, data)
+}
+
+/// The key pair of a private key, the public key written to `data`.
+fn of(pkcs8: &[u8], data: &Path) -> Result<SigningKey> {
+    let public_file = data.join(PUBLIC_FILE);
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8)
+        .map_err(|error| anyhow!("not an ES256 key: {error}"))?;
     let public = pair
         .public_key()
         .as_der()
         .map_err(|_| anyhow!("the public key has no DER form"))?;
-    let private_pem = encode_pem("PRIVATE KEY", &pkcs8);
-    write_private(&private_file, &private_pem)?;
     fs::write(&public_file, encode_pem("PUBLIC KEY", public.as_ref()))
         .with_context(|| format!("cannot write {}", public_file.display()))?;
     let fingerprint = digest::digest(&digest::SHA256, public.as_ref());
     Ok(SigningKey {
         id: URL_SAFE_NO_PAD.encode(&fingerprint.as_ref()[..9]),
-        private_pem: Secret::new(private_pem),
+        private_pem: Secret::new(encode_pem("PRIVATE KEY", pkcs8)),
         public_file,
     })
 }
@@ -118,6 +131,8 @@ mod tests {
         assert_eq!(first.private_pem, second.private_pem);
         let public = fs::read_to_string(&first.public_file).expect("the public key");
         assert!(public.starts_with("-----BEGIN PUBLIC KEY-----\n"));
+        let elsewhere = keep_public(&first.private_pem, &folder).expect("the same key");
+        assert_eq!(elsewhere.id, first.id);
         fs::write(folder.join("users.key.pem"), "nonsense!").expect("written");
         let error = load_or_create(&folder).expect_err("refused").to_string();
         assert!(error.contains("users.key.pem"), "{error}");

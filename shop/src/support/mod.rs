@@ -10,6 +10,7 @@ pub(crate) mod participant;
 mod platform;
 mod retention;
 pub(crate) mod sabotage;
+mod sending;
 pub(crate) mod service;
 pub(crate) mod streams;
 #[cfg(test)]

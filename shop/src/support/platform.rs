@@ -1,8 +1,10 @@
 //! The platform as a service sees it: topics, registry, other services, a place for spans.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures_util::future::BoxFuture;
 use ieum::base::EngineUrl;
 use ieum::chassis::Chassis;
 use ieum::client::{Client, Config};
@@ -42,5 +44,23 @@ impl Platform {
             client: Client::new(resolver, Config::default(), tracer, tasks.clone()),
             registry,
         })
+    }
+
+    /// A health check: whether the platform answers, and knows of an instance of `service`.
+    pub(super) fn check(
+        &self,
+        service: &'static str,
+    ) -> impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static {
+        let registry = Arc::clone(&self.registry);
+        move || {
+            let registry = Arc::clone(&registry);
+            Box::pin(async move {
+                match registry.watch(service, 0, Duration::ZERO).await {
+                    Ok(known) if known.instances.is_empty() => Err("not registered yet".to_owned()),
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(error.to_string()),
+                }
+            })
+        }
     }
 }

@@ -22,6 +22,11 @@ pub(crate) enum Sabotage {
     ForgetUndo,
 }
 
+impl Sabotage {
+    /// The environment variable that plants a defect in a service that is a process of its own.
+    pub(crate) const VARIABLE: &str = "SHOP_SABOTAGE";
+}
+
 /// One order in this many meets a planted defect: few enough to hide, enough for 20 orders.
 const EVERY: i64 = 5;
 

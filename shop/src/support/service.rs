@@ -15,10 +15,10 @@ use axum::Router;
 use axum::response::{IntoResponse, Response};
 use ieum::base::trace::{self, Tracer};
 use ieum::base::{Clock, HumanDuration, Stop, Tasks};
-use ieum::chassis::{Chassis, Config, Ended};
+use ieum::chassis::{self, Chassis, Config};
 use ieum::client::Client;
 use ieum::messaging::consumer::{Consumer, HandlerError};
-use ieum::messaging::{Delivery, Message, relay};
+use ieum::messaging::{Delivery, Message};
 use ieum::sql::sqlite::{Database, Log, Migration, Tx, barrier, idempotency, inbox, log, outbox};
 use rusqlite::Connection;
 
@@ -28,6 +28,7 @@ use super::participant::{Answer, Call};
 use super::platform::Platform;
 use super::retention;
 use super::sabotage::{LossyOutbox, Sabotage};
+use super::sending;
 use super::work::Work;
 
 /// What a service is.
@@ -65,8 +66,8 @@ pub(crate) struct Settings {
     pub(crate) next_free_port: bool,
     /// The URL of the platform's API.
     pub(crate) platform: String,
-    /// The folder of its database.
-    pub(crate) data: PathBuf,
+    /// Its database.
+    pub(crate) database: PathBuf,
     /// The defect that is planted, for the auditor to find.
     pub(crate) sabotage: Option<Sabotage>,
     /// How long it still accepts after it left the registry.
@@ -89,7 +90,7 @@ pub(crate) struct Service {
 impl Service {
     /// Opens the database, connects to the platform, and begins to relay what was published.
     pub(crate) async fn open(spec: Spec, settings: Settings) -> Result<Arc<Self>> {
-        let file = settings.data.join(format!("{}.db", spec.name));
+        let file = settings.database;
         let database = tokio::task::spawn_blocking(move || open_database(file, &spec))
             .await?
             .with_context(|| format!("the service {} cannot open its database", spec.name))?;
@@ -106,8 +107,7 @@ impl Service {
         retention::keep(&database, &outbox, chassis.tasks());
         let store = LossyOutbox::new(outbox, settings.sabotage);
         let publisher = Arc::clone(&platform.publisher);
-        let relay = relay::Service::new(Arc::new(store), publisher, relay::Config::default());
-        let _handle = relay.spawn(chassis.tasks());
+        sending::start(Arc::new(store), publisher, chassis.tasks());
         Ok(Arc::new(Self {
             spec,
             sabotage: settings.sabotage,
@@ -179,6 +179,7 @@ impl Service {
                 let database = database.clone();
                 async move { database.probe().await }
             })
+            .remark("platform", self.platform.check(self.spec.name))
             .registry(Arc::clone(&self.platform.registry))
             .bind()
             .with_context(|| format!("the service {} cannot listen", self.spec.name))?;
@@ -188,10 +189,11 @@ impl Service {
             address: bound.address(),
             life: Box::pin(async move {
                 let ended = bound.run(stop).await;
+                let unsent = sending::unsent(&database).await;
                 if let Err(error) = database.close().await {
                     tracing::error!(%error, "a database was not closed cleanly");
                 }
-                ended
+                Ended { ended, unsent }
             }),
         })
     }
@@ -308,6 +310,26 @@ pub(crate) struct Serving {
     pub(crate) address: SocketAddr,
     /// Serves while it is awaited, until the stop.
     pub(crate) life: Pin<Box<dyn Future<Output = Ended> + Send>>,
+}
+
+/// What was given up when a service stopped.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    ended: chassis::Ended,
+    unsent: usize,
+}
+
+impl Ended {
+    /// How many of what; nothing if nothing was given up.
+    pub(crate) fn abandoned(&self) -> Vec<(usize, &'static str)> {
+        let tasks = self.ended.tasks.iter().map(|task| (task.count, task.name));
+        let others = [
+            (self.ended.connections, "running request"),
+            (self.unsent, "event not sent yet; the next start sends it"),
+        ];
+        let all = others.into_iter().chain(tasks);
+        all.filter(|(count, _)| *count > 0).collect()
+    }
 }
 
 fn open_database(file: PathBuf, spec: &Spec) -> ieum::sql::Result<Database> {

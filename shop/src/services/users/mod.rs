@@ -17,7 +17,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use ieum::base::{Secret, Stop};
 
-use crate::support::keys;
+use crate::support::keys::SigningKey;
 use crate::support::service::{Service, Serving, Settings, Spec};
 
 use self::domain::{Email, Name};
@@ -42,6 +42,28 @@ pub(crate) struct Admin {
     pub(crate) password: Secret,
 }
 
+impl Admin {
+    /// The shop's own member of staff.
+    pub(crate) fn with_password(password: Secret) -> Self {
+        Self {
+            email: STAFF.to_owned(),
+            password,
+        }
+    }
+}
+
+/// The address that the staff signs in with.
+pub(crate) const STAFF: &str = "admin@shop.example";
+
+/// What users keeps from the others.
+#[derive(Debug)]
+pub(crate) struct Secrets {
+    /// Signs sessions.
+    pub(crate) key: SigningKey,
+    /// Made at the start, if given.
+    pub(crate) admin: Option<Admin>,
+}
+
 /// What the handlers need beside the service.
 struct Users {
     service: Arc<Service>,
@@ -49,10 +71,10 @@ struct Users {
     tokens: Tokens,
 }
 
-/// Opens the database and begins to serve. Nobody becomes staff by signing up: `admin`, if given,
-/// is made here.
-pub(crate) async fn start(settings: Settings, admin: Option<Admin>, stop: Stop) -> Result<Serving> {
-    let key = keys::load_or_create(&settings.data)?;
+/// Opens the database and begins to serve. Nobody becomes staff by signing up: the administrator, if
+/// there is one, is made here.
+pub(crate) async fn start(settings: Settings, secrets: Secrets, stop: Stop) -> Result<Serving> {
+    let Secrets { key, admin } = secrets;
     let service = Service::open(SPEC, settings).await?;
     let users = Users {
         passwords: Passwords::new().await?,

@@ -1,0 +1,193 @@
+//! Chaos: processes die while customers order, and come back on the same ports and data.
+//!
+//! The orders are dealt in as many batches as there are kills, and one more for the end. A batch may
+//! begin once the process killed during the one before is back; somewhere in the batch the next
+//! process dies. What the summary says of the kills is read from the books: of a kill counts as
+//! "while open" what was open before it and is still open when the process is gone.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use ieum::base::Rng;
+use tokio::time::Instant;
+
+use super::children::Children;
+use super::pace::Pace;
+use super::processes::PLATFORM;
+use super::progress::Progress;
+use super::report::Kills;
+use crate::audit::{self, Open};
+
+/// Of this many kills one is the platform's.
+const EVERY: u32 = 4;
+/// Which part of a batch has begun, at least and at most, when the kill comes.
+const BEGUN: (f64, f64) = (0.2, 0.8);
+/// The longest time that a killed process stays down.
+const DOWN: Duration = Duration::from_millis(500);
+/// The pause between two looks for something open.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long nothing may be open until one more order may begin.
+const IDLE: Duration = Duration::from_millis(500);
+/// How often a kill that hit nothing open is repeated.
+const REPEATS: u32 = 5;
+
+/// What is going to happen.
+#[derive(Clone, Debug)]
+pub(super) struct Chaos {
+    /// How many kills.
+    pub(super) kills: u32,
+    /// Decides who dies and when.
+    pub(super) seed: u64,
+    /// How many orders there are.
+    pub(super) orders: u32,
+}
+
+/// What has happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Toll {
+    /// The kills.
+    pub(super) kills: Kills,
+    /// Sagas that were open when the platform was dead.
+    pub(super) interrupted: BTreeSet<String>,
+}
+
+/// What is killed, and where the books are.
+pub(super) struct Field<'a> {
+    pub(super) children: &'a Children,
+    pub(super) pace: &'a Pace,
+    pub(super) progress: &'a Progress,
+    pub(super) data: &'a Path,
+}
+
+impl Chaos {
+    /// Kills and restarts, as planned; at the end the remaining orders may begin.
+    pub(super) async fn run(&self, field: &Field<'_>, toll: &mut Toll) -> Result<()> {
+        let done = self.kill_all(field, toll).await;
+        field.pace.release();
+        done
+    }
+
+    async fn kill_all(&self, field: &Field<'_>, toll: &mut Toll) -> Result<()> {
+        ensure!(
+            self.orders > self.kills,
+            "{} kills need more than {} orders",
+            self.kills,
+            self.orders
+        );
+        let rng = Rng::seeded(self.seed);
+        let mut allowed = 0;
+        for kill in 1..=self.kills {
+            let batch = self.until(kill) - self.until(kill - 1);
+            allow(field, &mut allowed, batch);
+            let share = BEGUN.0 + rng.fraction() * (BEGUN.1 - BEGUN.0);
+            let mark = self.until(kill - 1) + (f64::from(batch) * share).ceil() as u32;
+            field.pace.begun(mark.min(allowed)).await;
+            let victim = self.victim(kill, field.children, &rng);
+            let mut repeats = 0;
+            while !self.strike(victim, field, toll, &mut allowed, &rng).await? {
+                repeats += 1;
+                if repeats > REPEATS {
+                    bail!("{REPEATS} kills hit nothing open: more orders are needed");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many orders may have begun by the end of the batch of this kill.
+    fn until(&self, kill: u32) -> u32 {
+        let part = u64::from(self.orders) * u64::from(kill) / u64::from(self.kills + 1);
+        u32::try_from(part).unwrap_or(u32::MAX)
+    }
+
+    fn victim(&self, kill: u32, children: &Children, rng: &Rng) -> &'static str {
+        if kill.is_multiple_of(EVERY) {
+            return PLATFORM;
+        }
+        let mut names = children.names();
+        names.retain(|name| *name != PLATFORM);
+        names[rng.below(names.len())]
+    }
+
+    /// Kills once something is open, and starts again. True if that was open until the end.
+    async fn strike(
+        &self,
+        victim: &'static str,
+        field: &Field<'_>,
+        toll: &mut Toll,
+        allowed: &mut u32,
+        rng: &Rng,
+    ) -> Result<bool> {
+        let before = self.something_open(field, allowed).await?;
+        field.children.kill(victim).await?;
+        let after = open(field.data).await?;
+        tracing::info!(
+            victim,
+            orders = after.orders.len(),
+            sagas = after.sagas.len(),
+            "killed"
+        );
+        toll.kills.all += 1;
+        let hit =
+            !before.orders.is_disjoint(&after.orders) || !before.sagas.is_disjoint(&after.sagas);
+        toll.kills.while_open += u64::from(hit);
+        if victim == PLATFORM {
+            toll.kills.platform += 1;
+            toll.interrupted.extend(after.sagas);
+        }
+        tokio::time::sleep(DOWN.mul_f64(rng.fraction())).await;
+        field.children.start(victim).await?;
+        field.progress.made();
+        Ok(hit)
+    }
+
+    /// Waits until something is open; lets orders begin, one by one, if nothing is.
+    async fn something_open(&self, field: &Field<'_>, allowed: &mut u32) -> Result<Open> {
+        let mut since = Instant::now();
+        loop {
+            let open = open(field.data).await?;
+            if !open.orders.is_empty() || !open.sagas.is_empty() {
+                return Ok(open);
+            }
+            if since.elapsed() > IDLE {
+                if *allowed >= self.orders {
+                    bail!("no order is left to kill a process under: more orders are needed");
+                }
+                allow(field, allowed, 1);
+                since = Instant::now();
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+fn allow(field: &Field<'_>, allowed: &mut u32, count: u32) {
+    field.pace.allow(count);
+    *allowed += count;
+}
+
+async fn open(data: &Path) -> Result<Open> {
+    let folder: PathBuf = data.to_owned();
+    tokio::task::spawn_blocking(move || audit::open(&folder)).await?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kill_has_orders_and_some_remain() {
+        for (orders, kills) in [(500, 12), (60, 4), (13, 12), (1_000_000, 10_000)] {
+            let chaos = Chaos {
+                kills,
+                seed: 1,
+                orders,
+            };
+            let batches = (1..=kills).map(|kill| chaos.until(kill) - chaos.until(kill - 1));
+            assert!(batches.min() > Some(0), "{orders} orders, {kills} kills");
+            assert!(chaos.until(kills) < orders);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Where the demo runs: in this process, or in one process per service.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use ieum::base::Secret;
+
+use super::process::Process;
+use super::processes::Processes;
+use crate::cli::DemoArgs;
+
+/// Where things are, for people and for customers.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    /// Where customers come in.
+    pub(super) gateway: SocketAddr,
+    /// Where the platform's API is.
+    pub(super) api: SocketAddr,
+    /// The configuration that the platform was started with.
+    pub(super) config: PathBuf,
+    /// Where each service listens.
+    pub(super) services: BTreeMap<&'static str, SocketAddr>,
+    /// The staff's password, made at this start.
+    pub(super) password: Secret,
+}
+
+/// Everything that runs.
+pub(super) enum House {
+    /// In this process.
+    One(Process),
+    /// In many.
+    Many(Processes),
+}
+
+impl House {
+    /// Starts everything, and waits until all of it can be called.
+    pub(super) async fn start(args: &DemoArgs, data: &Path) -> Result<Self> {
+        if args.processes || args.chaos {
+            return Ok(Self::Many(Processes::start(args, data).await?));
+        }
+        Ok(Self::One(Process::start(data, args.sabotage).await?))
+    }
+
+    /// Where things are.
+    pub(super) const fn places(&self) -> &Places {
+        match self {
+            Self::One(process) => &process.places,
+            Self::Many(processes) => &processes.places,
+        }
+    }
+
+    /// Resolves when a part ended that nobody told to; says what is known.
+    pub(super) async fn failed(&self) -> String {
+        match self {
+            Self::One(process) => {
+                process.stop().requested().await;
+                "a part of the shop ended; see the log".to_owned()
+            }
+            Self::Many(processes) => processes.children.failed().await,
+        }
+    }
+
+    /// Stops the services and then the platform.
+    pub(super) async fn end(self) -> Result<()> {
+        match self {
+            Self::One(process) => process.end().await,
+            Self::Many(processes) => processes.end().await,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What was published is sent: while the service lives, and once more when it stops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ieum::base::{TaskKind, Tasks};
+use ieum::messaging::{OutboxStore, Publisher, relay};
+use ieum::sql::Error;
+use ieum::sql::sqlite::Database;
+
+/// How long a service that stops sends what is left. A platform that is away costs nothing: what is
+/// not sent is sent at the next start.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Sends what is in the outbox, as a task of `tasks`, until its stop; then what was added last.
+pub(super) fn start(store: Arc<dyn OutboxStore>, publisher: Arc<dyn Publisher>, tasks: &Tasks) {
+    let relay = || {
+        let (store, publisher) = (Arc::clone(&store), Arc::clone(&publisher));
+        relay::Service::new(store, publisher, relay::Config::default())
+    };
+    let (relay, last) = (relay(), relay());
+    let stop = tasks.stop().clone();
+    tasks.spawn(TaskKind::Essential, "outbox relay", async move {
+        relay.run(stop).await;
+        // An error says that the platform is away, or that the time is over: see `FLUSH`.
+        let _ = tokio::time::timeout(FLUSH, flush(&last)).await;
+    });
+}
+
+async fn flush(relay: &relay::Service) -> ieum::messaging::Result<()> {
+    while relay.round().await? > 0 {}
+    Ok(())
+}
+
+/// How many messages were not sent yet.
+pub(super) async fn unsent(database: &Database) -> usize {
+    let sql = "SELECT count(*) FROM ieum_outbox WHERE sent_at IS NULL AND error IS NULL";
+    let count = database.read(move |db| Ok::<i64, Error>(db.query_row(sql, [], |row| row.get(0))?));
+    // What cannot be counted is not lost either.
+    count.await.map_or(0, |count| count.unsigned_abs() as usize)
+}
