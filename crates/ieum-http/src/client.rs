@@ -101,7 +101,7 @@ impl HttpClient {
     ) -> Result<Response<PooledBody<Full<Bytes>>>> {
         let target = address(&mut request)?;
         self.pool
-            .send(&target, request)
+            .send(&target, Box::new(request))
             .await
             .map_err(|failure| failure.error)
     }
@@ -119,7 +119,7 @@ impl HttpClient {
         request.headers_mut().entry(HOST).or_insert(host);
         *request.version_mut() = Version::HTTP_11;
         self.pool
-            .send(target, request)
+            .send(target, Box::new(request))
             .await
             .map_err(|failure| failure.error)
     }

@@ -5,11 +5,14 @@
 //! body ends, by a body type of our own and without boxing.
 //!
 //! A pool belongs to whoever made it. The gateway makes one per core, whose mutex is then never
-//! contended; a service makes one per process. Connections are driven by tasks on the runtime that
-//! opened them.
+//! contended; a service makes one per process. Connections are driven by whoever waits for their
+//! answer (`line`), on the runtime that opened them.
+
+mod line;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -20,12 +23,15 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use ieum_base::{TaskKind, Tasks};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::{BoxError, Connector, Error, ErrorKind, Result, Target};
+
+use line::Line;
 
 /// How connections are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +64,12 @@ struct Shared<B> {
     idle: Mutex<HashMap<Target, Vec<Idle<B>>>>,
     open: AtomicUsize,
     sweeping: AtomicBool,
+    /// Told when an unused connection stirs.
+    stirred: Arc<Notify>,
 }
 
 struct Idle<B> {
-    sender: SendRequest<B>,
+    line: Box<Line<B>>,
     since: Instant,
 }
 
@@ -90,6 +98,7 @@ where
                 idle: Mutex::default(),
                 open: AtomicUsize::new(0),
                 sweeping: AtomicBool::new(false),
+                stirred: Arc::default(),
             }),
         }
     }
@@ -104,38 +113,45 @@ where
     pub async fn send(
         &self,
         target: &Target,
-        mut request: Request<B>,
+        mut request: Box<Request<B>>,
     ) -> Result<Response<PooledBody<B>>, SendError<B>> {
-        while let Some(sender) = self.shared.take(target) {
-            match self.send_on(target, sender, request).await {
+        while let Some(line) = self.shared.take(target) {
+            match self.send_on(line, request).await {
                 Err(SendError {
                     request: Some(unsent),
                     ..
-                }) => request = *unsent,
+                }) => request = unsent,
                 answered_or_sent => return answered_or_sent,
             }
         }
         // Boxed: opening a connection is rare and its future is large (TLS).
         match Box::pin(self.shared.open(target)).await {
-            Ok(sender) => self.send_on(target, sender, request).await,
+            Ok(line) => self.send_on(line, request).await,
             Err(error) => Err(SendError {
                 error,
-                request: Some(Box::new(request)),
+                request: Some(request),
             }),
         }
     }
 
     async fn send_on(
         &self,
-        target: &Target,
-        mut sender: SendRequest<B>,
-        request: Request<B>,
+        mut line: Box<Line<B>>,
+        request: Box<Request<B>>,
     ) -> Result<Response<PooledBody<B>>, SendError<B>> {
-        match sender.try_send_request(request).await {
-            Ok(response) => Ok(self.lease(target, sender, response)),
+        if !request.body().is_end_stream() {
+            self.shared.detach(&mut line);
+        }
+        // Unconstrained: a wake-up for want of budget would get lost, and the driver is constrained.
+        // Boxed: it has room for a request, which everybody who waits for it would have to have too.
+        let answer = tokio::task::unconstrained(line.sender.try_send_request(*request));
+        let mut answer = Box::pin(answer);
+        let answered = poll_fn(|cx| line.poll(cx, |cx| answer.as_mut().poll(cx))).await;
+        match answered {
+            Ok(response) => Ok(self.lease(line, response)),
             Err(mut failure) => {
                 let request = failure.take_message().map(Box::new);
-                let error = Error::new(ErrorKind::Broken, target.to_string());
+                let error = Error::new(ErrorKind::Broken, line.target.to_string());
                 let error = error.caused_by(failure.into_error());
                 Err(SendError {
                     error: if request.is_some() {
@@ -151,23 +167,17 @@ where
 
     fn lease(
         &self,
-        target: &Target,
-        sender: SendRequest<B>,
+        mut line: Box<Line<B>>,
         response: Response<Incoming>,
     ) -> Response<PooledBody<B>> {
-        let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if is_tunnel {
+            self.shared.detach(&mut line);
+        }
         response.map(|incoming| {
-            let mut body = PooledBody {
-                incoming,
-                lease: Some(Lease {
-                    sender,
-                    target: target.clone(),
-                    pool: Arc::downgrade(&self.shared),
-                }),
-            };
-            if upgraded {
-                body.lease = None;
-            } else if body.incoming.is_end_stream() {
+            let line = (!is_tunnel).then_some(line);
+            let mut body = PooledBody { incoming, line };
+            if body.incoming.is_end_stream() {
                 body.give_back();
             }
             body
@@ -194,42 +204,61 @@ impl<B> Shared<B> {
 
     /// The connection that was used last and is still good. One that is still busy with the end of
     /// its last exchange stays where it is.
-    fn take(&self, target: &Target) -> Option<SendRequest<B>> {
+    fn take(&self, target: &Target) -> Option<Box<Line<B>>> {
         let mut idle = self.idle();
         let kept = idle.get_mut(target)?;
         let now = Instant::now();
         for at in (0..kept.len()).rev() {
-            if self.is_over(&kept[at], now) {
+            if self.is_over(&mut kept[at], now) {
                 kept.remove(at);
-            } else if kept[at].sender.is_ready() {
-                return Some(kept.remove(at).sender);
+            } else if kept[at].line.sender.is_ready() {
+                let line = kept.remove(at).line;
+                line.begin();
+                return Some(line);
             }
         }
         None
     }
 
-    fn give_back(&self, target: Target, sender: SendRequest<B>) {
-        if sender.is_closed() || self.tasks.stop().is_requested() {
+    fn give_back(&self, mut line: Box<Line<B>>) {
+        line.settle();
+        if line.sender.is_closed() || self.tasks.stop().is_requested() {
             return;
         }
+        if !line.sender.is_ready() {
+            self.detach(&mut line);
+        }
+        line.rest();
         let mut idle = self.idle();
-        let kept = idle.entry(target).or_default();
+        let kept = match idle.get_mut(&line.target) {
+            Some(kept) => kept,
+            None => idle.entry(line.target.clone()).or_default(),
+        };
         if kept.len() < self.config.most_idle {
             kept.push(Idle {
-                sender,
+                line,
                 since: Instant::now(),
             });
         }
     }
 
-    fn is_over(&self, idle: &Idle<B>, now: Instant) -> bool {
-        idle.sender.is_closed() || now.duration_since(idle.since) >= self.config.idle_timeout
+    /// Gives a connection a task of its own, if it has none.
+    fn detach(&self, line: &mut Line<B>) {
+        if let Some(driver) = line.take_driver() {
+            self.tasks
+                .spawn(TaskKind::Background, "http-connection", driver);
+        }
+    }
+
+    fn is_over(&self, idle: &mut Idle<B>, now: Instant) -> bool {
+        idle.line.look_after();
+        idle.line.sender.is_closed() || now.duration_since(idle.since) >= self.config.idle_timeout
     }
 
     fn sweep(&self) {
         let now = Instant::now();
         self.idle().retain(|_, kept| {
-            kept.retain(|idle| !self.is_over(idle, now));
+            kept.retain_mut(|idle| !self.is_over(idle, now));
             !kept.is_empty()
         });
     }
@@ -241,36 +270,21 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    async fn open(self: &Arc<Self>, target: &Target) -> Result<SendRequest<B>> {
+    async fn open(self: &Arc<Self>, target: &Target) -> Result<Box<Line<B>>> {
         let io = TokioIo::new(self.connector.connect(target).await?);
         let (sender, connection) = http1::handshake(io)
             .await
             .map_err(|error| Error::new(ErrorKind::Connect, target.to_string()).caused_by(error))?;
         let counted = Open::enter(Arc::downgrade(self), &self.open);
-        let stop = self.tasks.stop().clone();
-        let pool = Arc::downgrade(self);
         let drive = async move {
             let _counted = counted;
-            let mut connection = std::pin::pin!(connection.with_upgrades());
-            let ended = stop.unless_requested(connection.as_mut()).await;
-            let outcome = match ended {
-                Some(outcome) => outcome,
-                None => {
-                    if let Some(pool) = pool.upgrade() {
-                        pool.idle().clear();
-                    }
-                    drop(pool);
-                    connection.await
-                }
-            };
-            if let Err(error) = outcome {
+            if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%error, "a connection to a peer broke");
             }
         };
-        self.tasks
-            .spawn(TaskKind::Background, "http-connection", drive);
         self.start_sweeper();
-        Ok(sender)
+        let line = Line::new(self, target, sender, Box::pin(drive));
+        Ok(Box::new(line))
     }
 
     /// Closes unused connections in time, for as long as there are connections.
@@ -280,14 +294,15 @@ where
         }
         let pool = Arc::downgrade(self);
         let pause = (self.config.idle_timeout / 2).max(SHORTEST_SWEEP_PAUSE);
-        let stop = self.tasks.stop().clone();
+        let (stop, stirred) = (self.tasks.stop().clone(), Arc::clone(&self.stirred));
         let sweep = async move {
-            while stop
-                .unless_requested(tokio::time::sleep(pause))
-                .await
-                .is_some()
-            {
+            loop {
+                let due = tokio::time::timeout(pause, stirred.notified());
+                let is_stopped = stop.unless_requested(due).await.is_none();
                 let Some(pool) = pool.upgrade() else { return };
+                if is_stopped {
+                    return pool.idle().clear();
+                }
                 pool.sweep();
                 if pool.open.load(Ordering::Acquire) == 0 {
                     pool.sweeping.store(false, Ordering::Release);
@@ -322,25 +337,20 @@ impl<B> Drop for Open<B> {
     }
 }
 
-struct Lease<B> {
-    sender: SendRequest<B>,
-    target: Target,
-    pool: Weak<Shared<B>>,
-}
-
 /// A response's body. When it ends, its connection returns to the pool; when it is dropped before,
 /// the connection is closed.
 pub struct PooledBody<B> {
     incoming: Incoming,
-    lease: Option<Lease<B>>,
+    /// The connection, until the body has ended.
+    line: Option<Box<Line<B>>>,
 }
 
 impl<B> PooledBody<B> {
     fn give_back(&mut self) {
-        if let Some(lease) = self.lease.take()
-            && let Some(pool) = lease.pool.upgrade()
+        if let Some(line) = self.line.take()
+            && let Some(pool) = line.pool.upgrade()
         {
-            pool.give_back(lease.target, lease.sender);
+            pool.give_back(line);
         }
     }
 }
@@ -354,11 +364,15 @@ impl<B> Body for PooledBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.incoming).poll_frame(cx);
+        let mut incoming = Pin::new(&mut this.incoming);
+        let polled = match &mut this.line {
+            Some(line) => line.poll(cx, |cx| incoming.as_mut().poll_frame(cx)),
+            None => incoming.poll_frame(cx),
+        };
         match &polled {
             Poll::Ready(None) => this.give_back(),
             Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.give_back(),
-            Poll::Ready(Some(Err(_))) => this.lease = None,
+            Poll::Ready(Some(Err(_))) => this.line = None,
             _ => {}
         }
         polled

@@ -91,7 +91,14 @@ fn request(target: &Target) -> Request<Full<Bytes>> {
 type Answer = Result<Response<PooledBody<Full<Bytes>>>, SendError<Full<Bytes>>>;
 
 async fn send(pool: &Pool<Full<Bytes>>, target: &Target) -> Answer {
-    pool.send(target, request(target)).await
+    pool.send(target, Box::new(request(target))).await
+}
+
+/// The same without a body: nobody but the caller drives the connection.
+async fn ask(pool: &Pool<Full<Bytes>>, target: &Target) -> Answer {
+    let request = Request::get("/x").header("host", target.host_header());
+    let request = request.body(Full::default()).expect("valid");
+    pool.send(target, Box::new(request)).await
 }
 
 async fn read(answer: Answer) -> Bytes {
@@ -115,6 +122,83 @@ async fn a_connection_serves_one_request_after_the_other() {
     }
     connections.recv().await.expect("one");
     assert!(connections.try_recv().is_err());
+    assert_eq!((pool.open_connections(), pool.idle_connections()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_request_without_a_body_needs_no_task_and_one_with_a_body_has_its_own() {
+    let (tasks, pools, peer) = (tasks(), tasks(), Peer::start().await);
+    let (pool, target) = (pool(&pools), peer.target.clone());
+    let mut connections = peer.answer_all(&tasks, OK);
+    for _ in 0..10 {
+        assert_eq!(read(ask(&pool, &target).await).await, "ok");
+        assert_eq!(pools.len(), 1, "the sweeper");
+    }
+    assert_eq!(read(send(&pool, &target).await).await, "ok");
+    assert_eq!(pools.len(), 2);
+    assert_eq!(read(ask(&pool, &target).await).await, "ok");
+    connections.recv().await.expect("one");
+    assert!(connections.try_recv().is_err());
+    assert_eq!((pool.open_connections(), pool.idle_connections()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_unused_connection_that_nobody_drives_is_closed_with_its_peer() {
+    let (tasks, peer) = (tasks(), Peer::start().await);
+    let config = pool::Config {
+        idle_timeout: 3600 * SECOND,
+        ..pool::Config::default()
+    };
+    let (pool, target) = (pool_with(config, &tasks), peer.target.clone());
+    let serves = async {
+        for _ in 0..2 {
+            let mut stream = peer.accept().await;
+            read_head(&mut stream).await.expect("a request");
+            stream.write_all(OK.as_bytes()).await.expect("connected");
+        }
+    };
+    let asks = async {
+        read(ask(&pool, &target).await).await;
+        until(|| pool.open_connections() == 0).await;
+        assert_eq!(pool.idle_connections(), 0);
+        assert_eq!(read(ask(&pool, &target).await).await, "ok");
+    };
+    tokio::join!(serves, asks);
+}
+
+#[tokio::test]
+async fn an_answer_may_be_read_by_another_task_and_end_whenever_it_wants() {
+    let (tasks, peer) = (tasks(), Peer::start().await);
+    let (pool, target) = (pool(&tasks), peer.target.clone());
+    let (go_on, mut gate) = mpsc::unbounded_channel::<()>();
+    tasks.spawn(TaskKind::Background, "peer", async move {
+        let mut stream = peer.accept().await;
+        let chunk = [b"4000\r\n".as_slice(), &[b'x'; 0x4000], b"\r\n"].concat();
+        for _ in 0..2 {
+            read_head(&mut stream).await.expect("a request");
+            let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            stream.write_all(head).await.expect("connected");
+            for _ in 0..100 {
+                gate.recv().await.expect("told");
+                stream.write_all(&chunk).await.expect("connected");
+            }
+            stream.write_all(b"0\r\n\r\n").await.expect("connected");
+        }
+        // Stays open for as long as the test.
+        gate.recv().await;
+    });
+    for _ in 0..2 {
+        let answer = ask(&pool, &target).await;
+        let (done, mut length) = mpsc::unbounded_channel();
+        tasks.spawn(TaskKind::Request, "reader", async move {
+            let _ = done.send(read(answer).await.len());
+        });
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+            go_on.send(()).expect("the peer listens");
+        }
+        assert_eq!(length.recv().await, Some(100 * 0x4000));
+    }
     assert_eq!((pool.open_connections(), pool.idle_connections()), (1, 1));
 }
 
@@ -164,6 +248,7 @@ async fn a_body_that_is_dropped_half_way_closes_its_connection() {
     let long = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nbeginning";
     let _connections = peer.answer_all(&tasks, long);
     drop(send(&pool, &target).await.expect("answered"));
+    drop(ask(&pool, &target).await.expect("answered"));
     until(|| pool.open_connections() == 0).await;
     assert_eq!(pool.idle_connections(), 0);
 }
@@ -232,6 +317,7 @@ async fn an_answer_that_is_no_http_breaks_the_exchange_and_the_connection() {
         (failure.error.kind(), failure.error.sent()),
         (ErrorKind::Broken, Sent::Sent)
     );
+    ask(&pool, &target).await.expect_err("no HTTP");
     until(|| pool.open_connections() == 0).await;
 }
 
@@ -274,12 +360,14 @@ async fn at_the_stop_unused_connections_close_and_used_ones_after_their_answer()
     let peer = Peer::start().await;
     let (pool, target) = (pool(&pools), peer.target.clone());
     let _connections = peer.answer_all(&tasks, OK);
-    let used = send(&pool, &target).await;
-    read(send(&pool, &target).await).await;
-    assert_eq!((pool.open_connections(), pool.idle_connections()), (2, 1));
+    let used = [send(&pool, &target).await, ask(&pool, &target).await];
+    read(ask(&pool, &target).await).await;
+    assert_eq!((pool.open_connections(), pool.idle_connections()), (3, 1));
     pools.stop().request();
-    until(|| pool.open_connections() == 1).await;
-    assert_eq!(read(used).await, "ok");
+    until(|| pool.open_connections() == 2).await;
+    for used in used {
+        assert_eq!(read(used).await, "ok");
+    }
     assert_eq!(pools.shut_down(5 * SECOND).await, []);
 }
 
@@ -389,6 +477,7 @@ fn one_pool_serves_many_threads_and_many_pools_serve_one_thread_each() {
             let (pool, target, done) = (pool.clone(), target.clone(), done.clone());
             tasks.spawn(TaskKind::Request, "caller", async move {
                 for _ in 0..50 {
+                    assert_eq!(read(ask(&pool, &target).await).await, "ok");
                     assert_eq!(read(send(&pool, &target).await).await, "ok");
                 }
                 let _ = done.send(());

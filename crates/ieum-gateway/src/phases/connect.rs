@@ -39,7 +39,7 @@ pub(super) async fn send(
         Err(error) => return Err(failed(upstream, picked, &error, None)),
     };
     request.headers_mut().insert(HOST, target.host_header());
-    let send = std::pin::pin!(worker.pool.send(&target, *request));
+    let send = std::pin::pin!(worker.pool.send(&target, request));
     match head_within(send, source, timeout).await {
         Some(Ok(response)) => {
             picked.record(judge(&response));
