@@ -163,16 +163,19 @@ impl Checkpoints for Store {
     }
 
     async fn store(&self, name: &str, expected: Option<Checkpoint>, to: Checkpoint) -> Result<()> {
+        self.lock().move_checkpoint(name, expected, to)
+    }
+
+    async fn store_fenced(
+        &self,
+        name: &str,
+        expected: Option<Checkpoint>,
+        to: Checkpoint,
+        fence: &Fence,
+    ) -> Result<()> {
         let mut state = self.lock();
-        state.head().accept(to)?;
-        let stored = state.checkpoints.get(name).copied();
-        if stored != expected {
-            let actual = stored.map_or(0, |checkpoint| checkpoint.position.0);
-            let context = format!("checkpoint `{name}` was moved to {actual} by another reader");
-            return Err(Error::new(ErrorKind::Fenced { actual }, context));
-        }
-        state.checkpoints.insert(name.to_owned(), to);
-        Ok(())
+        state.check_fence(Some(fence))?;
+        state.move_checkpoint(name, expected, to)
     }
 }
 
@@ -211,13 +214,30 @@ impl State {
         })
     }
 
+    fn move_checkpoint(
+        &mut self,
+        name: &str,
+        expected: Option<Checkpoint>,
+        to: Checkpoint,
+    ) -> Result<()> {
+        self.head().accept(to)?;
+        let stored = self.checkpoints.get(name).copied();
+        if stored != expected {
+            let actual = stored.map_or(0, |checkpoint| checkpoint.position.0);
+            let context = format!("checkpoint `{name}` was moved to {actual} by another reader");
+            return Err(Error::new(ErrorKind::Fenced { actual }, context));
+        }
+        self.checkpoints.insert(name.to_owned(), to);
+        Ok(())
+    }
+
     fn check_fence(&self, fence: Option<&Fence>) -> Result<()> {
         let Some(fence) = fence else { return Ok(()) };
         let actual = self.epochs.get(&fence.name).copied().unwrap_or(0);
         if actual == fence.epoch {
             return Ok(());
         }
-        let context = format!("append as `{}` in epoch {}", fence.name, fence.epoch);
+        let context = format!("writing as `{}` in epoch {}", fence.name, fence.epoch);
         Err(Error::new(ErrorKind::Fenced { actual }, context))
     }
 

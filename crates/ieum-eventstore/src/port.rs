@@ -52,6 +52,16 @@ pub trait Checkpoints: Send + Sync + 'static {
     /// Moves `name` from `expected` to `to`, durable at return. `Conflict`-free by design: a lost
     /// race answers `Fenced`, and the loser stops.
     async fn store(&self, name: &str, expected: Option<Checkpoint>, to: Checkpoint) -> Result<()>;
+
+    /// The same as the owner of something: `Fenced` also if the epoch of `fence` is over, checked in
+    /// the same transaction (H13).
+    async fn store_fenced(
+        &self,
+        name: &str,
+        expected: Option<Checkpoint>,
+        to: Checkpoint,
+        fence: &Fence,
+    ) -> Result<()>;
 }
 
 /// Epochs by name. Raising one shuts out everybody who still writes with an earlier one.

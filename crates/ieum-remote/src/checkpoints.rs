@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Method;
-use ieum_eventstore::{Checkpoint, Checkpoints, Result};
+use ieum_eventstore::{Checkpoint, Checkpoints, Fence, Result};
 
 use crate::api::{Api, Outcome, json, segment};
 use crate::wire::log::{LoadedCheckpoint, StoreCheckpoint};
@@ -17,6 +17,22 @@ pub(crate) struct RemoteCheckpoints(pub(crate) Api);
 impl RemoteCheckpoints {
     async fn try_load(&self, name: &str) -> Outcome<LoadedCheckpoint> {
         self.0.get(&path(name)?, Duration::ZERO).await
+    }
+
+    async fn move_to(
+        &self,
+        name: &str,
+        expected: Option<Checkpoint>,
+        to: Checkpoint,
+        fence: Option<Fence>,
+    ) -> Result<()> {
+        let body = StoreCheckpoint {
+            expected,
+            to,
+            fence,
+        };
+        let stored = self.try_store(name, &body).await;
+        stored.map_err(|f| f.into_log_error(&format!("storing checkpoint `{name}`")))
     }
 
     async fn try_store(&self, name: &str, body: &StoreCheckpoint) -> Outcome<()> {
@@ -35,10 +51,17 @@ impl Checkpoints for RemoteCheckpoints {
     }
 
     async fn store(&self, name: &str, expected: Option<Checkpoint>, to: Checkpoint) -> Result<()> {
-        let stored = self
-            .try_store(name, &StoreCheckpoint { expected, to })
-            .await;
-        stored.map_err(|f| f.into_log_error(&format!("storing checkpoint `{name}`")))
+        self.move_to(name, expected, to, None).await
+    }
+
+    async fn store_fenced(
+        &self,
+        name: &str,
+        expected: Option<Checkpoint>,
+        to: Checkpoint,
+        fence: &Fence,
+    ) -> Result<()> {
+        self.move_to(name, expected, to, Some(fence.clone())).await
     }
 }
 

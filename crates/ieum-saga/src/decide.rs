@@ -154,7 +154,9 @@ fn forward(plan: &Plan, state: &State, signals: Signals) -> Action {
     }
 }
 
-/// Before the pivot, and at it, a no turns the saga back; behind it there is only forward.
+/// Before the pivot a no turns the saga back; behind it there is only forward. At the pivot it turns
+/// back too, unless an attempt went unanswered and nothing undoes the pivot: then it may have
+/// happened, and a person decides.
 fn rejected(plan: &Plan, step: &StepState, index: usize) -> Action {
     let failure = step.rejection.clone().unwrap_or_else(|| Failure {
         step: Some(step.name.clone()),
@@ -163,6 +165,14 @@ fn rejected(plan: &Plan, step: &StepState, index: usize) -> Action {
     });
     if plan.pivot().is_some_and(|pivot| index > pivot) {
         let why = format!("rejected behind the pivot: {}", failure.code);
+        return park(step, &why);
+    }
+    if plan.pivot() == Some(index) && step.uncertain && !plan.says_how_to_undo(index) {
+        let why = format!(
+            "the pivot was rejected after an attempt without an answer: {}; resume the saga to ask \
+             again under a new key, or cancel it to undo what came before",
+            failure.code
+        );
         return park(step, &why);
     }
     Action::Record(Fact::Compensating { failure })

@@ -67,6 +67,8 @@ pub struct State {
     pub parked: Option<(String, String)>,
     /// Why somebody wants it undone.
     pub cancel: Option<String>,
+    /// The place of the pivot, if the definition has one.
+    pub pivot: Option<usize>,
     /// The steps, in the definition's order.
     pub steps: Vec<StepState>,
     /// How many events it has.
@@ -160,6 +162,7 @@ impl State {
             failure: None,
             parked: None,
             cancel: None,
+            pivot: plan.pivot(),
             steps: steps.map(|step| StepState::new(&step.name)).collect(),
             version: 1,
         })
@@ -170,7 +173,11 @@ impl State {
         let at = recorded.at;
         match &recorded.fact {
             Fact::Started(_) => return Err(FoldError::StartedTwice),
-            Fact::StepIntended { attempt } => self.step(attempt)?.call.intended(at, attempt),
+            Fact::StepIntended { attempt } => {
+                let step = self.step(attempt)?;
+                step.round = attempt.round;
+                step.call.intended(at, attempt);
+            }
             Fact::StepSucceeded {
                 attempt, answer, ..
             } => {
@@ -273,7 +280,9 @@ impl State {
 
     /// A resumed saga goes on in the direction that it had, and what failed starts counting again.
     /// A step that certainly had no effect begins a new round: under the old key a participant
-    /// would only repeat its answer.
+    /// would only repeat its answer. From the pivot on a step that was refused does so too, also
+    /// after an attempt without an answer: its participant has settled the old key with a no, and
+    /// nothing behind the pivot is ever undone under it.
     fn resume(&mut self) {
         self.parked = None;
         for step in &mut self.steps {
@@ -285,10 +294,12 @@ impl State {
             return;
         }
         self.status = Status::Running;
-        let current = self.current();
-        let step = current.and_then(|index| self.steps.get_mut(index));
-        if let Some(step) = step.filter(|step| step.call.attempts > 0) {
-            step.restart();
+        let Some(index) = self.current() else { return };
+        let only_forward = self.pivot.is_some_and(|pivot| index >= pivot);
+        let step = &mut self.steps[index];
+        if step.call.attempts > 0 {
+            let refused = step.call.progress == Progress::Rejected;
+            step.restart(!step.uncertain || (only_forward && refused));
         }
     }
 }
@@ -306,12 +317,12 @@ impl StepState {
         }
     }
 
-    fn restart(&mut self) {
+    fn restart(&mut self, under_a_new_key: bool) {
         self.rejection = None;
         if !matches!(self.call.progress, Progress::InFlight) {
             self.call.progress = Progress::Failed;
         }
-        if !self.uncertain {
+        if under_a_new_key {
             self.round += 1;
             self.call.first_at = None;
         }

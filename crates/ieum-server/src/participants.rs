@@ -16,7 +16,10 @@ use ieum_saga::port::{Answered, Call, CallResult};
 
 /// Calls participants by the names under which they are registered.
 #[derive(Clone, Debug)]
-pub(crate) struct Participants(Client);
+pub(crate) struct Participants {
+    client: Client,
+    resolver: Resolver,
+}
 
 impl Participants {
     /// Participants that `resolver` finds. An answer above `max_answer` is too large to keep.
@@ -31,18 +34,37 @@ impl Participants {
             ..ieum_client::Config::default()
         };
         config.retry.retries = 0;
-        Self(Client::new(resolver, config, tracer, tasks))
+        Self {
+            client: Client::new(resolver.clone(), config, tracer, tasks),
+            resolver,
+        }
     }
 }
 
 #[async_trait]
 impl ieum_saga::port::Participants for Participants {
     async fn call(&self, call: Call) -> CallResult {
-        let service = self.0.service(&call.service);
+        let service = self.client.service(&call.service);
         match call.trace.clone() {
             Some(context) => trace::scope(context, send(&service, call)).await,
             None => send(&service, call).await,
         }
+    }
+
+    fn absence(&self, service: &str) -> Option<String> {
+        let service = self.resolver.service(service);
+        let mut endpoints = service.endpoints().into_iter();
+        let unresolved = service.index() == 0;
+        let reachable = endpoints.any(|endpoint| endpoint.breaker().is_available());
+        (!unresolved && !reachable).then(|| service.absence().to_string())
+    }
+
+    fn presence(&self, service: &str) -> u64 {
+        self.resolver.service(service).index()
+    }
+
+    async fn presence_changed(&self, service: &str, known: u64) -> u64 {
+        self.resolver.service(service).changed(known).await
     }
 }
 

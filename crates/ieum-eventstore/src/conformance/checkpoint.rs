@@ -26,6 +26,23 @@ pub async fn checkpoints_move_by_compare_and_set(subject: &Subject) {
     assert_eq!(sure(subject.checkpoints.load("other").await), None);
 }
 
+/// H13: an owner that was superseded moves no checkpoint.
+pub async fn h13_a_checkpoint_is_moved_by_its_owner_only(subject: &Subject) {
+    sure(subject.append("a-1", Expect::Any, events("x", 9)).await);
+    let head = sure(subject.store.head().await);
+    let at = |position| head.checkpoint(Position(position));
+    let (view, from) = ("view", Some(at(2)));
+    let zombie = sure(subject.fences.raise("owner").await);
+    let moved = subject.checkpoints.store_fenced(view, None, at(2), &zombie);
+    sure(moved.await);
+    let owner = sure(subject.fences.raise("owner").await);
+    let late = subject.checkpoints.store_fenced(view, from, at(9), &zombie);
+    assert_eq!(refusal(late.await), ErrorKind::Fenced { actual: 2 });
+    let moved = subject.checkpoints.store_fenced(view, from, at(3), &owner);
+    sure(moved.await);
+    assert_eq!(sure(subject.checkpoints.load(view).await), Some(at(3)));
+}
+
 /// H35: a checkpoint beyond the head or of another incarnation is an error, not a silent skip.
 pub async fn h35_foreign_checkpoints_are_errors(subject: &Subject) {
     sure(subject.append("a-1", Expect::Any, events("x", 3)).await);

@@ -23,7 +23,10 @@ pub use append::{
     partial_repetition_is_an_error, positions_are_gap_free,
     repetition_is_answered_as_the_first_time, several_streams_are_written_all_or_none,
 };
-pub use checkpoint::{checkpoints_move_by_compare_and_set, h35_foreign_checkpoints_are_errors};
+pub use checkpoint::{
+    checkpoints_move_by_compare_and_set, h13_a_checkpoint_is_moved_by_its_owner_only,
+    h35_foreign_checkpoints_are_errors,
+};
 pub use read::{
     filters_choose_and_scan_on, h03_versions_of_a_stream_only_increase, h12_page_edges,
     waiting_ends_when_the_head_moves,
@@ -100,6 +103,7 @@ macro_rules! log_conformance {
             h09_catch_up_to_live_without_a_seam
             h10_a_lost_wake_up_delays_and_loses_nothing
             h12_page_edges
+            h13_a_checkpoint_is_moved_by_its_owner_only
             h13_a_superseded_writer_is_refused
             h17_any_and_unrelated_appends_never_conflict
             h17_of_many_writers_exactly_one_wins

@@ -202,6 +202,9 @@ pub struct StoreCheckpoint {
     pub expected: Option<Checkpoint>,
     /// Where it goes.
     pub to: Checkpoint,
+    /// The writer's epoch, checked in the same transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<Fence>,
 }
 
 #[cfg(test)]

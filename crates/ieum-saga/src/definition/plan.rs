@@ -122,6 +122,12 @@ impl Plan {
             .is_some_and(|step| step.undo.is_some())
     }
 
+    /// True if the definition says what undoes the step at this place, be it that nothing has to.
+    pub fn says_how_to_undo(&self, index: usize) -> bool {
+        let step = self.definition.steps.get(index);
+        step.is_some_and(|step| step.undo.is_some())
+    }
+
     pub(crate) fn call(&self, index: usize) -> Option<&CallPlan> {
         self.steps.get(index).map(|step| &step.call)
     }

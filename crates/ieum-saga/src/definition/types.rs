@@ -65,7 +65,8 @@ pub struct Step {
     /// What is done.
     pub call: Call,
     /// What undoes it: a call, or `"none"`. Required before the pivot. On the pivot it is used only
-    /// if an attempt went unanswered and a later one was rejected.
+    /// if an attempt went unanswered and a later one was rejected; without one the saga is parked
+    /// then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Undo>,
     /// How long one attempt may take. The engine's default if absent.

@@ -132,6 +132,9 @@ impl Handle {
     }
 
     /// Lets a parked saga go on, in the direction that it had. Durable at return.
+    ///
+    /// A step that certainly had no effect is called under a new key, for under the old one its
+    /// participant would repeat its answer. So is a step that was refused at the pivot or behind it.
     pub async fn resume(&self, id: Uuid, reason: impl Into<String>) -> Result<()> {
         let reason = reason.into();
         self.tell(id, |reply| Command::Resume { reason, reply })

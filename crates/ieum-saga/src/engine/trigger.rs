@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use ieum_base::{Retry, Uuid};
 use ieum_eventstore::{
-    Checkpoint, Event, Expect, Filter, Metadata, NewEvent, Page, Position, StreamName,
+    Checkpoint, Event, Expect, Filter, Metadata, NewEvent, Page, Position, StreamName, Version,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,7 +21,7 @@ use super::config::STORE_BACKOFF;
 use super::shared::Shared;
 use super::{Error, ErrorKind, Result, Start};
 use crate::definition::Trigger;
-use crate::events::TriggerEvent;
+use crate::events::{self, TriggerEvent, saga_id};
 
 /// How the trigger of a definition is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,7 +214,7 @@ impl<'a> Subscription<'a> {
         }
         self.shared
             .checkpoints
-            .store(&self.name, self.stored, to)
+            .store_fenced(&self.name, self.stored, to, &self.shared.fence)
             .await?;
         self.stored = Some(to);
         Ok(())
@@ -246,6 +246,13 @@ impl<'a> Subscription<'a> {
             };
             match started {
                 Ok(_) => return Ok(()),
+                Err(error)
+                    if *error.kind() == ErrorKind::Unreadable && self.began(&key).await? =>
+                {
+                    // It was started; that a newer version went on with it is no failed start.
+                    tracing::warn!(key, %error, "the saga of an event is left to a newer version");
+                    return Ok(());
+                }
                 Err(error) => match error.retry() {
                     Retry::After(_) if *error.kind() == ErrorKind::Busy => {
                         let wait = STORE_BACKOFF.delay(attempt, &self.shared.rng);
@@ -257,6 +264,17 @@ impl<'a> Subscription<'a> {
             }
         }
         Ok(())
+    }
+
+    /// True if the saga of `key` has begun, whoever can read it.
+    async fn began(&self, key: &str) -> Result<bool> {
+        let id = saga_id(self.definition, key);
+        let unnamed = |error: ieum_eventstore::StreamNameError| {
+            Error::new(ErrorKind::UnknownSaga, id.to_string()).caused_by(error)
+        };
+        let stream = events::stream(id).map_err(unnamed)?;
+        let first = self.shared.store.read_stream(&stream, Version(0), 1);
+        Ok(!first.await?.is_empty())
     }
 
     /// Keeps an event that can never start its saga, with the reason.

@@ -149,6 +149,17 @@ impl<L: Checkpoints> Checkpoints for MortalLog<L> {
     async fn store(&self, name: &str, expected: Option<Checkpoint>, to: Checkpoint) -> Result<()> {
         self.life.live(self.log.store(name, expected, to)).await
     }
+
+    async fn store_fenced(
+        &self,
+        name: &str,
+        expected: Option<Checkpoint>,
+        to: Checkpoint,
+        fence: &Fence,
+    ) -> Result<()> {
+        let stored = self.log.store_fenced(name, expected, to, fence);
+        self.life.live(stored).await
+    }
 }
 
 #[async_trait]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ieum_base::Uuid;
 use serde_json::json;
 
-use super::fixtures::{STEPS, input, order};
+use super::fixtures::{STEPS, from_json, input, order, order_json};
 use crate::decide::Operation::{Do, Undo};
 use crate::engine::{Config, ErrorKind, List};
 use crate::state::{Progress, Status};
@@ -151,6 +151,53 @@ async fn behind_the_pivot_there_is_only_forward() {
         rig.world.audit(&id.to_string(), Status::Completed, &STEPS),
         Ok(())
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn h36_a_no_after_an_unanswered_attempt_behind_the_pivot_can_be_resumed() {
+    let rig = Rig::new();
+    rig.world.script(
+        "notify",
+        Do,
+        &[Behaviour::LoseRequest, Behaviour::Reject("mailbox-full")],
+    );
+    let process = rig.boot().await.expect("open");
+    let settled = process.run(&order(), "o-1", input()).await;
+    let (id, status) = settled.expect("it lives");
+    assert_eq!(status, Status::Parked);
+    process.handle.resume(id, "emptied").await.expect("parked");
+    let status = process.handle.settled(id).await.expect("ends");
+    assert_eq!(status, Status::Completed);
+    let keys: Vec<Option<String>> = rig.world.calls()[5..]
+        .iter()
+        .map(|call| call.header("idempotency-key").map(str::to_owned))
+        .collect();
+    let key = |round: u32| Some(format!("{id}/notify/{round}"));
+    assert_eq!(keys, [key(1), key(1), key(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h36_a_pivot_that_may_have_happened_never_turns_back_by_itself() {
+    for undo in [None, Some(json!("none"))] {
+        let rig = Rig::new();
+        rig.world.script(
+            "confirm",
+            Do,
+            &[Behaviour::LoseRequest, Behaviour::Reject("no")],
+        );
+        let mut json = order_json();
+        if let Some(undo) = &undo {
+            json["steps"][4]["undo"] = undo.clone();
+        }
+        let process = rig.boot().await.expect("open");
+        let settled = process.run(&from_json(json), "o-1", input()).await;
+        let (_, status) = settled.expect("it lives");
+        let expected = match undo {
+            None => Status::Parked,
+            Some(_) => Status::Compensated,
+        };
+        assert_eq!(status, expected);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,13 +5,15 @@ use std::time::Duration;
 use ieum_base::Uuid;
 use ieum_base::trace::TraceContext;
 use ieum_eventstore::{
-    Append, EventStore, Expect, Filter, Metadata, NewEvent, Position, StreamName,
+    Append, Checkpoints, EventStore, Expect, Fences, Filter, Metadata, NewEvent, Position,
+    StreamName,
 };
 use serde_json::{Value, json};
 
 use super::fixtures::{STEPS, from_json, order_json};
 use crate::definition::Definition;
 use crate::engine::List;
+use crate::events::{self, saga_id};
 use crate::state::Status;
 use crate::testing::{Crash, Life, Process, Rig, Side};
 
@@ -138,6 +140,61 @@ async fn an_event_that_cannot_start_its_saga_becomes_a_dead_letter() {
             .is_some_and(|why| why.contains("input.orderId"))
     );
     assert_eq!(process.handle.open_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h26_an_event_whose_saga_a_newer_version_went_on_with_is_no_dead_letter() {
+    let rig = Rig::new();
+    let life = Life::new();
+    // The definition is the first append, the start the second; the checkpoint stays behind it.
+    let crash = Some(Crash {
+        at: 2,
+        side: Side::After,
+    });
+    let process = rig.boot_until(crash, life.clone()).await.expect("open");
+    process.handle.define(triggered()).await.expect("defined");
+    publish(&rig, "o-1", "orchestrated", &json!({"orderId": "o-1"})).await;
+    life.ended().await;
+    let saga = events::stream(saga_id("place-order", "/orders o-1")).expect("a name");
+    let newer = NewEvent::new(Uuid::nil(), "saga.step-delegated", &json!({})).expect("json");
+    rig.log
+        .append(Append::to(saga, Expect::Exists, vec![newer]))
+        .await
+        .expect("it was started");
+    let process = rig.boot().await.expect("open");
+    publish(&rig, "o-2", "orchestrated", &json!({"orderId": "o-2"})).await;
+    until_finished(&process, 1).await;
+    let filter = Filter::category("saga_deadletter");
+    let page = rig.log.read_all(Position::START, &filter, 10).await;
+    assert_eq!(page.expect("read").events.len(), 0);
+    assert_eq!(process.handle.triggers()[0].problem, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h13_a_superseded_engine_moves_no_trigger() {
+    let rig = Rig::new();
+    let zombie = rig.boot().await.expect("open");
+    zombie.handle.define(triggered()).await.expect("defined");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let fence = rig.log.raise("saga-engine").await.expect("a successor");
+    // Nothing that the zombie would start: only its checkpoint would move.
+    for _ in 0..40 {
+        let events = (0..300).map(|_| {
+            let id = ieum_base::Clock::system().new_id();
+            NewEvent::new(id, "other", &json!({})).expect("json")
+        });
+        let stream = StreamName::new("noise", "1").expect("a name");
+        rig.log
+            .append(Append::to(stream, Expect::Any, events.collect()))
+            .await
+            .expect("appended");
+    }
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(fence.epoch, 2);
+    assert!(zombie.handle.is_superseded());
+    let name = "saga-trigger-place-order-order.events";
+    let stored = rig.log.load(name).await.expect("read");
+    assert_eq!(stored, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -224,8 +224,18 @@ async fn store_checkpoint(
     Json(body): Json<StoreCheckpoint>,
 ) -> ApiResult<StatusCode> {
     reserved::check_name(&name)?;
-    let store = log.checkpoints.store(&name, body.expected, body.to);
-    store.await?;
+    let StoreCheckpoint {
+        expected,
+        to,
+        fence,
+    } = body;
+    match &fence {
+        Some(fence) => {
+            let moved = log.checkpoints.store_fenced(&name, expected, to, fence);
+            moved.await?;
+        }
+        None => log.checkpoints.store(&name, expected, to).await?,
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -57,7 +57,7 @@ pub(crate) fn recorded(tx: &Tx<'_>, id: Uuid) -> Result<Option<Recorded>, Failur
     Ok(found.optional()?)
 }
 
-fn check_fence(tx: &Tx<'_>, fence: &Fence) -> Result<(), Failure> {
+pub(super) fn check_fence(tx: &Tx<'_>, fence: &Fence) -> Result<(), Failure> {
     let mut statement = tx.prepare_cached("SELECT epoch FROM ieum_fences WHERE name = ?1")?;
     let actual = statement
         .query_row([&fence.name], |row| row.get(0))
@@ -66,7 +66,7 @@ fn check_fence(tx: &Tx<'_>, fence: &Fence) -> Result<(), Failure> {
     if actual == fence.epoch {
         return Ok(());
     }
-    let context = format!("append as `{}` in epoch {}", fence.name, fence.epoch);
+    let context = format!("writing as `{}` in epoch {}", fence.name, fence.epoch);
     Err(Error::new(ErrorKind::Fenced { actual }, context).into())
 }
 

@@ -145,6 +145,22 @@ impl Checkpoints for Log {
             .write(move |tx| Ok(move_checkpoint(tx, &name, expected, to)?))
             .await
     }
+
+    async fn store_fenced(
+        &self,
+        name: &str,
+        expected: Option<Checkpoint>,
+        to: Checkpoint,
+        fence: &Fence,
+    ) -> Result<()> {
+        let (name, fence) = (name.to_owned(), fence.clone());
+        self.database
+            .write(move |tx| {
+                append::check_fence(tx, &fence)?;
+                Ok(move_checkpoint(tx, &name, expected, to)?)
+            })
+            .await
+    }
 }
 
 #[async_trait]
