@@ -110,6 +110,29 @@ pub fn bind_shared_first_free(
     first_free(address, |address| bind_shared(address, count))
 }
 
+/// Keeps new connections out of the queue of `listener`, so that it can be emptied before it is closed.
+/// A client whose first packet is dropped sends it again a second later, and meets whoever listens
+/// then. On Linux; elsewhere, or where that is not permitted, new ones still come.
+pub(crate) fn let_nobody_in(listener: &TcpListener) {
+    #[cfg(target_os = "linux")]
+    {
+        use socket2::SockFilter;
+        // The 14th byte of a TCP header has the flags; SYN asks for a connection.
+        let (load_byte, jump_if_set, answer) = (0x30, 0x45, 0x06);
+        let filter = [
+            SockFilter::new(load_byte, 0, 0, 13),
+            SockFilter::new(jump_if_set, 0, 1, 0x02),
+            SockFilter::new(answer, 0, 0, 0),
+            SockFilter::new(answer, 0, 0, u32::MAX),
+        ];
+        if let Err(error) = SockRef::from(listener).attach_filter(&filter) {
+            tracing::debug!(%error, "new connections cannot be kept out while the listener closes");
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = listener;
+}
+
 fn first_free<T>(
     address: SocketAddr,
     bind: impl Fn(SocketAddr) -> Result<T, BindError>,

@@ -26,6 +26,9 @@ pub struct Config {
     pub connection_window: u32,
     /// How long requests may take to finish after the stop. Default: 30 s.
     pub drain: Duration,
+    /// How long after the stop an unused HTTP/1 connection is kept for a request that may be on its way
+    /// already. Default: 1 s, in which a connection under load gets its next request.
+    pub idle_grace: Duration,
     /// Whether a request may turn its connection into a tunnel (`101 Switching Protocols`).
     /// Default: false.
     pub upgrades: bool,
@@ -43,6 +46,7 @@ impl Default for Config {
             stream_window: 64 << 10,
             connection_window: 1 << 20,
             drain: Duration::from_secs(30),
+            idle_grace: Duration::from_secs(1),
             upgrades: false,
         }
     }

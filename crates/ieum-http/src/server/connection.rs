@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tower::{Service, ServiceExt};
 
 use super::framing::Scanner;
 use super::io::{Protocol, Watched};
+use super::life::{self, Graceful, Life};
 use super::{Config, Peer, refusal};
 use crate::BoxError;
 
@@ -44,49 +46,61 @@ where
     B::Error: Into<BoxError>,
 {
     let config = context.config;
-    let Some((protocol, io)) = watched(stream, &context).await else {
+    let life = Arc::<Life>::default();
+    let Some((protocol, io)) = watched(stream, &life, &context).await else {
         return;
     };
     let io = TokioIo::new(io);
     let service = PerConnection {
         service,
         closes_refused_tunnels: config.upgrades,
+        life: Arc::clone(&life),
     };
     let ended = match protocol {
         Protocol::Http2 => {
             let connection = http2(&config, &context.tasks).serve_connection(io, service);
-            drive(connection, &context).await
+            drive(connection, None, &context).await
         }
         Protocol::Http1 if config.upgrades => {
             let connection = http1(&config).serve_connection(io, service);
-            drive(connection.with_upgrades(), &context).await
+            drive(connection.with_upgrades(), Some(&life), &context).await
         }
-        Protocol::Http1 => drive(http1(&config).serve_connection(io, service), &context).await,
+        Protocol::Http1 => {
+            let connection = http1(&config).serve_connection(io, service);
+            drive(connection, Some(&life), &context).await
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, peer = %peer.0, "a client's connection broke");
     }
 }
 
-/// Finds the protocol out; `None` if the client says nothing in time, or the server stops.
-async fn watched(stream: TcpStream, context: &Context) -> Option<(Protocol, Watched<TcpStream>)> {
+/// Finds the protocol out; `None` if the client says nothing in time. A connection that was taken in
+/// just before the stop has a moment for the request for which it was opened.
+async fn watched(
+    stream: TcpStream,
+    life: &Arc<Life>,
+    context: &Context,
+) -> Option<(Protocol, Watched<TcpStream>)> {
     let config = &context.config;
     let scanner = Scanner::new(config.most_header_bytes, config.upgrades);
-    let watched = Watched::new(stream, scanner, config.stream_idle);
-    let first_bytes = tokio::time::timeout(config.header_timeout, watched);
-    context
-        .stop
-        .unless_requested(first_bytes)
-        .await?
-        .ok()?
-        .ok()?
+    let watched = Watched::new(stream, scanner, Arc::clone(life), config);
+    let mut first_bytes = std::pin::pin!(tokio::time::timeout(config.header_timeout, watched));
+    let watched = match context.stop.unless_requested(first_bytes.as_mut()).await {
+        Some(watched) => watched,
+        None => tokio::time::timeout(config.idle_grace, first_bytes)
+            .await
+            .ok()?,
+    };
+    watched.ok()?.ok()?
 }
 
 fn http1(config: &Config) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(config.header_timeout)
+        // Ours comes first and says why (`io`); hyper's closes unused connections.
+        .header_read_timeout(config.header_timeout + HYPERS_DELAY)
         .max_header_size(config.most_header_bytes);
     // hyper's own limit costs no allocation.
     if config.most_headers != HYPERS_MOST_HEADERS {
@@ -124,18 +138,27 @@ where
     }
 }
 
-/// A connection that can be told to end after the running requests.
-trait Graceful: Future<Output = hyper::Result<()>> {
-    fn finish(self: Pin<&mut Self>);
-}
-
-async fn drive(connection: impl Graceful, context: &Context) -> hyper::Result<()> {
+/// Runs a connection to its end; after the stop, to the end of what is running. On HTTP/2 a frame
+/// (GOAWAY) tells the client at once, on HTTP/1 the next answer does.
+async fn drive(
+    connection: impl Graceful,
+    life: Option<&Life>,
+    context: &Context,
+) -> hyper::Result<()> {
     let mut connection = std::pin::pin!(connection);
     if let Some(ended) = context.stop.unless_requested(connection.as_mut()).await {
         return ended;
     }
-    connection.as_mut().finish();
-    let ended = context.give_up.unless_requested(connection).await;
+    let ended = match life {
+        Some(life) => {
+            let leaving = life::leave(connection, life, context.config.idle_grace);
+            context.give_up.unless_requested(leaving).await
+        }
+        None => {
+            connection.as_mut().finish();
+            context.give_up.unless_requested(connection).await
+        }
+    };
     ended.unwrap_or(Ok(()))
 }
 
@@ -181,6 +204,7 @@ where
 struct PerConnection<S> {
     service: S,
     closes_refused_tunnels: bool,
+    life: Arc<Life>,
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for PerConnection<S>
@@ -198,9 +222,8 @@ where
         let asks_for_tunnel =
             request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE);
         Answer {
-            close_unless_granted: self.closes_refused_tunnels
-                && request.version() <= Version::HTTP_11
-                && asks_for_tunnel,
+            close_unless_granted: request.version() <= Version::HTTP_11
+                && (self.life.is_leaving() || self.closes_refused_tunnels && asks_for_tunnel),
             inner: self.service.clone().oneshot(request),
         }
     }
@@ -219,7 +242,7 @@ fn host_is_authority(request: &mut Request<Incoming>) {
 
 pin_project_lite::pin_project! {
     /// The service's answer. If a tunnel was asked for and not granted, the connection ends with it:
-    /// what the client sent behind its request was not meant as HTTP.
+    /// what the client sent behind its request was not meant as HTTP. So does one that is leaving.
     struct Answer<F> {
         #[pin]
         inner: F,
@@ -246,5 +269,6 @@ where
 }
 
 const HYPERS_MOST_HEADERS: usize = 100;
+const HYPERS_DELAY: Duration = Duration::from_millis(500);
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);

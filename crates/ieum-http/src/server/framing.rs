@@ -88,6 +88,15 @@ impl Scanner {
         !matches!(self.state, State::Tunnel)
     }
 
+    /// True between the first byte of a request's head and its last.
+    pub(super) const fn has_begun_head(&self) -> bool {
+        match self.state {
+            State::Fields => true,
+            State::Start => !self.line.is_empty(),
+            _ => false,
+        }
+    }
+
     /// True inside a request's body.
     pub(super) const fn is_in_body(&self) -> bool {
         !self.is_in_head() && !matches!(self.state, State::Tunnel | State::Refused)
@@ -153,6 +162,7 @@ impl Scanner {
         let line = line.strip_suffix(b"\r").ok_or(Refused)?;
         match self.state {
             State::Start if line.is_empty() => Ok(State::Start),
+            State::Start if has_userinfo(line) => Err(Refused),
             State::Start => {
                 self.head = Head {
                     version_10: line.ends_with(b" HTTP/1.0"),
@@ -191,7 +201,7 @@ impl Scanner {
             head.chunked = true;
         } else if name.eq_ignore_ascii_case(b"host") {
             head.hosts = head.hosts.saturating_add(1);
-            if head.hosts > 1 {
+            if head.hosts > 1 || !value.iter().all(|byte| OF_HOST[usize::from(*byte)]) {
                 return Err(Refused);
             }
         } else if name.eq_ignore_ascii_case(b"upgrade") {
@@ -225,6 +235,36 @@ impl Scanner {
         }
     }
 }
+
+/// True if a request's target names a user, as only people's addresses do (RFC 9110, 4.2.4).
+fn has_userinfo(request_line: &[u8]) -> bool {
+    let target = memchr::memchr(b' ', request_line).map(|space| &request_line[space + 1..]);
+    let Some(target) = target.filter(|target| !target.starts_with(b"/")) else {
+        return false;
+    };
+    let scheme = memchr::memmem::find(target, b"://");
+    let authority = &target[scheme.map_or(0, |at| at + 3)..];
+    let end = authority.iter().position(|byte| b"/?# ".contains(byte));
+    authority[..end.unwrap_or(authority.len())].contains(&b'@')
+}
+
+/// The bytes of a host and a port (RFC 3986, 3.2.2 and 3.2.3). What has others could be read as
+/// another host by whoever is behind us.
+const OF_HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~%!$&'()*+,;=:[]";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 fn decimal(digits: &[u8]) -> Option<u64> {
     let plain = (1..=19).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
@@ -282,6 +322,42 @@ mod tests {
         assert!(passes(
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n3;x=y\r\n\n\n\n\r\nA; z\r\n0123456789\r\n0\r\nT: v\r\n\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n"
         ));
+    }
+
+    #[test]
+    fn a_host_is_a_host() {
+        for host in ["a.example:80", "[::1]:8080", "a_b", "", "x%20y"] {
+            assert!(
+                passes(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")),
+                "{host}"
+            );
+        }
+        for host in [
+            "a b",
+            "a/../x",
+            "u:p@x",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "a\tb",
+            "\u{ea}.example",
+        ] {
+            assert!(
+                !passes(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")),
+                "{host}"
+            );
+        }
+        for (target, is_good) in [
+            ("http://x/open", true),
+            ("http://x/@a?b=c@d", true),
+            ("/a@b", true),
+            ("*", true),
+            ("http://u:p@x/open", false),
+            ("http://u@x", false),
+        ] {
+            let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert_eq!(passes(&request), is_good, "{target}");
+        }
     }
 
     #[test]

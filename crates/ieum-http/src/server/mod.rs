@@ -1,13 +1,15 @@
 //! A server loop: a listener and a stop signal in, a drained server out.
 //!
 //! One task per connection, which speaks HTTP/1.1 or HTTP/2 by what the client sends first. At the
-//! stop it accepts nothing more, tells each client to go (`Connection: close`, GOAWAY), lets running
-//! requests finish until the deadline, and says how many it cut off.
+//! stop it takes in the connections that are in the kernel's queue and then nothing more, tells each
+//! client to go (`Connection: close`, GOAWAY), lets running requests finish until the deadline, and
+//! says how many it cut off. No request that was sent on an accepted connection is reset.
 
 mod config;
 mod connection;
 mod framing;
 mod io;
+mod life;
 mod refusal;
 
 use std::convert::Infallible;
@@ -22,7 +24,8 @@ use http_body::Body;
 use hyper::body::Incoming;
 use ieum_base::{Stop, TaskKind, Tasks};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
 use crate::BoxError;
@@ -91,31 +94,48 @@ where
 {
     let places = Arc::new(Semaphore::new(config.most_connections));
     let give_up = Stop::new();
-    while let Some((place, (stream, peer))) = stop
-        .unless_requested(async { (place(&places).await, accept(&listener).await) })
-        .await
-    {
-        let served = connection::serve(
-            stream,
-            Peer(peer),
-            make(Peer(peer)),
-            connection::Context {
-                config,
-                stop: stop.clone(),
-                give_up: give_up.clone(),
-                tasks: tasks.clone(),
-            },
-        );
+    let take_in = |place, (stream, peer): (TcpStream, SocketAddr)| {
+        let context = connection::Context {
+            config,
+            stop: stop.clone(),
+            give_up: give_up.clone(),
+            tasks: tasks.clone(),
+        };
+        let served = connection::serve(stream, Peer(peer), make(Peer(peer)), context);
         tasks.spawn(TaskKind::Request, "http-server-connection", async move {
             served.await;
             drop(place);
         });
+    };
+    while let Some((place, accepted)) = stop
+        .unless_requested(async { (place(&places).await, accept(&listener).await) })
+        .await
+    {
+        take_in(place, accepted);
     }
-    drop(listener);
+    last_call(listener, &places, take_in).await;
     drain(&places, &config, &give_up).await
 }
 
-async fn place(places: &Arc<Semaphore>) -> Option<tokio::sync::OwnedSemaphorePermit> {
+/// Takes in the connections that the kernel has accepted for us, and closes the listener: closing it
+/// over them would reset them, with the requests that were sent on them.
+async fn last_call(
+    listener: TcpListener,
+    places: &Arc<Semaphore>,
+    take_in: impl Fn(Option<OwnedSemaphorePermit>, (TcpStream, SocketAddr)),
+) {
+    crate::listener::let_nobody_in(&listener);
+    let end = Instant::now() + LAST_CALL;
+    while let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        let quiet = Instant::now() + LAST_CALL_QUIET;
+        match tokio::time::timeout_at(quiet.min(end), accept(&listener)).await {
+            Ok(accepted) if Instant::now() < end => take_in(Some(place), accepted),
+            _ => return,
+        }
+    }
+}
+
+async fn place(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     // The semaphore is never closed, so there is always a permit in the end.
     Arc::clone(places).acquire_owned().await.ok()
 }
@@ -169,8 +189,14 @@ async fn drain(places: &Semaphore, config: &Config, give_up: &Stop) -> Drained {
     Drained { abandoned }
 }
 
+/// The longest time for emptying the kernel's queue; where nobody can be kept out, more come.
+const LAST_CALL: Duration = Duration::from_millis(200);
+/// A queue from which nothing came for this long is empty.
+const LAST_CALL_QUIET: Duration = Duration::from_millis(20);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
 
+#[cfg(test)]
+mod leaving_tests;
 #[cfg(test)]
 mod tests;

@@ -59,6 +59,19 @@ pub(super) fn of(written: &[u8]) -> Option<Bytes> {
     Some(refusal.words(&String::from_utf8_lossy(date)))
 }
 
+/// What is sent to a client that does not get to the end of its request's head.
+pub(super) fn too_slow() -> Bytes {
+    // A date is for clocks that caches compare; this is never stored.
+    TOO_SLOW.words("")
+}
+
+const TOO_SLOW: Refusal = Refusal {
+    status: StatusCode::REQUEST_TIMEOUT,
+    code: "IEUM-3011",
+    title: "Head too slow",
+    detail: "the request's head did not arrive in time",
+};
+
 /// Makes an answer of a service differ from one of hyper's own, which has no fields but those that
 /// every answer has. What is added says what holds anyway: a refusal is not stored.
 pub(super) fn tell_apart<B>(response: &mut Response<B>) {
@@ -85,9 +98,13 @@ impl Refusal {
         // A map of JSON values always serialises.
         let body = serde_json::to_string(&problem).unwrap_or_default();
         let length = body.len();
+        let date = match date {
+            "" => String::new(),
+            date => format!("date: {date}\r\n"),
+        };
         Bytes::from(format!(
             "HTTP/1.1 {status}\r\ncontent-type: {MEDIA_TYPE}\r\nconnection: close\r\n\
-             content-length: {length}\r\ndate: {date}\r\n\r\n{body}"
+             content-length: {length}\r\n{date}\r\n{body}"
         ))
     }
 }
