@@ -88,33 +88,43 @@ struct Stream {
 }
 
 impl Source {
-    /// The body of `incoming`, of which at most `allowed` bytes may come and `room` are kept.
-    pub(crate) fn new(incoming: Incoming, allowed: u64, room: usize, silence: Duration) -> Self {
+    /// The body of `incoming`, of which at most `allowed` bytes may come and `room` are kept; and
+    /// that of the first try.
+    pub(crate) fn new(
+        incoming: Incoming,
+        allowed: u64,
+        room: usize,
+        silence: Duration,
+    ) -> (Self, RequestBody) {
         if incoming.is_end_stream() {
-            return Self::Empty;
+            return (Self::Empty, RequestBody::EMPTY);
         }
-        Self::Client(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             progress: AtomicU8::new(ARRIVING),
             stream: Mutex::new(Stream {
                 incoming,
                 idle: Idle::new(silence),
                 allowed,
                 kept: Vec::new(),
-                room: (room > 0).then_some(room),
-                turn: 0,
+                room: Some(room),
+                turn: 1,
             }),
-        }))
+        });
+        let first = RequestBody(Kind::Client {
+            shared: Arc::clone(&shared),
+            turn: 1,
+            next: 0,
+        });
+        (Self::Client(shared), first)
     }
 
     /// The body of the next try; `None` if too much went by to send it again.
     pub(crate) fn next(&self) -> Option<RequestBody> {
         let Self::Client(shared) = self else {
-            return Some(RequestBody(Kind::Empty));
+            return Some(RequestBody::EMPTY);
         };
         let mut stream = shared.stream();
-        if stream.turn > 0 && stream.room.is_none() {
-            return None;
-        }
+        stream.room?;
         stream.turn += 1;
         Some(RequestBody(Kind::Client {
             shared: Arc::clone(shared),
@@ -127,10 +137,7 @@ impl Source {
     pub(crate) fn is_whole(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Client(shared) => {
-                let stream = shared.stream();
-                stream.turn == 0 || stream.room.is_some()
-            }
+            Self::Client(shared) => shared.stream().room.is_some(),
         }
     }
 
@@ -147,6 +154,11 @@ impl Source {
             },
         }
     }
+}
+
+impl RequestBody {
+    /// No body.
+    pub(crate) const EMPTY: Self = Self(Kind::Empty);
 }
 
 impl Shared {

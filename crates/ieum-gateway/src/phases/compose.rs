@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::accept::Exchange;
 use super::proxy::{self, Answered, Call};
 use super::transform::Kept;
-use crate::body::{ResponseBody, Source};
+use crate::body::{RequestBody, ResponseBody, Source};
 use crate::errors::{Code, Refusal};
 use crate::table::{Part, Route, Table, Values};
 
@@ -103,7 +103,7 @@ async fn ask(
         return Err(refused(Refusal::new(Code::AmbiguousPath, detail)));
     };
     let kept = Kept::for_part(target, headers);
-    let head = kept.head(table, exchange);
+    let request = kept.request(table, exchange, &part.upstream, RequestBody::EMPTY);
     let call = Call {
         table,
         exchange,
@@ -111,7 +111,7 @@ async fn ask(
         rules: part.rules,
     };
     let whole = async {
-        match proxy::run(&call, head, Some(&kept), &Source::Empty).await {
+        match proxy::run(&call, request, Some(&kept), &Source::Empty).await {
             Ok(answered) => read(table, part, answered).await,
             Err(unanswered) => Err(refused(unanswered.refusal)),
         }

@@ -96,7 +96,7 @@ fn prepare<'t>(
             Ok(Work::Compose(route, parts, asked))
         }
         Target::Upstream(upstream) => {
-            let outgoing = transform::request(table, exchange, route, &path, request)?;
+            let outgoing = transform::request(table, exchange, route, upstream, &path, request)?;
             Ok(Work::Proxy(route, upstream, outgoing))
         }
     }

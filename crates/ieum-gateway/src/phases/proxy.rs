@@ -1,13 +1,13 @@
 //! Proxy: to one upstream and back, once more if that is safe, and the fallback if it is no use.
 
-use http::{Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode};
 use ieum_base::trace::{Span, SpanKind};
 use ieum_discovery::{EndpointId, Picked};
 use ieum_http::pool::PooledBody;
 use ieum_http::propagation;
 
 use super::accept::Exchange;
-use super::transform::{Head, Kept, Outgoing};
+use super::transform::{Kept, Outgoing};
 use super::{balance, connect, respond, transform, tunnel};
 use crate::body::{Held, RequestBody, ResponseBody, Source};
 use crate::errors::{Code, Refusal};
@@ -45,7 +45,7 @@ pub(super) async fn forward(
     outgoing: Outgoing,
 ) -> Result<Response<ResponseBody>, Box<Refusal>> {
     let Outgoing {
-        head,
+        request,
         kept,
         source,
         upgrade,
@@ -56,7 +56,7 @@ pub(super) async fn forward(
         upstream,
         rules: route.rules,
     };
-    let outcome = run(&call, head, kept.as_ref(), &source).await;
+    let outcome = run(&call, request, kept.as_deref(), &source).await;
     let (tries, outcome) = match outcome {
         Ok(answered) => (answered.tries, Ok(answered)),
         Err(unanswered) => (unanswered.tries, Err(unanswered.refusal)),
@@ -105,11 +105,12 @@ async fn fall_back(
     exchange: &Exchange,
     route: &Route,
     fallback: &Fallback,
-    kept: Option<Kept>,
+    kept: Option<Box<Kept>>,
     source: &Source,
 ) -> Result<Response<ResponseBody>, Box<Refusal>> {
-    match (fallback, kept) {
-        (Fallback::Upstream(upstream), Some(kept)) => {
+    let again = kept.zip(source.next());
+    match (fallback, again) {
+        (Fallback::Upstream(upstream), Some((kept, body))) => {
             exchange.worker.telemetry.fell_back(&route.name);
             let rules = Rules {
                 retries: 0,
@@ -121,7 +122,8 @@ async fn fall_back(
                 upstream,
                 rules,
             };
-            let answered = run(&call, kept.head(table, exchange), None, source).await;
+            let request = kept.request(table, exchange, upstream, body);
+            let answered = run(&call, request, None, source).await;
             answered
                 .map(|answered| respond::upstream(table, answered))
                 .map_err(|unanswered| unanswered.refusal)
@@ -140,7 +142,7 @@ async fn fall_back(
 /// Calls an upstream: a place in its bulkhead, then tries until one is answered or none is left.
 pub(super) async fn run(
     call: &Call<'_>,
-    head: Head,
+    request: Box<Request<RequestBody>>,
     kept: Option<&Kept>,
     source: &Source,
 ) -> Result<Answered, Unanswered> {
@@ -155,7 +157,7 @@ pub(super) async fn run(
         tries: 0,
     })?;
     upstream.budget.deposit_at(call.exchange.started);
-    let mut tries = Tries::new(call, head, kept, source);
+    let mut tries = Tries::new(call, request, kept, source);
     loop {
         let next = tries.next().await;
         match next {
@@ -181,11 +183,10 @@ pub(super) async fn run(
 struct Tries<'a> {
     call: &'a Call<'a>,
     source: &'a Source,
-    /// The request of the first try.
-    head: Option<Head>,
+    /// The request of the next try, if it is there: the first, or one that never left.
+    request: Option<Box<Request<RequestBody>>>,
     /// What further tries are made of, if there may be any.
     kept: Option<&'a Kept>,
-    unsent: Option<Box<Request<RequestBody>>>,
     may_repeat: bool,
     made: u32,
     tried: Vec<EndpointId>,
@@ -196,16 +197,20 @@ struct Tries<'a> {
 type Tried = Result<(Response<PooledBody<RequestBody>>, Picked), Box<Refusal>>;
 
 impl<'a> Tries<'a> {
-    fn new(call: &'a Call<'a>, head: Head, kept: Option<&'a Kept>, source: &'a Source) -> Self {
+    fn new(
+        call: &'a Call<'a>,
+        request: Box<Request<RequestBody>>,
+        kept: Option<&'a Kept>,
+        source: &'a Source,
+    ) -> Self {
         let rules = call.rules;
-        let is_harmless = transform::may_repeat(&head.method, &head.headers, rules.idempotent);
+        let is_harmless = transform::may_repeat(&request, rules.idempotent);
         Self {
             call,
             source,
             may_repeat: rules.retries > 0 && kept.is_some() && is_harmless,
             kept,
-            head: Some(head),
-            unsent: None,
+            request: Some(request),
             made: 0,
             tried: Vec::new(),
             failure: None,
@@ -255,22 +260,19 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// The request of the next try: the one that never left, or one more.
+    /// The request of the next try: the one that is there, or one more.
     fn request(&mut self) -> Option<Box<Request<RequestBody>>> {
-        if let Some(unsent) = self.unsent.take() {
-            return Some(unsent);
+        if let Some(request) = self.request.take() {
+            return Some(request);
         }
-        let head = match self.head.take() {
-            Some(head) => head,
-            None => self.kept?.head(self.call.table, self.call.exchange),
-        };
-        let body = self.source.next()?;
-        let mut request = Box::new(Request::new(body));
-        *request.method_mut() = head.method;
-        *request.uri_mut() = self.call.upstream.uri(&head.target);
-        *request.version_mut() = Version::HTTP_11;
-        *request.headers_mut() = head.headers;
-        Some(request)
+        let (kept, body) = self.kept.zip(self.source.next())?;
+        let Call {
+            table,
+            exchange,
+            upstream,
+            ..
+        } = *self.call;
+        Some(kept.request(table, exchange, upstream, body))
     }
 
     fn span(&self, request: &Request<RequestBody>, picked: &Picked) -> Span {
@@ -348,7 +350,7 @@ impl<'a> Tries<'a> {
             return Some(Err(refusal));
         }
         self.tried.push(picked.endpoint().id());
-        self.unsent = unsent;
+        self.request = unsent;
         self.failure = Some(refusal);
         if !is_unsent {
             tokio::time::sleep(self.backoff()).await;

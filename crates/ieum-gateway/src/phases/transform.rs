@@ -11,24 +11,17 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use ieum_http::propagation::{X_REQUEST_ID, is_b3};
 
 use super::accept::Exchange;
 use super::forwarded;
-use crate::body::Source;
+use crate::body::{RequestBody, Source};
 use crate::errors::{Code, Refusal};
 use crate::table::{Fallback, Route, Table};
-
-/// A request on its way inside.
-#[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) method: Method,
-    pub(crate) target: PathAndQuery,
-    pub(crate) headers: HeaderMap,
-}
+use crate::upstream::Upstream;
 
 /// What is kept of a client's request in case that it is sent again: what passed the cleaning, as a
 /// list. What we add is added anew; a copy of the whole header map would cost several times as
@@ -59,25 +52,31 @@ impl Kept {
     }
 
     /// The request, complete.
-    pub(super) fn head(&self, table: &Table, exchange: &Exchange) -> Head {
+    pub(super) fn request(
+        &self,
+        table: &Table,
+        exchange: &Exchange,
+        upstream: &Upstream,
+        body: RequestBody,
+    ) -> Box<Request<RequestBody>> {
+        let mut request = Box::new(Request::new(body));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = upstream.uri(&self.target);
         let mut headers = HeaderMap::with_capacity(self.headers.len() + ADDED);
         for (name, value) in &self.headers {
             headers.append(name.clone(), value.clone());
         }
         add(table, exchange, self.host.clone(), &mut headers);
-        Head {
-            method: self.method.clone(),
-            target: self.target.clone(),
-            headers,
-        }
+        *request.headers_mut() = headers;
+        request
     }
 }
 
 /// A request on its way inside, with what belongs to this one client.
 pub(super) struct Outgoing {
-    pub(super) head: Head,
+    pub(super) request: Box<Request<RequestBody>>,
     /// What another try or another upstream would be asked with, if there may be any.
-    pub(super) kept: Option<Kept>,
+    pub(super) kept: Option<Box<Kept>>,
     pub(super) source: Source,
     /// The client's end of a tunnel that it asked for.
     pub(super) upgrade: Option<OnUpgrade>,
@@ -88,58 +87,71 @@ pub(super) fn request(
     table: &Table,
     exchange: &Exchange,
     route: &Route,
+    upstream: &Upstream,
     path: &str,
     mut request: Request<Incoming>,
 ) -> Result<Outgoing, Box<Refusal>> {
     let target = target(&exchange.target, &route.rewrite.apply(path, &route.pattern))?;
     let wants_tunnel = route.upgrade && asks_for_websocket(&request);
     let upgrade = wants_tunnel.then(|| hyper::upgrade::on(&mut request));
-    let (parts, body) = request.into_parts();
-    let mut headers = parts.headers;
-    let host = forwarded::host(&parts.uri, &headers);
-    clean(table, exchange.peer, &mut headers);
-    let kept = may_be_sent_again(route, &parts.method, &headers).then(|| Kept {
-        method: parts.method.clone(),
-        target: target.clone(),
-        headers: headers
-            .iter()
-            .map(|(n, v)| (n.clone(), v.clone()))
-            .collect(),
-        host: host.clone(),
+    let host = forwarded::host(request.uri(), request.headers());
+    let (mut request, source) = with_body(table, route, request);
+    clean(table, exchange.peer, request.headers_mut());
+    let kept = may_be_sent_again(route, &request).then(|| {
+        let headers = request.headers().iter();
+        Box::new(Kept {
+            method: request.method().clone(),
+            target: target.clone(),
+            headers: headers.map(|(n, v)| (n.clone(), v.clone())).collect(),
+            host: host.clone(),
+        })
     });
-    add(table, exchange, host, &mut headers);
+    *request.uri_mut() = upstream.uri(&target);
+    let headers = request.headers_mut();
+    add(table, exchange, host, headers);
     if wants_tunnel {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
-    let limits = &table.config.limits;
-    let room = usize::try_from(limits.retained_body.0).unwrap_or(usize::MAX);
-    let silence = table.config.timeouts.idle.0;
     Ok(Outgoing {
+        request,
         kept,
-        source: Source::new(body, route.max_body, room, silence),
-        head: Head {
-            method: parts.method,
-            target,
-            headers,
-        },
+        source,
         upgrade,
     })
 }
 
-fn may_be_sent_again(route: &Route, method: &Method, headers: &HeaderMap) -> bool {
-    let repeats = route.rules.retries > 0 && may_repeat(method, headers, route.rules.idempotent);
+/// The client's request with a body that may be sent more than once, as far as that is kept.
+fn with_body(
+    table: &Table,
+    route: &Route,
+    request: Request<Incoming>,
+) -> (Box<Request<RequestBody>>, Source) {
+    let room = table.config.limits.retained_body.0;
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    let silence = table.config.timeouts.idle.0;
+    let (head, incoming) = request.into_parts();
+    let (source, body) = Source::new(incoming, route.max_body, room, silence);
+    let mut request = Box::new(Request::from_parts(head, body));
+    *request.version_mut() = Version::HTTP_11;
+    // What the server found out about the client's connection means nothing on ours.
+    request.extensions_mut().clear();
+    (request, source)
+}
+
+fn may_be_sent_again(route: &Route, request: &Request<RequestBody>) -> bool {
+    let repeats = route.rules.retries > 0 && may_repeat(request, route.rules.idempotent);
     repeats || matches!(route.fallback, Some(Fallback::Upstream(_)))
 }
 
 /// True if it is harmless to send a request twice: its method is idempotent (RFC 9110, 9.2.2), or
 /// the route and the client together declare it so.
-pub(super) fn may_repeat(method: &Method, headers: &HeaderMap, route_is_idempotent: bool) -> bool {
+pub(super) fn may_repeat<B>(request: &Request<B>, route_is_idempotent: bool) -> bool {
     let by_method = matches!(
-        *method,
+        *request.method(),
         Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS | Method::TRACE
     );
-    by_method || route_is_idempotent && headers.contains_key(IDEMPOTENCY_KEY)
+    by_method || route_is_idempotent && request.headers().contains_key(IDEMPOTENCY_KEY)
 }
 
 /// The path inside with the query that came.
@@ -230,7 +242,7 @@ fn asks_for_websocket(request: &Request<Incoming>) -> bool {
             .flat_map(|v| v.to_str().unwrap_or_default().split(','));
         tokens.any(|t| t.trim().eq_ignore_ascii_case(token))
     };
-    request.version() == http::Version::HTTP_11
+    request.version() == Version::HTTP_11
         && names(CONNECTION, "upgrade")
         && names(UPGRADE, "websocket")
 }
