@@ -46,7 +46,8 @@ pub enum ErrorKind {
     /// There is no room; reads go on and writing resumes by itself.
     Full,
     /// A sync to disk failed: what was in doubt is never retried as if nothing had happened. The
-    /// database refuses writes until it is opened again.
+    /// database refuses writes until it is opened again, which copies the file to a new, synced one;
+    /// where that fails, opening is refused with this too.
     Poisoned,
     /// Somebody else held a lock for too long. Nothing was written.
     Busy,

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::doubt;
 use crate::{Error, ErrorKind};
 
 /// Shared by the writer, its checkpointer and the handles.
 #[derive(Debug)]
 pub(super) struct Health {
     name: String,
+    file: Option<PathBuf>,
     poison: OnceLock<Error>,
     wal_pages: AtomicU32,
 }
@@ -21,6 +23,7 @@ impl Health {
                 || "the database in memory".into(),
                 |f| f.display().to_string(),
             ),
+            file: file.cloned(),
             poison: OnceLock::new(),
             wal_pages: AtomicU32::new(0),
         }
@@ -41,9 +44,16 @@ impl Health {
         let error = self.poison.get_or_init(|| {
             let context = format!(
                 "{}: a sync to disk failed ({cause}): what was being written is in doubt and \
-                 writes are refused; check the disk, copy the file to a good one and start again",
+                 writes are refused; check the disk and start again, which copies the file to a \
+                 new one",
                 self.name
             );
+            // Before anybody is told: a restart must not forget it.
+            if let Some(file) = &self.file
+                && let Err(error) = doubt::mark(file, &cause.to_string())
+            {
+                tracing::error!(file = self.name, %error, "the file cannot be marked as in doubt");
+            }
             tracing::error!(file = self.name, %cause, "a sync to disk failed; writes are refused");
             Error::new(ErrorKind::Poisoned, context)
         });

@@ -10,6 +10,7 @@ pub mod barrier;
 mod checkpointer;
 mod config;
 mod database;
+mod doubt;
 mod health;
 pub mod idempotency;
 pub mod inbox;

@@ -17,6 +17,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::config::Config;
+use super::doubt;
 use super::migration::{self, LAYOUT, Migration};
 use crate::{Error, ErrorKind, Result};
 
@@ -80,6 +81,10 @@ fn sync_recovered(path: &Path) -> Result<()> {
             .map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
     };
     sync().map_err(|error| {
+        // Another sync could succeed and mean nothing.
+        if let Err(unmarked) = doubt::mark(path, &error.to_string()) {
+            tracing::error!(file = %path.display(), %unmarked, "it cannot be marked as in doubt");
+        }
         let context = format!("the write-ahead log of {} cannot be synced", path.display());
         Error::with_source(ErrorKind::Io, context, error)
     })
