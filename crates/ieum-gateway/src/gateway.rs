@@ -200,6 +200,12 @@ impl Handle {
         Ok(warnings)
     }
 
+    /// What of `config` differs from the present one and would take effect only after a restart; see
+    /// [`Handle::reload`].
+    pub fn needs_restart(&self, config: &Config) -> Vec<Warning> {
+        needs_restart(&self.0.tables.load().config, config)
+    }
+
     /// Stops accepting, lets running requests finish until the drain's deadline, and says how many it
     /// cut off. A second call finds nothing left to do.
     pub async fn stop(&self) -> Stopped {

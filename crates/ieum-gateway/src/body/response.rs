@@ -64,10 +64,9 @@ impl ResponseBody {
         }
     }
 
-    /// The same body, with what is to be told at its end.
-    pub(crate) fn observed(mut self, observation: Observation) -> Self {
+    /// Keeps what is to be told at the body's end.
+    pub(crate) fn observe(&mut self, observation: Observation) {
         self.0.observation = Some(observation);
-        self
     }
 }
 

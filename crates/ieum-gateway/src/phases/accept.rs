@@ -1,6 +1,5 @@
 //! Accept: from a connection's request to an exchange that the other phases share.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -59,7 +58,7 @@ pub(crate) async fn serve(
         tower::service_fn(move |request| {
             let worker = Arc::clone(&worker);
             // Boxed once: the connection would otherwise carry, and move, the state of a request.
-            Box::pin(async move { Ok::<_, Infallible>(super::answer(worker, peer, request).await) })
+            Box::pin(super::answer(worker, peer, request))
         })
     };
     server::serve_each(listener, connection, config, stop, &worker.tasks).await
@@ -71,13 +70,14 @@ pub(crate) fn begin(
     table: &Table,
     peer: IpAddr,
     request: &Request<Incoming>,
-) -> Exchange {
+) -> Box<Exchange> {
     let headers = request.headers();
     let span = worker.tracer.span("request").kind(SpanKind::Server);
     let span = propagation::below(span, headers).start();
     worker.telemetry.in_flight.inc();
     let target = request.uri().path_and_query().cloned();
-    Exchange {
+    // Boxed: it outlives the phases, until the answer has been sent.
+    Box::new(Exchange {
         started: Instant::now(),
         method: request.method().clone(),
         target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
@@ -91,7 +91,7 @@ pub(crate) fn begin(
         tries: 0,
         code: None,
         worker,
-    }
+    })
 }
 
 /// The id that the request brought, if it is harmless; otherwise that of its trace, so that both

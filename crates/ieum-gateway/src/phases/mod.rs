@@ -25,6 +25,7 @@ pub(crate) mod transform;
 mod tunnel;
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ pub(crate) async fn answer(
     worker: Arc<Worker>,
     peer: IpAddr,
     request: Request<Incoming>,
-) -> Response<ResponseBody> {
+) -> Result<Response<ResponseBody>, Infallible> {
     let table = worker.table();
     let mut exchange = accept::begin(worker, &table, peer, &request);
     let answer = match prepare(&table, &mut exchange, request) {
@@ -65,7 +66,7 @@ pub(crate) async fn answer(
         Ok(answer) => answer,
         Err(refusal) => respond::refuse(&mut exchange, *refusal),
     };
-    respond::finish(table, exchange, answer)
+    Ok(respond::finish(table, exchange, answer))
 }
 
 /// What is left to do for a request that may pass.

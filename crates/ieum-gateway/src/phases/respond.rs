@@ -1,26 +1,21 @@
 //! Respond: from an upstream's answer, or a refusal, to the client's; and the end of the exchange.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Response, StatusCode};
+use http::{Response, StatusCode};
 use ieum_base::redact;
-use ieum_base::trace::Span;
 use ieum_http::pool::PooledBody;
 use ieum_http::propagation::X_REQUEST_ID;
-use tokio::time::Instant;
 
 use super::accept::Exchange;
 use super::proxy::Answered;
 use super::{limit, transform};
 use crate::access_log::Line;
 use crate::body::{RequestBody, ResponseBody};
-use crate::errors::{Code, Refusal};
+use crate::errors::Refusal;
 use crate::table::{FixedAnswer, Table};
 use crate::telemetry::MethodLabel;
-use crate::worker::Worker;
 
 /// What is told when an answer has been sent: metrics, the access log, the span.
 pub(crate) struct Observation {
@@ -29,23 +24,10 @@ pub(crate) struct Observation {
     /// True if the upstream did not finish its answer.
     pub(crate) broke_off: bool,
     table: Arc<Table>,
-    worker: Arc<Worker>,
-    route: Option<usize>,
-    method: MethodLabel,
+    exchange: Box<Exchange>,
     status: StatusCode,
-    started: Instant,
-    span: Span,
-    log: Option<Box<Logged>>,
-}
-
-/// What only the access log needs.
-struct Logged {
-    target: PathAndQuery,
-    client: IpAddr,
-    endpoint: Option<String>,
-    tries: u32,
-    code: Option<Code>,
-    request_id: HeaderValue,
+    /// Which endpoint answered, if the access log asks.
+    endpoint: Option<Box<str>>,
 }
 
 /// An upstream's answer on its way to the client.
@@ -89,7 +71,7 @@ pub(super) fn refuse(exchange: &mut Exchange, refusal: Refusal) -> Response<Resp
 /// Adds what every answer has, and arranges for its end to be told.
 pub(super) fn finish(
     table: Arc<Table>,
-    exchange: Exchange,
+    mut exchange: Box<Exchange>,
     mut answer: Response<ResponseBody>,
 ) -> Response<ResponseBody> {
     let headers = answer.headers_mut();
@@ -98,63 +80,54 @@ pub(super) fn finish(
         limit::tell(&table.routes[index], allowed, headers);
     }
     let status = answer.status();
-    let mut span = exchange.span;
+    let span = &mut exchange.span;
     if span.is_recorded() {
         span.set("http.response.status_code", i64::from(status.as_u16()));
         if status.is_server_error() {
             span.fail(status.to_string());
         }
     }
-    let log = exchange.worker.log.as_ref().map(|_| {
-        Box::new(Logged {
-            endpoint: answer.body().endpoint().map(str::to_owned),
-            target: exchange.target,
-            client: exchange.client,
-            tries: exchange.tries,
-            code: exchange.code,
-            request_id: exchange.request_id,
-        })
-    });
+    let is_logged = exchange.worker.log.is_some();
+    let endpoint = answer.body().endpoint().filter(|_| is_logged);
     let observation = Observation {
         bytes: 0,
         broke_off: false,
         table,
-        worker: exchange.worker,
-        route: exchange.route,
-        method: (&exchange.method).into(),
+        endpoint: endpoint.map(Into::into),
+        exchange,
         status,
-        started: exchange.started,
-        span,
-        log,
     };
-    answer.map(|body| body.observed(observation))
+    answer.body_mut().observe(observation);
+    answer
 }
 
 impl Drop for Observation {
     fn drop(&mut self) {
-        let took = self.started.elapsed();
-        let route = self.route.map(|index| &self.table.routes[index]);
+        let exchange = &mut *self.exchange;
+        let took = exchange.started.elapsed();
+        let route = exchange.route.map(|index| &self.table.routes[index]);
         let metrics = route.map_or(&self.table.unrouted, |route| &route.metrics);
-        metrics.answered(self.method, self.status, took);
-        self.worker.telemetry.in_flight.dec();
+        let method = MethodLabel::from(&exchange.method);
+        metrics.answered(method, self.status, took);
+        exchange.worker.telemetry.in_flight.dec();
         if self.broke_off {
-            self.span.fail("the answer broke off");
+            exchange.span.fail("the answer broke off");
         }
-        if let (Some(log), Some(buffer)) = (&self.log, &self.worker.log) {
+        if let Some(buffer) = &exchange.worker.log {
             buffer.line(&Line {
-                at: self.worker.clock.now(),
-                client: log.client,
-                method: self.method.as_str(),
-                path: &redact::path(log.target.path()),
+                at: exchange.worker.clock.now(),
+                client: exchange.client,
+                method: method.as_str(),
+                path: &redact::path(exchange.target.path()),
                 status: self.status,
                 took,
                 bytes: self.bytes,
                 route: route.map_or("", |route| &route.name),
-                endpoint: log.endpoint.as_deref(),
-                tries: log.tries,
-                code: log.code.map(|code| code.row().code),
-                request_id: log.request_id.to_str().unwrap_or_default(),
-                trace_id: self.span.context().trace_id,
+                endpoint: self.endpoint.as_deref(),
+                tries: exchange.tries,
+                code: exchange.code.map(|code| code.row().code),
+                request_id: exchange.request_id.to_str().unwrap_or_default(),
+                trace_id: exchange.span.context().trace_id,
             });
         }
     }
@@ -162,6 +135,7 @@ impl Drop for Observation {
 
 impl fmt::Debug for Observation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Observation({} {})", self.method.as_str(), self.status)
+        let method = MethodLabel::from(&self.exchange.method).as_str();
+        write!(f, "Observation({method} {})", self.status)
     }
 }

@@ -6,10 +6,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
-};
+use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONNECTION, HOST, UPGRADE, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use hyper::body::Incoming;
@@ -224,14 +221,18 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     // `Expect` was answered by the server. (`Host` is replaced by the endpoint's with each try.)
-    *name == CONNECTION
-        || *name == TE
-        || *name == TRANSFER_ENCODING
-        || *name == UPGRADE
-        || *name == EXPECT
-        || *name == PROXY_AUTHORIZATION
-        || *name == PROXY_AUTHENTICATE
-        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+    matches!(
+        name.as_str(),
+        "connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "expect"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+    )
 }
 
 fn asks_for_websocket(request: &Request<Incoming>) -> bool {
