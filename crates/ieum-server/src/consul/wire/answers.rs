@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use ieum_base::redact;
 use ieum_discovery::consul::wire::{
     AgentService, CatalogService, CheckDetails, HealthCheck, HealthEntry, Node, Weights,
     status_name,
 };
-use ieum_discovery::{Check, CheckKind, Instance, InstanceId, Registered};
+use ieum_discovery::catalog::NODE_MAINTENANCE;
+use ieum_discovery::{Check, CheckKind, Instance, InstanceId, Registered, Status};
 
 use crate::consul::NodeInfo;
 
@@ -22,14 +24,14 @@ pub(in crate::consul) fn entry(info: &NodeInfo, registered: &Registered) -> Heal
 /// The node.
 pub(in crate::consul) fn node(info: &NodeInfo) -> Node {
     Node {
-        id: info.id.to_string(),
+        id: info.id.clone(),
         node: info.name.clone(),
         address: info.address.clone(),
         datacenter: info.datacenter.clone(),
-        tagged_addresses: tagged_addresses(info),
-        meta: BTreeMap::new(),
-        create_index: 1,
-        modify_index: 1,
+        tagged_addresses: info.tagged_addresses.clone(),
+        meta: info.meta.clone(),
+        create_index: info.created,
+        modify_index: info.modified,
     }
 }
 
@@ -58,12 +60,12 @@ pub(in crate::consul) fn catalog_service(
 ) -> CatalogService {
     let instance = &registered.instance;
     CatalogService {
-        id: info.id.to_string(),
+        id: info.id.clone(),
         node: info.name.clone(),
         address: info.address.clone(),
         datacenter: info.datacenter.clone(),
-        tagged_addresses: tagged_addresses(info),
-        node_meta: BTreeMap::new(),
+        tagged_addresses: info.tagged_addresses.clone(),
+        node_meta: info.meta.clone(),
         service_id: instance.id.0.clone(),
         service_name: instance.service.clone(),
         service_address: instance.address.clone(),
@@ -84,13 +86,31 @@ pub(in crate::consul) fn health_checks(
 ) -> Vec<HealthCheck> {
     let checks = registered.checks.iter();
     checks
-        .map(|check| health_check(info, registered, check))
+        .map(|check| match check.definition.id.0 == NODE_MAINTENANCE {
+            true => maintenance_check(info, &check.definition.notes),
+            false => health_check(info, registered, check),
+        })
         .collect()
+}
+
+/// The check of a node in maintenance; it belongs to no instance.
+pub(in crate::consul) fn maintenance_check(info: &NodeInfo, reason: &str) -> HealthCheck {
+    HealthCheck {
+        node: info.name.clone(),
+        check_id: NODE_MAINTENANCE.to_owned(),
+        name: "Node Maintenance Mode".to_owned(),
+        status: status_name(Status::Critical).to_owned(),
+        notes: reason.to_owned(),
+        ..HealthCheck::default()
+    }
 }
 
 fn health_check(info: &NodeInfo, registered: &Registered, check: &Check) -> HealthCheck {
     let instance = &registered.instance;
-    let details = CheckDetails::from(&check.definition.kind);
+    let mut details = CheckDetails::from(&check.definition.kind);
+    // A field may be a token: what was registered to be sent is nobody else's to read.
+    details.header.clear();
+    details.body.clear();
     HealthCheck {
         node: info.name.clone(),
         check_id: check.definition.id.0.clone(),
@@ -104,10 +124,25 @@ fn health_check(info: &NodeInfo, registered: &Registered, check: &Check) -> Heal
         kind: kind_name(&check.definition.kind).to_owned(),
         interval: details.interval.clone(),
         timeout: details.timeout.clone(),
-        definition: details,
+        definition: without_secrets(details),
         create_index: registered.created,
         modify_index: registered.modified,
     }
+}
+
+/// A check as it is shown to whoever asks: its credentials are for the one who runs it.
+fn without_secrets(mut details: CheckDetails) -> CheckDetails {
+    details.http = redact::text(&details.http).into_owned();
+    details.body = redact::text(&details.body).into_owned();
+    for (name, values) in &mut details.header {
+        for value in values {
+            *value = match redact::is_secret_name(name) {
+                true => redact::HIDDEN.to_owned(),
+                false => redact::text(value).into_owned(),
+            };
+        }
+    }
+    details
 }
 
 /// True if the instance has all of these tags, in any case, as in Consul.
@@ -135,13 +170,6 @@ pub(in crate::consul) fn platform(info: &NodeInfo) -> Registered {
         created: 1,
         modified: 1,
     }
-}
-
-fn tagged_addresses(info: &NodeInfo) -> BTreeMap<String, String> {
-    let names = ["lan", "wan"].into_iter();
-    names
-        .map(|name| (name.to_owned(), info.address.clone()))
-        .collect()
 }
 
 const fn kind_name(kind: &CheckKind) -> &'static str {
