@@ -8,9 +8,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Method};
 use ieum_base::trace::{SpanData, SpanSink};
-use ieum_base::{Backoff, Rng, Stop, TaskKind, Tasks};
+use ieum_base::{Backoff, Rng, Secret, Stop, TaskKind, Tasks};
 use ieum_http::HttpClient;
+use ieum_http::client::json_request;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
 
@@ -23,6 +26,8 @@ use crate::Metrics;
 pub struct ExporterConfig {
     /// Where the batches go: `{platform}/v1/traces`.
     pub platform: String,
+    /// The platform's token. Default: none.
+    pub token: Option<Secret>,
     /// The most spans that wait. Default 65,536.
     pub queue: usize,
     /// The most spans in one batch. Default 512.
@@ -40,6 +45,7 @@ impl ExporterConfig {
     pub fn new(platform: impl Into<String>) -> Self {
         Self {
             platform: platform.into(),
+            token: None,
             queue: 65_536,
             batch: 512,
             interval: Duration::from_millis(100),
@@ -93,6 +99,7 @@ impl Exporter {
             figures: Arc::clone(&figures),
             closing: closing.clone(),
             rng: Rng::system(),
+            token: config.token.as_ref().and_then(bearer),
             config,
         };
         let done = flushed.clone();
@@ -178,6 +185,7 @@ struct Worker {
     figures: Arc<Figures>,
     closing: Stop,
     rng: Rng,
+    token: Option<HeaderValue>,
     config: ExporterConfig,
 }
 
@@ -249,9 +257,13 @@ impl Worker {
 
     async fn post(&self, batch: &[SpanData]) -> Verdict {
         let request = ExportRequest::new(batch);
-        let answer = self
-            .http
-            .post_json(&self.url, &request, self.config.timeout);
+        let Ok(mut request) = json_request(Method::POST, &self.url, &request) else {
+            return Verdict::Never;
+        };
+        if let Some(token) = &self.token {
+            request.headers_mut().insert(AUTHORIZATION, token.clone());
+        }
+        let answer = self.http.request(request, self.config.timeout);
         match answer.await.map(|answer| answer.status()) {
             Ok(status) if status.is_success() => Verdict::Taken,
             // The statuses that OTLP/HTTP calls retryable.
@@ -260,6 +272,13 @@ impl Worker {
             Err(_) => Verdict::Later,
         }
     }
+}
+
+/// The header's value; a token that cannot be one is not sent, and the platform's 401 says so.
+fn bearer(token: &Secret) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// What the platform made of a batch.
