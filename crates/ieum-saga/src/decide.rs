@@ -4,6 +4,8 @@
 //! place and tested by the thousand. The engine writes down what [`decide`] says, makes the call it
 //! asks for, turns the result into facts with [`facts_of`], and asks again.
 
+use ieum_base::Timestamp;
+
 use crate::definition::Plan;
 use crate::events::{Attempt, Fact, Failure};
 use crate::outcome::{Effect, Outcome};
@@ -22,6 +24,8 @@ pub struct Signals {
     pub undo_attempts: u32,
     /// How many requests in a row may go unsent, in either direction.
     pub unsent_attempts: u32,
+    /// What participants did before this moment they may have forgotten; nothing if it is absent.
+    pub forgotten_before: Option<Timestamp>,
 }
 
 /// What happens next.
@@ -137,6 +141,9 @@ fn forward(plan: &Plan, state: &State, signals: Signals) -> Action {
             &format!("gave up after {} attempts", step.call.attempts),
         );
     }
+    if step.uncertain && may_be_forgotten(step, signals) {
+        return park_forgotten(step, "repeating it could do it twice");
+    }
     if step.call.attempts_in_a_row > 0 && !signals.due {
         let failed = step.call.failed_in_a_row();
         return Action::Wait { failed };
@@ -190,6 +197,12 @@ fn backward(plan: &Plan, state: &State, signals: Signals) -> Action {
             unsent: false,
         });
     }
+    if may_be_forgotten(step, signals) {
+        return park_forgotten(
+            step,
+            "an undo could be taken for one without a step, and do nothing",
+        );
+    }
     // What a step may cost before it is given up says nothing about how hard it is undone.
     let limit = limit(plan, index, signals).max(signals.undo_attempts);
     if is_spent(&step.undo, limit, signals) {
@@ -232,6 +245,26 @@ fn park(step: &StepState, why: &str) -> Action {
     Action::Record(Fact::Parked {
         step: step.name.clone(),
         why: why.to_owned(),
+        forgotten: false,
+    })
+}
+
+/// True if the step was begun so long ago that its participant's barrier may have no answer of it.
+fn may_be_forgotten(step: &StepState, signals: Signals) -> bool {
+    let begun = step.call.first_at;
+    let is_old = begun
+        .zip(signals.forgotten_before)
+        .is_some_and(|(begun, before)| begun < before);
+    is_old && !step.is_insisted_on
+}
+
+fn park_forgotten(step: &StepState, danger: &str) -> Action {
+    Action::Record(Fact::Parked {
+        step: step.name.clone(),
+        why: format!(
+            "its participant may have forgotten the step: {danger}; look there, then resume the saga"
+        ),
+        forgotten: true,
     })
 }
 
@@ -285,7 +318,11 @@ fn facts_of_call(target: &Target, outcome: Outcome) -> Vec<Fact> {
             let step = attempt.step.clone();
             vec![
                 missed(attempt, effect, why.clone()),
-                Fact::Parked { step, why },
+                Fact::Parked {
+                    step,
+                    why,
+                    forgotten: false,
+                },
             ]
         }
     }
@@ -328,6 +365,7 @@ fn facts_of_undo(target: &Target, outcome: Outcome) -> Vec<Fact> {
         facts.push(Fact::Parked {
             step,
             why: format!("could not be undone: {why}"),
+            forgotten: false,
         });
     }
     facts

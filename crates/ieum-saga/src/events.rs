@@ -135,6 +135,10 @@ pub enum Fact {
         step: String,
         /// Why.
         why: String,
+        /// True if the step's participant may have forgotten it: who resumes the saga answers for
+        /// what another call of it does.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        forgotten: bool,
     },
     /// An operator lets a parked saga go on.
     #[serde(rename = "saga.resumed")]

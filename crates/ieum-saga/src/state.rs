@@ -86,6 +86,10 @@ pub struct StepState {
     pub call: CallState,
     /// True if an attempt may have had its effect although no answer says so.
     pub uncertain: bool,
+    /// True while the saga is parked because its participant may have forgotten the step.
+    pub is_forgotten: bool,
+    /// True once an operator let the saga go on all the same.
+    pub is_insisted_on: bool,
     /// The answer, once it is done.
     pub answer: Option<Value>,
     /// The business no.
@@ -219,9 +223,17 @@ impl State {
                 unsent,
             } => self.step(attempt)?.undo.missed(at, why, *unsent),
             Fact::Compensating { failure } => self.turn_back(failure),
-            Fact::Parked { step, why } => {
+            Fact::Parked {
+                step,
+                why,
+                forgotten,
+            } => {
                 self.status = Status::Parked;
                 self.parked = Some((step.clone(), why.clone()));
+                let forgotten = forgotten.then(|| step.clone());
+                self.steps
+                    .iter_mut()
+                    .for_each(|step| step.is_forgotten = forgotten.as_ref() == Some(&step.name));
             }
             Fact::Resumed { .. } => self.resume(),
             Fact::CancelRequested { reason } => self.cancel = Some(reason.clone()),
@@ -286,6 +298,7 @@ impl State {
     fn resume(&mut self) {
         self.parked = None;
         for step in &mut self.steps {
+            step.is_insisted_on |= std::mem::take(&mut step.is_forgotten);
             step.call.count_again();
             step.undo.count_again();
         }
@@ -311,6 +324,8 @@ impl StepState {
             round: 1,
             call: CallState::default(),
             uncertain: false,
+            is_forgotten: false,
+            is_insisted_on: false,
             answer: None,
             rejection: None,
             undo: CallState::default(),

@@ -43,6 +43,10 @@ pub struct Config {
     /// How long a participant that could not be reached goes untried at most while a saga waits for
     /// it. One of the waiting sagas tries; an answer wakes the others. Default `1s`.
     pub probe: HumanDuration,
+    /// How long every participant keeps the answers of its barrier. A step that was begun longer ago
+    /// is neither undone nor repeated by itself: the saga is parked, for its participant would take
+    /// the call for another one. Default `720h`, the 30 days for which the barriers of the house keep them.
+    pub participants_remember: HumanDuration,
     /// The largest input, as JSON. Default `256KiB`, at most `512KiB`.
     pub max_input: ByteSize,
     /// The largest answer of a participant. Default `64KiB`, at most `512KiB`.
@@ -69,6 +73,7 @@ impl Default for Config {
             backoff_first: HumanDuration::from_millis(100),
             backoff_most: HumanDuration::from_secs(30),
             probe: HumanDuration::from_secs(1),
+            participants_remember: HumanDuration::from_secs(30 * 24 * 3_600),
             max_input: ByteSize(256 << 10),
             max_answer: ByteSize(64 << 10),
             sweep: HumanDuration::from_secs(5),
@@ -109,6 +114,7 @@ impl Config {
             ("backoff-first", self.backoff_first),
             ("backoff-most", self.backoff_most),
             ("probe", self.probe),
+            ("participants-remember", self.participants_remember),
             ("sweep", self.sweep),
         ] {
             check(

@@ -145,6 +145,7 @@ impl<'a> Saga<'a> {
             attempts: self.shared.config.attempts,
             undo_attempts: self.shared.config.undo_attempts,
             unsent_attempts: self.shared.config.unsent_attempts,
+            forgotten_before: self.shared.forgotten_before(),
         }
     }
 
@@ -214,7 +215,11 @@ impl<'a> Saga<'a> {
             Ok(call) => call,
             Err(why) => {
                 let step = target.attempt.step.clone();
-                return self.stage(Fact::Parked { step, why });
+                return self.stage(Fact::Parked {
+                    step,
+                    why,
+                    forgotten: false,
+                });
             }
         };
         if self.shared.tasks.stop().is_requested() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ieum_base::trace::SpanSink;
-use ieum_base::{Clock, Rng, Tasks};
+use ieum_base::{Clock, Rng, Tasks, Timestamp};
 use ieum_eventstore::{Checkpoints, EventStore, Fence};
 use tokio::sync::{Notify, Semaphore};
 
@@ -83,6 +83,13 @@ impl Shared {
             changed: Notify::new(),
             superseded: AtomicBool::new(false),
         }
+    }
+
+    /// What participants did before this moment they may have forgotten.
+    pub(super) fn forgotten_before(&self) -> Option<Timestamp> {
+        let kept = i64::try_from(self.config.participants_remember.0.as_micros()).ok()?;
+        let moment = self.clock.now().as_micros().checked_sub(kept)?;
+        Some(Timestamp::from_micros(moment))
     }
 
     /// A later engine works on the log: this one stops everything.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ieum_base::Uuid;
+use ieum_base::{ManualClock, Timestamp, Uuid};
 use serde_json::json;
 
 use super::fixtures::{STEPS, from_json, input, order, order_json};
@@ -198,6 +198,62 @@ async fn h36_a_pivot_that_may_have_happened_never_turns_back_by_itself() {
         };
         assert_eq!(status, expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h21_an_undo_that_its_participant_would_take_for_an_empty_one_waits_for_a_person() {
+    let time = ManualClock::starting_at(Timestamp::from_micros(1_800_000_000_000_000));
+    let mut rig = Rig::new();
+    rig.clock = time.clock();
+    rig.world.script("ship", Do, &[Behaviour::Fail(401)]);
+    let mut json = order_json();
+    json["deadline"] = json!("2160h");
+    let process = rig.boot().await.expect("open");
+    let settled = process.run(&from_json(json), "o-1", input()).await;
+    let (id, status) = settled.expect("it lives");
+    assert_eq!(status, Status::Parked);
+    // Nobody looks for a month, and the barriers have forgotten what was charged.
+    time.advance(Duration::from_secs(31 * 24 * 3_600));
+    let cancelled = process.handle.cancel(id, "too late").await;
+    cancelled.expect("before the pivot");
+    seen(&process, id, "saga.compensating").await;
+    let before = rig.world.calls().len();
+    // The step that was rejected had no effect; the one before it had.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let saga = process.handle.get(id).await.expect("known").summary;
+    assert_eq!(saga.status, Status::Parked);
+    assert!(saga.parked.is_some_and(|why| why.contains("forgotten")));
+    assert_eq!(rig.world.calls().len(), before, "nothing is undone");
+    // A person has looked, step by step; it outlives a restart.
+    process.stop().await;
+    let process = rig.boot().await.expect("open");
+    for _ in 0..3 {
+        let parked = process.handle.settled(id).await;
+        assert_eq!(parked.expect("known"), Status::Parked);
+        process.handle.resume(id, "I looked").await.expect("parked");
+    }
+    let status = process.handle.settled(id).await.expect("ends");
+    assert_eq!(status, Status::Compensated);
+    assert_eq!(rig.world.audit(&id.to_string(), status, &STEPS), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn h21_a_step_that_may_have_been_forgotten_is_not_done_twice() {
+    let time = ManualClock::starting_at(Timestamp::from_micros(1_800_000_000_000_000));
+    let mut rig = Rig::new();
+    rig.clock = time.clock();
+    rig.world.always("notify", Do, Behaviour::LoseAnswer);
+    let process = rig.boot().await.expect("open");
+    let started = process.start(&order(), "o-1", input()).await;
+    let id = started.expect("started").id;
+    seen(&process, id, "saga.step-uncertain").await;
+    process.life.end();
+    time.advance(Duration::from_secs(31 * 24 * 3_600));
+    let before = rig.world.calls().len();
+    let process = rig.boot().await.expect("open");
+    let status = process.handle.settled(id).await.expect("known");
+    assert_eq!(status, Status::Parked);
+    assert_eq!(rig.world.calls().len(), before);
 }
 
 #[tokio::test(start_paused = true)]

@@ -110,6 +110,7 @@ impl Run {
                 attempts: 5,
                 undo_attempts: 8,
                 unsent_attempts: 10,
+                forgotten_before: None,
             };
             match decide(&self.plan, &self.state, signals) {
                 Action::Record(fact) => self.record(fact),

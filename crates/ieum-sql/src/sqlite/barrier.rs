@@ -117,8 +117,11 @@ pub fn run<E: From<Error>>(
     }
 }
 
-/// Deletes at most `limit` answers from before `before`, and says how many. A call that comes again
-/// later than that runs again: keep answers longer than sagas live.
+/// Deletes at most `limit` answers from before `before`, and says how many.
+///
+/// A call that comes again later than that runs again, and an undo that comes later is taken for one
+/// without a do: its effect does not run, and it is answered 200. Keep answers for as long as the
+/// engine believes (its setting `participants-remember`, 30 days): what is older it parks instead.
 pub fn forget_before(tx: &Tx<'_>, before: Timestamp, limit: usize) -> Result<usize> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let deleted = tx.execute(
