@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask bench`.
+//! The project's own commands: `cargo xtask tidy`, `test`, `bench` and `torture`.
 
 mod bench;
 mod test;
 mod tidy;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -14,6 +15,9 @@ usage: cargo xtask COMMAND
   test          build the binaries, run every test, end with one summary line
   test FILTER   the same for the tests whose names contain FILTER
   bench proxy   plain proxying beside nginx, CPU per request in paired rounds
+  torture shop  the chaos demo ten times, one line of JSON each and one for all;
+                [--runs N] [--kills N] [--orders N] [--flow FLOW] [--polyglot] [--seed N] [--json]
+                [-- FLAG…]; status 0 only if every run balances
   help          print this text";
 
 fn main() -> ExitCode {
@@ -22,6 +26,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["tidy"] => tidy::run(),
         ["test", rest @ ..] => test::run(rest),
+        ["torture", "shop", rest @ ..] => torture::run(rest),
         ["bench", name, rest @ ..] => bench::run(name, rest),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
