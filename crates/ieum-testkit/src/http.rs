@@ -137,7 +137,7 @@ pub fn request(address: &str, request: &Request) -> Result<Reply> {
     read_reply(&mut BufReader::new(stream))
 }
 
-fn read_reply(reader: &mut impl BufRead) -> Result<Reply> {
+pub(crate) fn read_reply(reader: &mut impl BufRead) -> Result<Reply> {
     let status_line = read_line(reader)?;
     let status = status_line.split(' ').nth(1).and_then(|s| s.parse().ok());
     let status = status.with_context(|| format!("no status in {status_line:?}"))?;

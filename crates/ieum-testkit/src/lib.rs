@@ -8,6 +8,7 @@
 mod binaries;
 mod folder;
 mod http;
+mod load;
 mod process;
 mod stub;
 mod wait;
@@ -15,6 +16,7 @@ mod wait;
 pub use binaries::binary;
 pub use folder::TempFolder;
 pub use http::{Reply, Request, request};
+pub use load::{Load, Running, Tally};
 pub use process::Process;
 pub use stub::Stub;
 pub use wait::{eventually, free_port};

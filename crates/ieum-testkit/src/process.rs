@@ -108,6 +108,16 @@ impl Process {
         self.signal(Signal::TERM)
     }
 
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
+    /// Sends SIGINT, as Ctrl-C does.
+    pub fn interrupt(&self) -> Result<()> {
+        self.signal(Signal::INT)
+    }
+
     /// Sends SIGKILL and waits for the end.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
