@@ -13,6 +13,7 @@ mod line;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::hash::BuildHasherDefault;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -29,6 +30,7 @@ use ieum_base::{TaskKind, Tasks};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::target::KnownHash;
 use crate::{BoxError, Connector, Error, ErrorKind, Result, Target};
 
 use line::Line;
@@ -61,12 +63,14 @@ struct Shared<B> {
     connector: Connector,
     config: Config,
     tasks: Tasks,
-    idle: Mutex<HashMap<Target, Vec<Idle<B>>>>,
+    idle: Mutex<Unused<B>>,
     open: AtomicUsize,
     sweeping: AtomicBool,
     /// Told when an unused connection stirs.
     stirred: Arc<Notify>,
 }
+
+type Unused<B> = HashMap<Target, Vec<Idle<B>>, BuildHasherDefault<KnownHash>>;
 
 struct Idle<B> {
     line: Box<Line<B>>,
@@ -198,7 +202,7 @@ impl<B> Pool<B> {
 }
 
 impl<B> Shared<B> {
-    fn idle(&self) -> MutexGuard<'_, HashMap<Target, Vec<Idle<B>>>> {
+    fn idle(&self) -> MutexGuard<'_, Unused<B>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

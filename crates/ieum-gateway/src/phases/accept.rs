@@ -9,12 +9,12 @@ use hyper::body::Incoming;
 use ieum_base::Stop;
 use ieum_base::trace::{Span, SpanKind};
 use ieum_http::propagation::{self, X_REQUEST_ID};
-use ieum_http::server::{self, Drained, Peer};
+use ieum_http::server::{self, Drained};
 use ieum_resilience::rate_limit::Allowed;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use super::forwarded;
+use super::forwarded::{self, Peer};
 use crate::errors::Code;
 use crate::identity::Identity;
 use crate::table::Table;
@@ -28,7 +28,7 @@ pub(crate) struct Exchange {
     /// Path and query as they came.
     pub(crate) target: PathAndQuery,
     /// The other end of the connection.
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: Peer,
     /// Who the peer says it speaks for, if it is believed; otherwise the peer.
     pub(crate) client: IpAddr,
     pub(crate) request_id: HeaderValue,
@@ -52,11 +52,11 @@ pub(crate) async fn serve(
     config: server::Config,
     stop: Stop,
 ) -> Drained {
-    let connection = |peer: Peer| {
+    let connection = |peer: server::Peer| {
         let worker = Arc::clone(worker);
-        let peer = peer.0.ip().to_canonical();
+        let peer = Peer::new(peer.0.ip().to_canonical());
         tower::service_fn(move |request| {
-            let worker = Arc::clone(&worker);
+            let (worker, peer) = (Arc::clone(&worker), peer.clone());
             // Boxed once: the connection would otherwise carry, and move, the state of a request.
             Box::pin(super::answer(worker, peer, request))
         })
@@ -68,7 +68,7 @@ pub(crate) async fn serve(
 pub(crate) fn begin(
     worker: Arc<Worker>,
     table: &Table,
-    peer: IpAddr,
+    peer: Peer,
     request: &Request<Incoming>,
 ) -> Box<Exchange> {
     let headers = request.headers();
@@ -81,8 +81,8 @@ pub(crate) fn begin(
         started: Instant::now(),
         method: request.method().clone(),
         target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
+        client: forwarded::client(table, &peer, headers),
         peer,
-        client: forwarded::client(table, peer, headers),
         request_id: request_id(request, &worker, &span),
         span,
         route: None,

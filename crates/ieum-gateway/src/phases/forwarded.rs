@@ -11,12 +11,30 @@ pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// The address that a request comes from: read from the right, the first that is no trusted proxy.
-pub(super) fn client(table: &Table, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-    if !is_trusted(table, peer) {
-        return peer;
+/// The other end of a connection. Its address is needed with each request, as a header too.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    header: HeaderValue,
+}
+
+impl Peer {
+    pub(super) fn new(address: IpAddr) -> Self {
+        let header = HeaderValue::try_from(address.to_string());
+        Self {
+            address,
+            // An address consists of characters that a header may have.
+            header: header.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+        }
     }
-    let mut client = peer;
+}
+
+/// The address that a request comes from: read from the right, the first that is no trusted proxy.
+pub(super) fn client(table: &Table, peer: &Peer, headers: &HeaderMap) -> IpAddr {
+    let mut client = peer.address;
+    if !is_trusted(table, peer) {
+        return client;
+    }
     for value in headers.get_all(X_FORWARDED_FOR).iter().rev() {
         for hop in value.to_str().unwrap_or_default().rsplit(',') {
             match address(hop.trim()) {
@@ -50,16 +68,14 @@ pub(super) fn host(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
 /// added to.
 pub(super) fn rebuild(
     table: &Table,
-    peer: IpAddr,
+    peer: &Peer,
     host: Option<HeaderValue>,
     headers: &mut HeaderMap,
 ) {
     if is_trusted(table, peer) {
-        return add(peer, host, headers);
+        return add(peer.address, host, headers);
     }
-    if let Some(peer) = text(peer) {
-        headers.insert(X_FORWARDED_FOR, peer);
-    }
+    headers.insert(X_FORWARDED_FOR, peer.header.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     if let Some(host) = host {
         headers.insert(X_FORWARDED_HOST, host);
@@ -67,8 +83,8 @@ pub(super) fn rebuild(
 }
 
 /// True if what `peer` says about others is believed.
-pub(super) fn is_trusted(table: &Table, peer: IpAddr) -> bool {
-    !table.trusted.is_empty() && table.trusts(peer)
+pub(super) fn is_trusted(table: &Table, peer: &Peer) -> bool {
+    !table.trusted.is_empty() && table.trusts(peer.address)
 }
 
 /// True for the headers in which a peer says for whom it speaks.
@@ -96,48 +112,5 @@ fn add(peer: IpAddr, host: Option<HeaderValue>, headers: &mut HeaderMap) {
         && !headers.contains_key(X_FORWARDED_HOST)
     {
         headers.insert(X_FORWARDED_HOST, host);
-    }
-}
-
-/// An address as a header. Most are IPv4, for which the formatting machinery would take longer than
-/// all else that is done here.
-fn text(address: IpAddr) -> Option<HeaderValue> {
-    let IpAddr::V4(v4) = address else {
-        return HeaderValue::try_from(address.to_string()).ok();
-    };
-    let mut text = [0; 15];
-    let mut length = 0;
-    for (index, octet) in v4.octets().into_iter().enumerate() {
-        let digits = [octet / 100, octet / 10 % 10, octet % 10];
-        let skipped = digits[..2].iter().take_while(|digit| **digit == 0).count();
-        if index > 0 {
-            text[length] = b'.';
-            length += 1;
-        }
-        for digit in &digits[skipped..] {
-            text[length] = b'0' + digit;
-            length += 1;
-        }
-    }
-    HeaderValue::from_bytes(&text[..length]).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_written_as_the_standard_library_writes_them() {
-        for address in [
-            "0.0.0.0",
-            "127.0.0.1",
-            "10.20.30.40",
-            "192.168.100.205",
-            "255.255.255.255",
-            "::1",
-        ] {
-            let parsed: IpAddr = address.parse().expect("an address");
-            assert_eq!(text(parsed).expect("a value"), address);
-        }
     }
 }

@@ -26,7 +26,6 @@ mod tunnel;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{Request, Response};
@@ -40,6 +39,7 @@ use crate::worker::Worker;
 
 use accept::Exchange;
 use compose::Asked;
+use forwarded::Peer;
 use transform::Outgoing;
 
 /// Answers one request.
@@ -48,7 +48,7 @@ use transform::Outgoing;
 /// their way at once: what needs no waiting is done in [`prepare`], rare branches are boxed.
 pub(crate) async fn answer(
     worker: Arc<Worker>,
-    peer: IpAddr,
+    peer: Peer,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let table = worker.table();

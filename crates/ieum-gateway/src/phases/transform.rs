@@ -4,8 +4,6 @@
 //! outside, in no spelling; hop-by-hop headers end here; and what we add is added last, so that a
 //! client's `Connection` cannot name it away.
 
-use std::net::IpAddr;
-
 use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONNECTION, HOST, UPGRADE, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
@@ -14,7 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use ieum_http::propagation::{X_REQUEST_ID, is_b3};
 
 use super::accept::Exchange;
-use super::forwarded;
+use super::forwarded::{self, Peer};
 use crate::body::{RequestBody, Source};
 use crate::errors::{Code, Refusal};
 use crate::table::{Fallback, Route, Table};
@@ -93,7 +91,7 @@ pub(super) fn request(
     let upgrade = wants_tunnel.then(|| hyper::upgrade::on(&mut request));
     let host = forwarded::host(request.uri(), request.headers());
     let (mut request, source) = with_body(table, route, request);
-    clean(table, exchange.peer, request.headers_mut());
+    clean(table, &exchange.peer, request.headers_mut());
     let kept = may_be_sent_again(route, &request).then(|| {
         let headers = request.headers().iter();
         Box::new(Kept {
@@ -167,7 +165,7 @@ fn target(came: &PathAndQuery, path: &str) -> Result<PathAndQuery, Box<Refusal>>
 /// What we say ourselves: for whom we speak, the request id, the identity. The trace and the
 /// endpoint's name are added to each try.
 fn add(table: &Table, exchange: &Exchange, host: Option<HeaderValue>, headers: &mut HeaderMap) {
-    forwarded::rebuild(table, exchange.peer, host, headers);
+    forwarded::rebuild(table, &exchange.peer, host, headers);
     headers.insert(X_REQUEST_ID, exchange.request_id.clone());
     if let Some(identity) = &exchange.identity {
         for (name, value) in &identity.headers {
@@ -177,7 +175,7 @@ fn add(table: &Table, exchange: &Exchange, host: Option<HeaderValue>, headers: &
 }
 
 /// Drops what must not go inside: one look at each header.
-fn clean(table: &Table, peer: IpAddr, headers: &mut HeaderMap) {
+fn clean(table: &Table, peer: &Peer, headers: &mut HeaderMap) {
     let believes = forwarded::is_trusted(table, peer);
     let is_internal = |name: &HeaderName| table.internal_headers.iter().any(|h| same(h, name));
     drop_where(headers, |name| {
