@@ -100,6 +100,15 @@ impl Registry {
         });
     }
 
+    /// The log that it is kept on, and the clock of what is written there.
+    pub(crate) const fn log(&self) -> &Arc<dyn EventStore> {
+        &self.store
+    }
+
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// The catalog as it is now.
     pub const fn live(&self) -> &Live {
         &self.live

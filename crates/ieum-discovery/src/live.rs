@@ -123,6 +123,11 @@ impl Live {
         drop(self.stop.set(stop));
     }
 
+    /// True once nobody waits any more.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.get().is_some_and(Stop::is_requested)
+    }
+
     /// A receiver that changes with every registration and removal.
     pub fn membership(&self) -> watch::Receiver<u64> {
         self.membership.subscribe()

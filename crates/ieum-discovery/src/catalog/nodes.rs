@@ -90,6 +90,12 @@ impl Catalog {
         self.nodes.known.get(self.nodes.of.get(instance)?)
     }
 
+    /// The instances that do not stand at the platform's own node, with the node of each.
+    pub fn placed(&self) -> impl Iterator<Item = (&InstanceId, &KnownNode)> {
+        let places = self.nodes.of.iter();
+        places.filter_map(|(id, node)| Some((id, self.nodes.known.get(node)?)))
+    }
+
     /// The index of the last change of a node; 1 before the first.
     pub fn nodes_index(&self) -> u64 {
         self.nodes.index.max(1)

@@ -58,19 +58,17 @@ struct Decided {
 }
 
 impl Store {
-    /// A store on `log` whose sessions live with the checks of `registry`, at the node `home`. It reads
-    /// and runs nothing before it is used; what it runs ends with `tasks`.
+    /// A store on the log of `registry`, whose sessions live with its checks, at the node `home`. It
+    /// reads and runs nothing before it is used; what it runs ends with `tasks`.
     pub fn new(
-        log: Arc<dyn EventStore>,
         registry: Arc<embedded::Registry>,
         home: String,
-        clock: Clock,
         config: Config,
         tasks: Tasks,
     ) -> Self {
         Self(Arc::new(Shared {
-            log,
-            clock,
+            log: Arc::clone(registry.log()),
+            clock: registry.clock().clone(),
             config,
             registry,
             home,

@@ -32,14 +32,8 @@ impl Bench {
         let registry =
             embedded::Registry::open(log.clone(), Clock::system(), Limits::default()).await;
         let registry = registry.expect("a registry");
-        let store = Store::new(
-            log.clone(),
-            Arc::clone(&registry),
-            "ieum".to_owned(),
-            Clock::system(),
-            config,
-            Tasks::new(Stop::new()),
-        );
+        let tasks = Tasks::new(Stop::new());
+        let store = Store::new(Arc::clone(&registry), "ieum".to_owned(), config, tasks);
         Self {
             log,
             registry,
