@@ -88,7 +88,8 @@ class Tracer:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
             time.sleep(PAUSE_SECONDS)
-            batch = list(self._waiting)[:BATCH]
+            with self._changed:
+                batch = list(self._waiting)[:BATCH]
             if not self._post(batch):
                 time.sleep(10 * PAUSE_SECONDS)
                 continue
