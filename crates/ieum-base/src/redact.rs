@@ -82,6 +82,14 @@ pub fn parser_message(message: &str) -> Cow<'_, str> {
     }
 }
 
+/// True if there is a card number in `text`: 13 to 19 digits that stand alone, perhaps in groups, with
+/// an issuer's beginning and the right check digit.
+pub fn has_card_number(text: &str) -> bool {
+    let mut found = Vec::new();
+    cards(text, &mut found);
+    !found.is_empty()
+}
+
 /// True if `name` is that of something secret: of a header, a parameter, a field, a variable.
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.strip_suffix(['s', 'S']).unwrap_or(name).as_bytes();
@@ -129,11 +137,7 @@ fn holds_secret(segment: &str) -> bool {
         return true;
     }
     let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
-    let mut found = Vec::new();
-    if digits >= CARD_DIGITS.start {
-        cards(segment, &mut found);
-    }
-    !found.is_empty()
+    digits >= CARD_DIGITS.start && has_card_number(segment)
 }
 
 /// `user:password@` behind `://`. The user may stay if the rest is hidden already.

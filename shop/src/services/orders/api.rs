@@ -8,6 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::get;
 use http::{HeaderMap, StatusCode};
+use ieum::base::redact;
 use serde::{Deserialize, Serialize};
 
 use super::domain::{Address, Created, Flow, MAX_ITEMS};
@@ -65,6 +66,13 @@ async fn place(
         return Err(Failure::invalid(format!(
             "an order has 1 to {MAX_ITEMS} lines"
         )));
+    }
+    // What is in an order is stored and told to others: a card number must not slip in.
+    let text = serde_json::to_string(&body)?;
+    if redact::has_card_number(&text) {
+        return Err(Failure::invalid(
+            "a card number is no part of an order; cards are entered at /payments/cards",
+        ));
     }
     let request = key.of(&caller, "POST /orders", &body)?;
     if let Some(answer) = service.recall(request.clone()).await? {

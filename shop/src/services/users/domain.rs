@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ieum::base::redact;
 use ieum::eventstore::Decider;
 use serde::{Deserialize, Serialize};
 
@@ -197,6 +198,9 @@ impl Name {
         let text = text.trim();
         if text.is_empty() || text.chars().count() > 100 || text.contains(char::is_control) {
             return Err("a name has 1 to 100 characters");
+        }
+        if redact::has_card_number(text) {
+            return Err("a card number is no name; cards are entered at /payments/cards");
         }
         Ok(Self(text.to_owned()))
     }
