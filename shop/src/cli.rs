@@ -82,7 +82,9 @@ pub(crate) struct DemoArgs {
 
 /// What `shop serve` reads beside its flags.
 const SERVE_ENVIRONMENT: &str = "\
-Environment, for the service users; NAME_FILE names a file that holds the value instead:
+Environment; NAME_FILE names a file that holds the value instead:
+  IEUM_TOKEN           the token that the platform asks for
+And for the service users:
   SHOP_SIGNING_KEY     the private key that signs sessions (ES256, PKCS #8, PEM);
                        made and kept beside the database if not given
   SHOP_ADMIN_PASSWORD  the password of the member of staff admin@shop.example;
@@ -120,6 +122,10 @@ pub(crate) struct ServeArgs {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
+    /// The host under which others reach it, if that is not the one it listens on: in a container,
+    /// the container's name.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) advertise: Option<String>,
     /// The service's database; `shop-data/SERVICE.db` if not given.
     #[arg(long, value_name = "URL")]
     pub(crate) database: Option<String>,

@@ -42,7 +42,9 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<bool> {
     let settings = Settings {
         listen: args.listen,
         next_free_port: false,
+        advertise: args.advertise.clone(),
         platform: args.platform.clone(),
+        token: secrets::find("IEUM_TOKEN")?,
         database,
         sabotage: sabotage()?,
         linger: LINGER,

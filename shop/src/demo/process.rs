@@ -95,8 +95,10 @@ impl Process {
         let platform = format!("http://{}", self.places.api);
         let settings = |spec: Spec| Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, spec.port)),
+            advertise: None,
             next_free_port: true,
             platform: platform.clone(),
+            token: None,
             database: data.join(format!("{}.db", spec.name)),
             sabotage,
             linger: Duration::ZERO,

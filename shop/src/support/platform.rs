@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures_util::future::BoxFuture;
-use ieum::base::EngineUrl;
+use ieum::base::{EngineUrl, Secret, redact};
 use ieum::chassis::Chassis;
 use ieum::client::{Client, Config};
 use ieum::discovery::{Registry, Resolver};
@@ -22,8 +22,8 @@ pub(super) struct Platform {
 
 impl Platform {
     /// The platform at `url`, like `http://127.0.0.1:8500` or `ieum://127.0.0.1:8500`. It is
-    /// connected to when it is first used.
-    pub(super) fn connect(url: &str, chassis: &Chassis) -> Result<Self> {
+    /// connected to when it is first used, with `token` if there is one.
+    pub(super) fn connect(url: &str, token: Option<Secret>, chassis: &Chassis) -> Result<Self> {
         let address = url
             .strip_prefix("http://")
             .unwrap_or(url)
@@ -32,9 +32,13 @@ impl Platform {
             true => address.to_owned(),
             false => format!("{}://{address}", remote::SCHEME),
         };
-        let engine: EngineUrl = engine.parse().with_context(|| format!("`{url}`"))?;
+        let shown = redact::text(url);
+        let mut engine: EngineUrl = engine.parse().with_context(|| format!("`{shown}`"))?;
+        if let Some(token) = token {
+            engine = engine.with_password(token);
+        }
         let tasks = chassis.tasks();
-        let platform = remote::connect(&engine, tasks).with_context(|| format!("`{url}`"))?;
+        let platform = remote::connect(&engine, tasks).with_context(|| format!("`{shown}`"))?;
         let registry = platform.registry();
         let resolver = Resolver::new(Arc::clone(&registry), tasks.clone());
         let tracer = chassis.tracer().clone();

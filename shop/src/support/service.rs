@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use ieum::base::trace::{self, Tracer};
-use ieum::base::{Clock, HumanDuration, Stop, Tasks};
+use ieum::base::{Clock, HumanDuration, Secret, Stop, Tasks};
 use ieum::chassis::{self, Chassis, Config};
 use ieum::client::Client;
 use ieum::messaging::consumer::{Consumer, HandlerError};
@@ -62,10 +62,14 @@ pub(crate) struct Hears {
 pub(crate) struct Settings {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
+    /// The host under which others reach it, if that is not the one it listens on.
+    pub(crate) advertise: Option<String>,
     /// Whether another port is taken if that one is in use.
     pub(crate) next_free_port: bool,
     /// The URL of the platform's API.
     pub(crate) platform: String,
+    /// The token that it asks for, if it asks for one.
+    pub(crate) token: Option<Secret>,
     /// Its database.
     pub(crate) database: PathBuf,
     /// The defect that is planted, for the auditor to find.
@@ -96,13 +100,14 @@ impl Service {
             .with_context(|| format!("the service {} cannot open its database", spec.name))?;
         let chassis = Chassis::new(Config {
             listen: settings.listen,
+            advertise: settings.advertise,
             next_free_port: settings.next_free_port,
             platform: Some(settings.platform.clone()),
             owner: Some(spec.owner.to_owned()),
             linger: HumanDuration(settings.linger),
             ..Config::new(spec.name)
         });
-        let platform = Platform::connect(&settings.platform, &chassis)?;
+        let platform = Platform::connect(&settings.platform, settings.token, &chassis)?;
         let outbox = Arc::new(outbox::Store::new(database.clone()));
         retention::keep(&database, &outbox, chassis.tasks());
         let store = LossyOutbox::new(outbox, settings.sabotage);
