@@ -17,6 +17,18 @@ pub(crate) struct Open {
     pub(crate) sagas: BTreeSet<String>,
 }
 
+impl Open {
+    /// True if something is open in both.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        !self.orders.is_disjoint(&other.orders) || !self.sagas.is_disjoint(&other.sagas)
+    }
+
+    /// True if something is open here that is not open in `other`.
+    pub(crate) fn has_more_than(&self, other: &Self) -> bool {
+        !self.orders.is_subset(&other.orders) || !self.sagas.is_subset(&other.sagas)
+    }
+}
+
 const ORDERS: &str = "SELECT stream FROM ieum_events WHERE type = 'OrderCreated'
     EXCEPT SELECT stream FROM ieum_events WHERE type IN ('OrderCompleted', 'OrderCancelled')";
 const SAGAS: &str = "SELECT stream FROM ieum_events WHERE type = 'saga.started'

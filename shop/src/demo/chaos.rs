@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use ieum::base::Rng;
+use ieum::base::{HumanDuration, Rng};
 use tokio::time::Instant;
 
 use super::children::Children;
@@ -28,7 +28,7 @@ const BEGUN: (f64, f64) = (0.2, 0.8);
 const DOWN: Duration = Duration::from_millis(500);
 /// The pause between two looks for something open.
 const LOOK: Duration = Duration::from_millis(10);
-/// How long nothing may be open until one more order may begin.
+/// How long nothing may become open until one more order may begin.
 const IDLE: Duration = Duration::from_millis(500);
 /// How often a kill that hit nothing open is repeated.
 const REPEATS: u32 = 5;
@@ -59,6 +59,8 @@ pub(super) struct Field<'a> {
     pub(super) pace: &'a Pace,
     pub(super) progress: &'a Progress,
     pub(super) data: &'a Path,
+    /// Tells people what happens.
+    pub(super) tell: &'a (dyn Fn(&str) + Sync),
 }
 
 impl Chaos {
@@ -122,35 +124,39 @@ impl Chaos {
     ) -> Result<bool> {
         let before = self.something_open(field, allowed).await?;
         field.children.kill(victim).await?;
+        let died = Instant::now();
         let after = open(field.data).await?;
-        tracing::info!(
-            victim,
-            orders = after.orders.len(),
-            sagas = after.sagas.len(),
-            "killed"
-        );
+        let hit = before.meets(&after);
         toll.kills.all += 1;
-        let hit =
-            !before.orders.is_disjoint(&after.orders) || !before.sagas.is_disjoint(&after.sagas);
         toll.kills.while_open += u64::from(hit);
         if victim == PLATFORM {
             toll.kills.platform += 1;
-            toll.interrupted.extend(after.sagas);
+            toll.interrupted.extend(after.sagas.iter().cloned());
         }
         tokio::time::sleep(DOWN.mul_f64(rng.fraction())).await;
         field.children.start(victim).await?;
         field.progress.made();
+        let (orders, sagas) = (after.orders.len(), after.sagas.len());
+        let down = HumanDuration(Duration::from_millis(died.elapsed().as_millis() as u64));
+        let text = format!(
+            "killed {victim} ({orders} orders and {sagas} sagas open), back after {down}\n"
+        );
+        (field.tell)(&text);
         Ok(hit)
     }
 
-    /// Waits until something is open; lets orders begin, one by one, if nothing is.
+    /// Waits until something has become open just now, so that it is open for a while; lets orders
+    /// begin, one by one, if nothing is.
     async fn something_open(&self, field: &Field<'_>, allowed: &mut u32) -> Result<Open> {
         let mut since = Instant::now();
+        let mut before = open(field.data).await?;
         loop {
-            let open = open(field.data).await?;
-            if !open.orders.is_empty() || !open.sagas.is_empty() {
-                return Ok(open);
+            tokio::time::sleep(LOOK).await;
+            let now = open(field.data).await?;
+            if now.has_more_than(&before) {
+                return Ok(now);
             }
+            before = now;
             if since.elapsed() > IDLE {
                 if *allowed >= self.orders {
                     bail!("no order is left to kill a process under: more orders are needed");
@@ -158,7 +164,6 @@ impl Chaos {
                 allow(field, allowed, 1);
                 since = Instant::now();
             }
-            tokio::time::sleep(LOOK).await;
         }
     }
 }

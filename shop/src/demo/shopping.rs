@@ -112,6 +112,7 @@ impl Scene<'_> {
             pace,
             progress,
             data: self.data,
+            tell: &|text| say(self.args, text),
         };
         chaos.run(&field, toll).await
     }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ieum::base::{TaskKind, Tasks};
-use ieum::messaging::{OutboxStore, Publisher, relay};
+use ieum::base::{HumanDuration, TaskKind, Tasks};
+use ieum::messaging::{OutboxStore, Publisher, consumer, relay};
 use ieum::sql::Error;
 use ieum::sql::sqlite::Database;
 
+/// The longest pause until a platform that was away is tried again: its return is what every open
+/// order waits for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a service that stops sends what is left. A platform that is away costs nothing: what is
 /// not sent is sent at the next start.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -16,7 +19,11 @@ const FLUSH: Duration = Duration::from_secs(5);
 pub(super) fn start(store: Arc<dyn OutboxStore>, publisher: Arc<dyn Publisher>, tasks: &Tasks) {
     let relay = || {
         let (store, publisher) = (Arc::clone(&store), Arc::clone(&publisher));
-        relay::Service::new(store, publisher, relay::Config::default())
+        let config = relay::Config {
+            longest_pause: HumanDuration(LONGEST_PAUSE),
+            ..relay::Config::default()
+        };
+        relay::Service::new(store, publisher, config)
     };
     let (relay, last) = (relay(), relay());
     let stop = tasks.stop().clone();
@@ -25,6 +32,17 @@ pub(super) fn start(store: Arc<dyn OutboxStore>, publisher: Arc<dyn Publisher>, 
         // An error says that the platform is away, or that the time is over: see `FLUSH`.
         let _ = tokio::time::timeout(FLUSH, flush(&last)).await;
     });
+}
+
+/// How consumers try again: as often as the relay, and for as long as by default.
+pub(super) fn patience() -> consumer::Config {
+    let usual = consumer::Config::default();
+    let shorter = usual.longest_pause.0.as_secs_f64() / LONGEST_PAUSE.as_secs_f64();
+    consumer::Config {
+        attempts: (f64::from(usual.attempts) * shorter.max(1.0)) as u32,
+        longest_pause: HumanDuration(LONGEST_PAUSE),
+        ..usual
+    }
 }
 
 async fn flush(relay: &relay::Service) -> ieum::messaging::Result<()> {

@@ -130,6 +130,7 @@ impl Service {
     pub(crate) fn consume(self: &Arc<Self>, topic: &'static str, hears: Hears) {
         let subscriber = Arc::clone(&self.platform.subscriber);
         let mut consumer = Consumer::new(subscriber, self.spec.name, self.member())
+            .config(sending::patience())
             .tracer(self.tracer.clone())
             .topic(topic);
         let service = Arc::clone(self);

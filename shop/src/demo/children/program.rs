@@ -9,6 +9,10 @@ use anyhow::{Context, Result};
 use ieum::base::Secret;
 use tokio::process::{Child, ChildStdin, Command};
 
+/// What a child logs, in the words of `tracing`: everything but a line for every request, if nobody
+/// says otherwise.
+const LOG: &str = "IEUM_LOG";
+const QUIET: &str = "info,access=warn";
 /// How many lines of its log are shown when a child failed.
 const SHOWN: usize = 20;
 
@@ -43,6 +47,9 @@ impl Program {
         let (out, err) = open().with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(&self.executable);
         command.args(&self.arguments);
+        if std::env::var_os(LOG).is_none() {
+            command.env(LOG, QUIET);
+        }
         for (key, value) in &self.environment {
             command.env(key, value.expose());
         }
