@@ -193,8 +193,10 @@ pub(super) fn drop_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 fn drop_where(headers: &mut HeaderMap, is_dropped: impl Fn(&HeaderName) -> bool) {
-    let found: Vec<HeaderName> = headers.keys().filter(|n| is_dropped(n)).cloned().collect();
-    for name in found {
+    let mut found = headers.keys().filter(|n| is_dropped(n)).cloned();
+    // Mostly there is at most one, `Connection`, which needs no list.
+    let (first, others) = (found.next(), found.collect::<Vec<_>>());
+    for name in first.into_iter().chain(others) {
         if name == CONNECTION {
             for named in named_by_connection(headers) {
                 headers.remove(named);
