@@ -118,6 +118,9 @@ pub struct Log {
 /// [registry.endpoints]
 /// max-ejected = 0.5
 ///
+/// [registry.kv]
+/// max-keys = 10000
+///
 /// [[registry.instances]]
 /// service = "legacy"
 /// address = "10.0.0.5"
@@ -137,6 +140,8 @@ pub struct Registry {
     pub checks: ieum_discovery::health::Config,
     /// How the endpoints of a service are watched, balanced and ejected.
     pub endpoints: ieum_discovery::Config,
+    /// How much Consul's key-value store holds, and how short its sessions may be.
+    pub kv: ieum_discovery::kv::Config,
 }
 
 /// One instance that is registered by the configuration.

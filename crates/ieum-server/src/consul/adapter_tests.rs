@@ -12,13 +12,18 @@ use ieum_discovery::embedded::Registry;
 use ieum_discovery::{Instance, InstanceId, Registration, Resolver, conformance, consul};
 use ieum_http::HttpClient;
 
-use super::{NodeInfo, router};
+use super::router;
+use crate::config;
 
 /// Serves the API on a port of its own, as long as `tasks` run.
 async fn serve(tasks: &Tasks) -> SocketAddr {
     let store = Arc::new(ieum_eventstore::memory::Store::new());
     let registry = Registry::open(store, Clock::system(), Limits::default()).await;
-    let router = router(registry.expect("a registry"), NodeInfo::default());
+    let router = router(
+        registry.expect("a registry"),
+        &config::Registry::default(),
+        tasks,
+    );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");

@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::Consul;
 use super::error::{Refused, Result};
+use super::filter::{Filter, Shape};
 use super::wire::{boolean, duration};
+use super::{Consul, NodeInfo};
 
 /// The parameters of a query, in the order they were given; a name may come more than once.
 #[derive(Debug, Default)]
@@ -54,18 +55,42 @@ impl Query {
         }
     }
 
+    /// A number.
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>> {
+        let given = self.get(name).map(str::parse).transpose();
+        given.map_err(|_| Refused::bad_request(format!("Invalid {name}")))
+    }
+
+    /// Refuses more than one of `names`, which would contradict each other.
+    pub(super) fn one_of(&self, names: &[&str]) -> Result<()> {
+        let given = names.iter().filter(|name| self.get(name).is_some());
+        let given: Vec<&str> = given.copied().collect();
+        match given.len() {
+            0 | 1 => Ok(()),
+            _ => Err(Refused::bad_request(format!(
+                "Conflicting flags: {}",
+                given.join("&")
+            ))),
+        }
+    }
+
+    /// The filter, if there is one, for entries of `shape`.
+    pub(super) fn filter(&self, shape: &Shape) -> Result<Option<Filter>> {
+        let given = self.get("filter").filter(|filter| !filter.is_empty());
+        given.map(|text| Filter::parse(text, shape)).transpose()
+    }
+
+    /// Whether a node has all the metadata that is asked for, as `node-meta=key:value`.
+    pub(super) fn has_node_meta(&self, node: &NodeInfo) -> bool {
+        self.all("node-meta").all(|wanted| {
+            let (key, value) = wanted.split_once(':').unwrap_or((wanted, ""));
+            node.meta.get(key).is_some_and(|known| known == value)
+        })
+    }
+
     /// Refuses what this node cannot answer truthfully.
     pub(super) fn check(&self, consul: &Consul) -> Result<()> {
-        if self.get("filter").is_some_and(|filter| !filter.is_empty()) {
-            return Err(Refused::bad_request("filter expressions are not supported"));
-        }
-        match self.get("dc") {
-            Some(dc) if !dc.is_empty() && dc != consul.node.datacenter => Err(Refused::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "No path to datacenter",
-            )),
-            _ => Ok(()),
-        }
+        consul.check_datacenter(self.get("dc").unwrap_or_default())
     }
 
     /// The wait of this query, with jitter.
@@ -93,13 +118,24 @@ impl Query {
 
 /// JSON with the headers of a query's answer.
 pub(super) fn indexed<T: Serialize>(index: u64, value: &T) -> Response {
-    let headers = [
-        (INDEX, HeaderValue::from(index)),
-        (KNOWN_LEADER, HeaderValue::from_static("true")),
-        (LAST_CONTACT, HeaderValue::from_static("0")),
-        (CONSISTENCY, HeaderValue::from_static("leader")),
-    ];
-    (headers, Json(value)).into_response()
+    with_index(index, Json(value).into_response())
+}
+
+/// An answer with the headers of a query's.
+pub(super) fn with_index(index: u64, mut answer: Response) -> Response {
+    let headers = answer.headers_mut();
+    headers.insert(INDEX, HeaderValue::from(index));
+    headers.insert(KNOWN_LEADER, HeaderValue::from_static("true"));
+    headers.insert(LAST_CONTACT, HeaderValue::from_static("0"));
+    headers.insert(CONSISTENCY, HeaderValue::from_static("leader"));
+    answer
+}
+
+/// Leaves what passes.
+pub(super) fn keep<T: Serialize>(filter: Option<&Filter>, entries: &mut Vec<T>) {
+    if let Some(filter) = filter {
+        entries.retain(|entry| filter.passes(entry));
+    }
 }
 
 const INDEX: HeaderName = HeaderName::from_static("x-consul-index");

@@ -12,7 +12,9 @@ use ieum_discovery::{CheckId, CheckKind, ErrorKind, Registry, Status};
 use super::Consul;
 use super::blocking::Query;
 use super::error::{Refused, Result};
-use super::wire::{check_of_instance, health_checks, update};
+use super::filter::CHECK;
+use super::places::Places;
+use super::wire::{check_of_instance, health_checks, maintenance_check, update};
 
 pub(super) fn routes() -> Router<Consul> {
     Router::new()
@@ -29,17 +31,26 @@ async fn checks(
     State(consul): State<Consul>,
     Parameters(parameters): Parameters<Vec<(String, String)>>,
 ) -> Result<Json<BTreeMap<String, HealthCheck>>> {
-    Query::new(parameters).check(&consul)?;
-    let checks = consul.registry.live().look(|catalog| {
-        let described = |r| health_checks(&consul.node, r);
-        let all = catalog.all().flat_map(described);
+    let query = Query::new(parameters);
+    query.check(&consul)?;
+    let filter = query.filter(&CHECK)?;
+    let mut checks: BTreeMap<String, HealthCheck> = consul.registry.live().look(|catalog| {
+        let places = Places::in_catalog(&consul, catalog);
+        let home = catalog.all().filter(|r| places.is_home(r));
+        let maintenance = catalog.maintenance();
+        let maintenance = maintenance.map(|reason| maintenance_check(&consul.node, reason));
+        let all = home.flat_map(|r| health_checks(&consul.node, r));
+        let all = all.chain(maintenance);
         all.map(|check| (check.check_id.clone(), check)).collect()
     });
+    if let Some(filter) = filter {
+        checks.retain(|_, check| filter.passes(check));
+    }
     Ok(Json(checks))
 }
 
 async fn register(State(consul): State<Consul>, body: Bytes) -> Result<()> {
-    let (instance, check) = check_of_instance(&body)?;
+    let (instance, check) = check_of_instance(&body, consul.least_deregister_after)?;
     let added = consul.registry.register_check(&instance, check).await;
     added.map_err(|error| match error.kind() {
         ErrorKind::NotFound => {

@@ -47,10 +47,11 @@ impl From<Error> for Refused {
         let status = match error.kind() {
             ErrorKind::Invalid => StatusCode::BAD_REQUEST,
             ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::Full => StatusCode::INSUFFICIENT_STORAGE,
             ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        if status.is_server_error() {
+        if status.is_server_error() && error.kind() != ErrorKind::Full {
             tracing::error!(?error, "a request to the Consul API failed");
         }
         Self::new(status, error.to_string())

@@ -4,13 +4,16 @@ use axum::Router;
 use axum::extract::{Path, Query as Parameters, State};
 use axum::response::Response;
 use axum::routing::get;
+use ieum_discovery::catalog::Catalog;
 use ieum_discovery::consul::wire::{HealthCheck, HealthEntry, status_of};
 use ieum_discovery::{Registered, Status};
 
 use super::Consul;
-use super::blocking::{Query, indexed};
+use super::blocking::{Query, indexed, keep};
 use super::error::{Refused, Result};
-use super::wire::{entry, has_tags, health_checks, platform};
+use super::filter::{CHECK, ENTRY};
+use super::places::Places;
+use super::wire::{entry, has_tags, health_checks, maintenance_check, platform};
 
 pub(super) fn routes() -> Router<Consul> {
     Router::new()
@@ -30,18 +33,22 @@ async fn service(
     let query = Query::new(parameters);
     query.check(&consul)?;
     let passing = query.switch("passing")?;
+    let filter = query.filter(&ENTRY)?;
     let blocking = query.blocking(&consul)?;
     let live = consul.registry.live();
     let snapshot = live.watch(&service, blocking.index, blocking.wait).await;
+    let places = Places::of(&consul);
     let is_wanted = |registered: &&Registered| {
-        let status = registered.status();
-        has_tags(registered, query.all("tag")) && (!passing || status == Status::Passing)
+        has_tags(registered, query.all("tag"))
+            && (!passing || registered.status() == Status::Passing)
+            && query.has_node_meta(places.node(registered))
     };
     let found = snapshot.instances.iter().filter(is_wanted);
-    let mut entries: Vec<HealthEntry> = found.map(|r| entry(&consul.node, r)).collect();
+    let mut entries: Vec<HealthEntry> = found.map(|r| entry(places.node(r), r)).collect();
     if snapshot.instances.is_empty() && service == "consul" {
         entries.push(entry(&consul.node, &platform(&consul.node)));
     }
+    keep(filter.as_ref(), &mut entries);
     Ok(indexed(snapshot.index, &entries))
 }
 
@@ -52,21 +59,27 @@ async fn checks(
 ) -> Result<Response> {
     let query = Query::new(parameters);
     query.check(&consul)?;
+    let filter = query.filter(&CHECK)?;
     let blocking = query.blocking(&consul)?;
     let live = consul.registry.live();
     let snapshot = live.watch(&service, blocking.index, blocking.wait).await;
-    let of = |registered| health_checks(&consul.node, registered);
-    let checks: Vec<HealthCheck> = snapshot.instances.iter().flat_map(of).collect();
+    let places = Places::of(&consul);
+    let wanted = snapshot.instances.iter();
+    let wanted = wanted.filter(|r| query.has_node_meta(places.node(r)));
+    let mut checks: Vec<HealthCheck> = wanted
+        .flat_map(|r| health_checks(places.node(r), r))
+        .filter(|check| !check.service_id.is_empty())
+        .collect();
+    keep(filter.as_ref(), &mut checks);
     Ok(indexed(snapshot.index, &checks))
 }
 
-/// All checks in a state. It answers at once: its index is that of the whole registry.
+/// All checks in a state. Its index is that of the whole registry.
 async fn state(
     State(consul): State<Consul>,
     Path(state): Path<String>,
     Parameters(parameters): Parameters<Vec<(String, String)>>,
 ) -> Result<Response> {
-    Query::new(parameters).check(&consul)?;
     let wanted = match state.as_str() {
         "any" => None,
         name => Some(
@@ -74,9 +87,11 @@ async fn state(
                 .ok_or_else(|| Refused::bad_request(format!("Invalid check state: {name:?}")))?,
         ),
     };
-    let (index, mut checks) = all_checks(&consul);
-    checks.retain(|check| wanted.is_none_or(|wanted| status_of(&check.status) == Some(wanted)));
-    Ok(indexed(index, &checks))
+    let query = Query::new(parameters);
+    all_checks(&consul, &query, |check| {
+        wanted.is_none_or(|wanted| status_of(&check.status) == Some(wanted))
+    })
+    .await
 }
 
 async fn node(
@@ -84,17 +99,37 @@ async fn node(
     Path(node): Path<String>,
     Parameters(parameters): Parameters<Vec<(String, String)>>,
 ) -> Result<Response> {
-    Query::new(parameters).check(&consul)?;
-    let (index, mut checks) = all_checks(&consul);
-    if node != consul.node.name {
-        checks.clear();
-    }
+    let node = consul.name_of_node(&node);
+    let query = Query::new(parameters);
+    all_checks(&consul, &query, |check| check.node == node).await
+}
+
+async fn all_checks(
+    consul: &Consul,
+    query: &Query,
+    wanted: impl Fn(&HealthCheck) -> bool + Send,
+) -> Result<Response> {
+    query.check(consul)?;
+    let filter = query.filter(&CHECK)?;
+    let blocking = query.blocking(consul)?;
+    let live = consul.registry.live();
+    live.watch_all(index, blocking.index, blocking.wait).await;
+    let (index, mut checks) = live.look(|catalog| {
+        let places = Places::in_catalog(consul, catalog);
+        let home = query.has_node_meta(&consul.node);
+        let maintenance = catalog.maintenance().filter(|_| home);
+        let maintenance = maintenance.map(|reason| maintenance_check(&consul.node, reason));
+        let all = catalog
+            .all()
+            .filter(|r| query.has_node_meta(places.node(r)));
+        let checks = all.flat_map(|r| health_checks(places.node(r), r));
+        let checks = checks.chain(maintenance).filter(&wanted);
+        (index(catalog), checks.collect::<Vec<_>>())
+    });
+    keep(filter.as_ref(), &mut checks);
     Ok(indexed(index, &checks))
 }
 
-fn all_checks(consul: &Consul) -> (u64, Vec<HealthCheck>) {
-    consul.registry.live().look(|catalog| {
-        let of = |registered| health_checks(&consul.node, registered);
-        (catalog.index().max(1), catalog.all().flat_map(of).collect())
-    })
+fn index(catalog: &Catalog) -> u64 {
+    catalog.index().max(1)
 }

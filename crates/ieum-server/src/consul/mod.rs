@@ -1,14 +1,17 @@
-//! The subset of Consul's HTTP API that registers, checks and finds services, under `/v1/`.
+//! The subset of Consul's HTTP API that registers, checks and finds services, and lets them agree on
+//! keys, under `/v1/`.
 //!
 //! Clients for Consul work as they are: paths, field names in any case, status codes, plain-text
-//! errors, `X-Consul-Index` and blocking queries are Consul's. What differs, on purpose:
+//! errors, `X-Consul-Index` and blocking queries are Consul's. What is covered, and what differs on
+//! purpose, is listed in `docs/reference/consul.md`; in short:
 //!
-//! - the index of a service is the position of *that service's* last change, so a heartbeat or a
+//! - the index of a service, and of a key, is the position of *its* last change, so a heartbeat or a
 //!   change elsewhere wakes nobody, and an index from before a restart is answered at once;
-//! - there is one node, the platform, and no gossip: entries have no `serfHealth` check. The service
-//!   `consul` is listed, as clients expect, and is the platform itself;
+//! - every instance that registers itself stands at one node, the platform, and there is no gossip:
+//!   entries have no `serfHealth` check. The service `consul` is listed, as clients expect, and is the
+//!   platform itself;
 //! - what would be ignored in silence is refused: script, Docker, gRPC, UDP and alias checks, checks
-//!   with headers, bodies or thresholds, service-mesh registrations, and `filter` expressions;
+//!   with thresholds, service-mesh registrations, filters on what is not there;
 //! - checks belong to an instance; a check of the node is refused.
 
 #[cfg(test)]
@@ -17,68 +20,100 @@ mod agent;
 mod blocking;
 mod catalog;
 mod checks;
+#[cfg(test)]
+mod coordination_tests;
 mod error;
+mod filter;
 mod health;
+mod kv;
+mod maintenance;
+mod places;
+mod sessions;
 mod status;
 #[cfg(test)]
 mod tests;
+mod txn;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use ieum_base::{Rng, Uuid};
+use axum::http::StatusCode;
+use ieum_base::{Rng, Tasks};
 use ieum_discovery::embedded::Registry;
+use ieum_discovery::kv::Store;
 
-/// The node that every instance is registered at: the platform.
-#[derive(Clone, Debug)]
-pub struct NodeInfo {
-    /// Its id.
-    pub id: Uuid,
-    /// Its name; `ieum` by default.
-    pub name: String,
-    /// Its address, and that of instances which register without one; `127.0.0.1` by default.
-    pub address: String,
-    /// Its datacenter; `dc1` by default, as in Consul.
-    pub datacenter: String,
-}
-
-impl Default for NodeInfo {
-    fn default() -> Self {
-        let name = "ieum".to_owned();
-        Self {
-            id: Uuid::new_v5(&Uuid::NAMESPACE_DNS, name.as_bytes()),
-            name,
-            address: "127.0.0.1".to_owned(),
-            datacenter: "dc1".to_owned(),
-        }
-    }
-}
+use self::error::Refused;
+pub use self::places::NodeInfo;
+use crate::config;
 
 /// What the handlers share.
 #[derive(Clone)]
 struct Consul {
     registry: Arc<Registry>,
+    kv: Store,
     node: Arc<NodeInfo>,
+    least_deregister_after: Duration,
     rng: Rng,
 }
 
-/// Every route of the API. It has no fallback: it is merged into the platform's router.
-pub fn router(registry: Arc<Registry>, node: NodeInfo) -> Router {
+/// Every route of the API. It has no fallback: it is merged into the platform's router. What it runs
+/// for sessions ends with `tasks`.
+pub fn router(registry: Arc<Registry>, config: &config::Registry, tasks: &Tasks) -> Router {
+    let node = NodeInfo::default();
+    let most_value = config.kv.most_value();
     let consul = Consul {
+        kv: Store::new(
+            Arc::clone(&registry),
+            node.name.clone(),
+            config.kv,
+            tasks.clone(),
+        ),
         registry,
         node: Arc::new(node),
+        least_deregister_after: config.checks.least_deregister_after.0,
         rng: Rng::system(),
     };
     Router::new()
         .merge(agent::routes())
+        .merge(maintenance::routes())
         .merge(checks::routes())
         .merge(health::routes())
         .merge(catalog::routes())
+        .merge(sessions::routes())
         .merge(status::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .merge(kv::routes(most_value))
+        .merge(txn::routes(most_value))
         .with_state(consul)
+}
+
+impl Consul {
+    /// There is one datacenter.
+    fn check_datacenter(&self, datacenter: &str) -> error::Result<()> {
+        match datacenter.is_empty() || datacenter == self.node.datacenter {
+            true => Ok(()),
+            false => Err(Refused::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "No path to datacenter",
+            )),
+        }
+    }
+
+    /// The name of a node that is called by its name or its id.
+    fn name_of_node(&self, called: &str) -> String {
+        if self.node.is_called(called) {
+            return self.node.name.clone();
+        }
+        let known = self.registry.live().look(|catalog| {
+            let mut nodes = catalog.nodes();
+            let known = nodes.find(|known| known.node.id == called && !called.is_empty());
+            known.map(|known| known.node.name.clone())
+        });
+        known.unwrap_or_else(|| called.to_owned())
+    }
 }
 
 /// The largest registration, in bytes.

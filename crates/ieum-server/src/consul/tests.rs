@@ -6,43 +6,50 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use ieum_base::Clock;
+use ieum_base::{Clock, Stop, Tasks};
 use ieum_discovery::catalog::Limits;
 use ieum_discovery::embedded::Registry;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{NodeInfo, router};
+use super::router;
+use crate::config;
 
 /// An answer, read whole.
 #[derive(Debug)]
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    text: String,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.text).expect("JSON")
     }
 
-    fn index(&self) -> u64 {
+    pub(super) fn index(&self) -> u64 {
         let header = self.headers.get("x-consul-index").expect("an index");
         header.to_str().expect("text").parse().expect("a number")
     }
 }
 
-struct Client(Router);
+pub(super) struct Client(Router);
 
 impl Client {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let store = Arc::new(ieum_eventstore::memory::Store::new());
         let registry = Registry::open(store, Clock::system(), Limits::default()).await;
-        Self(router(registry.expect("a registry"), NodeInfo::default()))
+        let tasks = Tasks::new(Stop::new());
+        let router = router(
+            registry.expect("a registry"),
+            &config::Registry::default(),
+            &tasks,
+        );
+        Self(router)
     }
 
-    async fn call(&self, method: &str, path: &str, body: String) -> Answer {
+    pub(super) async fn call(&self, method: &str, path: &str, body: String) -> Answer {
         let request = Request::builder().method(method).uri(path);
         let request = request.body(Body::from(body)).expect("a request");
         let answer = self.0.clone().oneshot(request).await.expect("an answer");
@@ -55,22 +62,22 @@ impl Client {
         }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         self.call("GET", path, String::new()).await
     }
 
-    async fn put(&self, path: &str, body: &Value) -> Answer {
+    pub(super) async fn put(&self, path: &str, body: &Value) -> Answer {
         self.call("PUT", path, body.to_string()).await
     }
 
     /// Registers, and fails the test if that is refused.
-    async fn register(&self, body: &Value) {
+    pub(super) async fn register(&self, body: &Value) {
         let answer = self.put("/v1/agent/service/register", body).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         assert_eq!(answer.text, "");
     }
 
-    async fn ids(&self, path: &str) -> Vec<String> {
+    pub(super) async fn ids(&self, path: &str) -> Vec<String> {
         let entries = self.get(path).await.json();
         let entries = entries.as_array().expect("a list").iter();
         let id = |entry: &Value| entry["Service"]["ID"].as_str().expect("an id").to_owned();
@@ -450,9 +457,9 @@ async fn a_query_that_cannot_be_met_truthfully_is_refused() {
         ("index=1&wait=soon", 400, "Invalid wait time"),
         ("passing=maybe", 400, "Invalid value for ?passing"),
         (
-            "filter=Service.Port==1",
+            "filter=Service.Nope==1",
             400,
-            "filter expressions are not supported",
+            "Failed to create boolean expression evaluator: Selector \"Service.Nope\" is not valid",
         ),
         ("dc=elsewhere", 500, "No path to datacenter"),
     ] {

@@ -113,7 +113,7 @@ impl Parts {
                 routes: routes_of(self.gateway.clone()),
             },
             more,
-            consul: consul::router(registry, consul::NodeInfo::default()),
+            consul: consul::router(registry, &config.registry, &self.work),
         };
         self.serve(bound.listener, api::router(api));
         Ok(Started {

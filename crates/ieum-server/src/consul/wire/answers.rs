@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use ieum_base::redact;
+use ieum_discovery::catalog::NODE_MAINTENANCE;
 use ieum_discovery::consul::wire::{
     AgentService, CatalogService, CheckDetails, HealthCheck, HealthEntry, Node, Weights,
     status_name,
 };
-use ieum_discovery::catalog::NODE_MAINTENANCE;
 use ieum_discovery::{Check, CheckKind, Instance, InstanceId, Registered, Status};
 
 use crate::consul::NodeInfo;

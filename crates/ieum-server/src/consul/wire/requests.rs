@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::http::Uri;
 use ieum_base::redact;
 use ieum_discovery::consul::wire::status_of;
 use ieum_discovery::{
@@ -79,7 +80,11 @@ pub(in crate::consul) fn update(body: &Bytes) -> Result<Update> {
 }
 
 /// Reads the body of `agent/service/register`.
-pub(in crate::consul) fn registration(body: &Bytes, node: &NodeInfo) -> Result<Registration> {
+pub(in crate::consul) fn registration(
+    body: &Bytes,
+    node: &NodeInfo,
+    least_deregister_after: Duration,
+) -> Result<Registration> {
     let service: Service = from_body(body)?;
     refuse_unsupported("service", &service.rest, &UNSUPPORTED_OF_SERVICES)?;
     if service.name.is_empty() {
@@ -98,7 +103,7 @@ pub(in crate::consul) fn registration(body: &Bytes, node: &NodeInfo) -> Result<R
             _ => format!("service:{id}:{}", place + 1),
         };
         let name = format!("Service '{}' check", service.name);
-        folded::<Check>(check)?.into_definition(id, name)
+        folded::<Check>(check)?.into_definition(id, name, least_deregister_after)
     });
     Ok(Registration {
         checks: checks.collect::<Result<_>>()?,
@@ -115,7 +120,10 @@ pub(in crate::consul) fn registration(body: &Bytes, node: &NodeInfo) -> Result<R
 }
 
 /// Reads the body of `agent/check/register`: the instance, and its check.
-pub(in crate::consul) fn check_of_instance(body: &Bytes) -> Result<(InstanceId, CheckDefinition)> {
+pub(in crate::consul) fn check_of_instance(
+    body: &Bytes,
+    least_deregister_after: Duration,
+) -> Result<(InstanceId, CheckDefinition)> {
     let check: Check = from_body(body)?;
     if check.name.is_empty() {
         return Err(Refused::bad_request("Missing check name"));
@@ -127,11 +135,17 @@ pub(in crate::consul) fn check_of_instance(body: &Bytes) -> Result<(InstanceId, 
     }
     let instance = InstanceId(check.serviceid.clone());
     let (id, name) = (check.name.clone(), check.name.clone());
-    Ok((instance, check.into_definition(id, name)?))
+    let check = check.into_definition(id, name, least_deregister_after)?;
+    Ok((instance, check))
 }
 
 impl Check {
-    fn into_definition(self, default_id: String, default_name: String) -> Result<CheckDefinition> {
+    fn into_definition(
+        self,
+        default_id: String,
+        default_name: String,
+        least_deregister_after: Duration,
+    ) -> Result<CheckDefinition> {
         refuse_unsupported("check", &self.rest, &UNSUPPORTED_OF_CHECKS)?;
         let or = |given: String, default: String| match given.is_empty() {
             true => default,
@@ -153,7 +167,7 @@ impl Check {
             deregister_after: self
                 .deregistercriticalserviceafter
                 .0
-                .map(|after| after.max(LEAST_DEREGISTER_AFTER)),
+                .map(|after| after.max(least_deregister_after)),
         })
     }
 
@@ -183,6 +197,13 @@ impl Check {
                 timeout,
             });
         }
+        let uri = self.http.parse::<Uri>().ok();
+        let authority = uri.as_ref().and_then(Uri::authority);
+        if authority.is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(invalid_check(
+                "credentials in the URL are not supported; send them in Header",
+            ));
+        }
         Ok(CheckKind::Http {
             url: self.http.clone(),
             method: match self.method.as_str() {
@@ -209,7 +230,7 @@ fn address(given: &str, node: &NodeInfo) -> Result<String> {
     }
 }
 
-fn weight(given: Option<Value>) -> Result<u16> {
+pub(super) fn weight(given: Option<Value>) -> Result<u16> {
     let Some(given) = given else {
         return Ok(1);
     };
@@ -235,16 +256,16 @@ fn refuse_unsupported(what: &str, rest: &BTreeMap<String, Value>, names: &[&str]
     }
 }
 
-fn from_body<T: DeserializeOwned>(body: &Bytes) -> Result<T> {
+pub(super) fn from_body<T: DeserializeOwned>(body: &Bytes) -> Result<T> {
     folded(serde_json::from_slice(body).map_err(|e| undecodable(&e))?)
 }
 
-fn folded<T: DeserializeOwned>(mut value: Value) -> Result<T> {
+pub(super) fn folded<T: DeserializeOwned>(mut value: Value) -> Result<T> {
     fold_names(&mut value);
     serde_json::from_value(value).map_err(|e| undecodable(&e))
 }
 
-fn undecodable(error: &serde_json::Error) -> Refused {
+pub(super) fn undecodable(error: &serde_json::Error) -> Refused {
     let why = error.to_string();
     let why = redact::parser_message(&why);
     Refused::bad_request(format!("Request decode failed: {why}"))
@@ -278,6 +299,3 @@ const UNSUPPORTED_OF_CHECKS: [&str; 17] = [
 
 /// Consul's default timeout of a check.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Consul's least time before a critical instance is removed.
-const LEAST_DEREGISTER_AFTER: Duration = Duration::from_secs(60);
