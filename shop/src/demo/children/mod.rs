@@ -65,13 +65,17 @@ impl Children {
         })
     }
 
-    /// Adds a child to the table; it is not started yet.
+    /// Adds a child to the table; it is not started yet. What it printed in an earlier demo is kept
+    /// once more, as `NAME.log.old`.
     pub(super) fn add(&mut self, program: Program) {
         let (wishes, told) = mpsc::channel(1);
         let (tell, state) = watch::channel(State::Down);
+        let log = self.logs.join(format!("{}.log", program.name));
+        // There may be none yet.
+        let _ = std::fs::rename(&log, log.with_extension("log.old"));
         let life = Life {
             program: program.clone(),
-            log: self.logs.join(format!("{}.log", program.name)),
+            log,
             wishes: told,
             state: tell,
         };
@@ -199,5 +203,65 @@ impl Child {
 
     fn log(&self, logs: &std::path::Path) -> String {
         program::tail(&logs.join(format!("{}.log", self.program.name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ieum::base::Stop;
+
+    use super::*;
+
+    fn program(script: &str) -> Program {
+        Program {
+            name: "child",
+            stage: 0,
+            executable: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            environment: Vec::new(),
+            // Nobody listens there: it is never ready.
+            health: "http://127.0.0.1:9/health".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_child_printed_is_shown_when_it_fails() {
+        let name = format!("children-{}", ieum::base::Uuid::new_v4());
+        let folder = std::env::temp_dir().join(name);
+        let mut children =
+            Children::new(folder.clone(), Tasks::new(Stop::new())).expect("a folder");
+        children.add(program("echo what is wrong; exit 7"));
+        let child = children.child("child").expect("it was added");
+        child.tell(Wish::Start).await.expect("started");
+        let error = children.until_ready(child).await.expect_err("it ended");
+        let text = format!("{error:#}");
+        assert!(
+            text.contains("what is wrong") && text.contains('7'),
+            "{text}"
+        );
+        // It could not be used yet: that is its start's failure and not the demo's.
+        let nothing = tokio::time::timeout(LOOK, children.failed()).await;
+        assert!(nothing.is_err(), "{nothing:?}");
+        std::fs::remove_dir_all(folder).expect("removed");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_does_not_obey_is_killed_and_named() {
+        let name = format!("children-{}", ieum::base::Uuid::new_v4());
+        let folder = std::env::temp_dir().join(name);
+        let mut children =
+            Children::new(folder.clone(), Tasks::new(Stop::new())).expect("a folder");
+        // It ignores SIGTERM, and says so before it waits for the end of its life line.
+        children.add(program("trap '' TERM; echo deaf; read line"));
+        let child = children.child("child").expect("it was added");
+        child.tell(Wish::Start).await.expect("started");
+        let log = folder.join("child.log");
+        while !std::fs::read_to_string(&log).is_ok_and(|text| text.contains("deaf")) {
+            tokio::task::yield_now().await;
+        }
+        let ended = child.tell(|done| Wish::End(LOOK, done)).await;
+        let text = format!("{:#}", ended.expect_err("it was killed"));
+        assert!(text.contains("child did not stop"), "{text}");
+        std::fs::remove_dir_all(folder).expect("removed");
     }
 }
