@@ -8,4 +8,5 @@ mod gateway;
 mod platform;
 mod readme;
 mod registry;
+mod secrets;
 mod shop;

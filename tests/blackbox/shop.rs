@@ -21,7 +21,7 @@ static STARTING: Mutex<()> = Mutex::new(());
 /// A demo that serves.
 pub(crate) struct Shop {
     /// Ends with the value.
-    _process: Process,
+    pub(crate) process: Process,
     pub(crate) gateway: String,
     pub(crate) platform: String,
     pub(crate) services: BTreeMap<String, String>,
@@ -32,9 +32,18 @@ pub(crate) struct Shop {
 impl Shop {
     /// Starts a demo without orders that goes on serving.
     pub(crate) fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn start_with(environment: &[(&str, &str)]) -> Result<Self> {
         let folder = TempFolder::new()?;
         let _alone = alone();
-        let process = demo(folder.path(), &["--orders", "0"])?;
+        let mut command = Command::new(binary("shop")?);
+        command
+            .args(["demo", "--orders", "0", "--data"])
+            .arg(folder.path());
+        let process = Process::start(command.envs(environment.iter().copied()))?;
         process.wait_for(DEMO, |line| line.contains("Serving").then_some(()))?;
         let output = process.output();
         let place = |name: &str| -> Result<String> {
@@ -70,7 +79,7 @@ impl Shop {
             services: services?,
             folder,
             staff,
-            _process: process,
+            process,
         })
     }
 
