@@ -88,6 +88,7 @@ codes! {
     SERVICE_DEPENDENCY = 503 "IEUM-3008" "Dependency unavailable";
     SERVER_NOT_A_REQUEST = 400 "IEUM-3009" "Not a request";
     SERVER_HEAD_TOO_LARGE = 431 "IEUM-3010" "Head too large";
+    SERVER_HEAD_TOO_SLOW = 408 "IEUM-3011" "Head too slow";
     SAGA_UNKNOWN = 404 "IEUM-4001" "Unknown saga";
     SAGA_UNKNOWN_DEFINITION = 404 "IEUM-4002" "Unknown saga definition";
     SAGA_INVALID_DEFINITION = 422 "IEUM-4003" "Invalid saga definition";
@@ -114,6 +115,7 @@ codes! {
     REGISTRY_UNAVAILABLE = 503 "IEUM-5012" "Registry unavailable";
     MEDIA_TYPE = 415 "IEUM-5013" "Media type not supported";
     STOPPING = 503 "IEUM-5015" "Stopping";
+    NOT_PLAYED = 501 "IEUM-5016" "Role missing";
 }
 
 impl ErrorCode {

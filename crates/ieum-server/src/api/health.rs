@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use futures_util::future::BoxFuture;
+use ieum_base::Stop;
 use serde::Serialize;
 
 use super::extract::{Json, Path};
@@ -22,6 +23,10 @@ pub(crate) type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> +
 pub(crate) struct Vitals {
     /// The checks by name.
     pub(crate) checks: Arc<BTreeMap<&'static str, Check>>,
+    /// Checks of what this process can do without for a while: one that fails is told, with 200.
+    pub(crate) remarks: Arc<BTreeMap<&'static str, Check>>,
+    /// Requested when this process is to be sent nothing new any more.
+    pub(crate) retired: Stop,
     /// The metrics of everything in this process, in the text format of Prometheus.
     pub(crate) metrics: Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>,
 }
@@ -47,8 +52,15 @@ pub(crate) fn routes(vitals: Vitals) -> Routes {
     Routes::new()
         .add(
             Operation::get("/health", "health")
-                .summary("Checks the parts of the platform; 503 names the one that failed.")
-                .answers(200, "all is well", "Health")
+                .summary(
+                    "Checks the parts of the platform; 503 names the one that failed, or says that \
+                     the process is `stopping`.",
+                )
+                .answers(
+                    200,
+                    "all is well, or well enough to work (`degraded`)",
+                    "Health",
+                )
                 .answers(503, "something is not", "Health"),
             health,
         )
@@ -69,8 +81,24 @@ pub(crate) fn routes(vitals: Vitals) -> Routes {
 }
 
 async fn health(State(vitals): State<Vitals>) -> impl IntoResponse {
-    let mut checks = BTreeMap::new();
-    for (&name, check) in vitals.checks.iter() {
+    let mut checks = run(&vitals.checks).await;
+    let can_work = is_well(&checks);
+    checks.append(&mut run(&vitals.remarks).await);
+    let (code, status) = if vitals.retired.is_requested() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    } else if !can_work {
+        (StatusCode::SERVICE_UNAVAILABLE, "degraded")
+    } else if !is_well(&checks) {
+        (StatusCode::OK, "degraded")
+    } else {
+        (StatusCode::OK, "healthy")
+    };
+    (code, Json(Health { status, checks }))
+}
+
+async fn run(checks: &BTreeMap<&'static str, Check>) -> BTreeMap<&'static str, CheckResult> {
+    let mut results = BTreeMap::new();
+    for (&name, check) in checks {
         let result = tokio::time::timeout(CHECK_TIMEOUT, check()).await;
         let error = match result {
             Ok(Ok(())) => None,
@@ -78,15 +106,13 @@ async fn health(State(vitals): State<Vitals>) -> impl IntoResponse {
             Err(_) => Some(format!("no answer within {} s", CHECK_TIMEOUT.as_secs())),
         };
         let status = if error.is_none() { "ok" } else { "error" };
-        checks.insert(name, CheckResult { status, error });
+        results.insert(name, CheckResult { status, error });
     }
-    let well = checks.values().all(|check| check.error.is_none());
-    let (code, status) = if well {
-        (StatusCode::OK, "healthy")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "degraded")
-    };
-    (code, Json(Health { status, checks }))
+    results
+}
+
+fn is_well(checks: &BTreeMap<&'static str, CheckResult>) -> bool {
+    checks.values().all(|check| check.error.is_none())
 }
 
 async fn metrics(State(vitals): State<Vitals>) -> impl IntoResponse {

@@ -3,12 +3,14 @@
 //! A request passes, in this order: the guard (host, origin, token), the limit of the body, the
 //! route. What nobody answers is answered with problem details.
 
+mod absent;
 mod extract;
 mod guard;
 mod health;
 mod limits;
 mod log;
 mod openapi;
+mod otlp;
 mod reserved;
 mod router;
 pub(crate) mod routes;
@@ -20,6 +22,7 @@ mod traces;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use absent::Absent;
 pub(crate) use guard::Guard;
 pub(crate) use health::{Check, Vitals};
 pub(crate) use log::Log;

@@ -14,7 +14,10 @@ use serde_json::Value;
 use super::extract::Json;
 use super::routes::{Operation, Routes};
 use super::traces as traces_api;
-use super::{Catalogue, Guard, Log, Topics, Vitals, guard, health, log, openapi, services, topics};
+use super::{
+    Absent, Catalogue, Guard, Log, Topics, Vitals, guard, health, log, openapi, otlp, services,
+    topics,
+};
 use crate::errors::{self, ApiError};
 use crate::traces::Store;
 
@@ -24,35 +27,48 @@ pub(crate) struct Parts {
     pub(crate) guard: Guard,
     /// The largest body, in bytes.
     pub(crate) max_body: usize,
-    /// The log.
-    pub(crate) log: Log,
-    /// The topics.
-    pub(crate) topics: Topics,
-    /// The traces.
-    pub(crate) traces: Store,
+    /// The log; `None` in a process that owns none.
+    pub(crate) log: Option<Log>,
+    /// The topics, likewise.
+    pub(crate) topics: Option<Topics>,
+    /// The traces, likewise.
+    pub(crate) traces: Option<Store>,
     /// Services and routes.
     pub(crate) catalogue: Catalogue,
     /// Health and metrics.
     pub(crate) vitals: Vitals,
     /// Further routes that are described, such as those of sagas.
     pub(crate) more: Vec<Routes>,
-    /// Consul's API.
-    pub(crate) consul: Router,
+    /// Consul's API, if the registry is here.
+    pub(crate) consul: Option<Router>,
+    /// What is not here, and where it is.
+    pub(crate) absent: Vec<Absent>,
 }
 
 /// The whole API.
 pub(crate) fn router(parts: Parts) -> Router {
-    let mut routes = log::routes(parts.log)
-        .merge(topics::routes(parts.topics))
-        .merge(traces_api::routes(parts.traces))
-        .merge(services::routes(parts.catalogue))
-        .merge(health::routes(parts.vitals));
-    for more in parts.more {
-        routes = routes.merge(more);
-    }
+    let otlp = parts.traces.clone().map(|store| otlp::Receiver {
+        store,
+        max_body: parts.max_body,
+    });
+    let here = [
+        parts.log.map(log::routes),
+        parts.topics.map(topics::routes),
+        parts.traces.map(traces_api::routes),
+        otlp.clone().map(otlp::routes),
+        Some(services::routes(parts.catalogue)),
+        Some(health::routes(parts.vitals)),
+    ];
+    let here = here.into_iter().flatten().chain(parts.more);
+    let routes = here.fold(Routes::new(), Routes::merge);
+    let absent: Arc<[Absent]> = parts.absent.into();
     described(routes)
-        .merge(parts.consul)
-        .fallback(no_such_path)
+        .merge(otlp.map(otlp::grpc_routes).unwrap_or_default())
+        .merge(parts.consul.unwrap_or_default())
+        .fallback(move |uri: Uri| {
+            let absent = Arc::clone(&absent);
+            async move { nobody_answers(&absent, uri.path()) }
+        })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(parts.max_body))
         .layer(from_fn(catch_panic))
@@ -75,9 +91,12 @@ fn described(routes: Routes) -> Router {
     router.merge(itself)
 }
 
-async fn no_such_path(uri: Uri) -> ApiError {
-    let detail = format!("nothing lives at `{}`", uri.path());
-    errors::NO_SUCH_PATH.problem(detail).into()
+fn nobody_answers(absent: &[Absent], path: &str) -> ApiError {
+    let elsewhere = absent.iter().find_map(|absent| absent.refuse(path));
+    elsewhere.unwrap_or_else(|| {
+        let detail = format!("nothing lives at `{path}`");
+        errors::NO_SUCH_PATH.problem(detail).into()
+    })
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {

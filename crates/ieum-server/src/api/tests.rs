@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Method, Request, Response, header};
@@ -102,34 +101,37 @@ fn parts(tasks: &Tasks, broken: &Arc<AtomicBool>) -> Parts {
     Parts {
         guard: Guard::new(None, &[]),
         max_body: MAX_BODY,
-        log: Log {
+        log: Some(Log {
             store: Arc::new(log.clone()),
             checkpoints: Arc::new(log.clone()),
             fences: Arc::new(log),
             stop: tasks.stop().clone(),
-        },
-        topics: Topics {
+        }),
+        topics: Some(Topics {
             publisher: Arc::new(topics.clone()),
             groups: Arc::new(topics.clone()),
             limits: ieum_messaging::Limits::default(),
             inspect: Arc::new(topics),
             stop: tasks.stop().clone(),
-        },
-        traces: Store::new(Limits {
+        }),
+        traces: Some(Store::new(Limits {
             traces: 10,
             bytes: 1 << 20,
             spans: 100,
-        }),
+        })),
         catalogue: Catalogue {
             registry,
             routes: Arc::new(|| vec![json!({"name": "users"})]),
         },
         vitals: Vitals {
             checks: Arc::new(BTreeMap::from([("log", check)])),
+            remarks: Arc::default(),
+            retired: Stop::new(),
             metrics: Arc::new(|| std::future::ready("# EOF\n".to_owned()).boxed()),
         },
         more: Vec::new(),
-        consul: Router::new(),
+        consul: None,
+        absent: Vec::new(),
     }
 }
 
@@ -255,6 +257,34 @@ async fn spans_that_were_exported_are_found_by_the_order_they_are_about() {
     assert_eq!(api.get("/api/v1/traces/o-2").await.1["code"], "IEUM-5009");
 }
 
+#[tokio::test]
+async fn metrics_and_logs_are_checked_and_the_answer_says_that_they_are_not_kept() {
+    let api = Api::start();
+    let metrics = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [
+        {"name": "m", "gauge": {"dataPoints": [{"asInt": "1"}]}}]}]}]});
+    let logs = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [
+        {"body": {"stringValue": "hello"}}]}]}]});
+    for (path, request, count) in [
+        ("/v1/metrics", metrics, "rejectedDataPoints"),
+        ("/v1/logs", logs, "rejectedLogRecords"),
+    ] {
+        let (status, answer) = api.json(Method::POST, path, &request).await;
+        let partial = &answer["partialSuccess"];
+        assert_eq!((status, &partial[count]), (200, &json!("0")), "{answer}");
+        assert!(
+            partial["errorMessage"]
+                .as_str()
+                .is_some_and(|m| m.contains("not kept"))
+        );
+        assert_eq!(
+            api.json(Method::POST, path, &json!({})).await,
+            (200, json!({}))
+        );
+        let broken = json!({"resourceLogs": 1, "resourceMetrics": 1});
+        assert_eq!(api.json(Method::POST, path, &broken).await.0, 400, "{path}");
+    }
+}
+
 /// A request line, a header, a body; the status and the code that answer them.
 const REFUSED: &[(&str, &str, &str, u16, &str)] = &[
     ("GET /nowhere", "", "", 404, "IEUM-5001"),
@@ -288,6 +318,14 @@ const REFUSED: &[(&str, &str, &str, u16, &str)] = &[
         "",
         415,
         "IEUM-5013",
+    ),
+    ("POST /v1/traces", JSON, "[]", 400, "IEUM-5003"),
+    (
+        "POST /v1/logs",
+        JSON,
+        "{\"resourceLogs\":7}",
+        400,
+        "IEUM-5003",
     ),
 ];
 

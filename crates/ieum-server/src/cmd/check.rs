@@ -3,27 +3,30 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ieum_gateway::Warning;
+
 use super::Outcome;
+use super::up::Settings;
 use crate::config::{self, Config, Role};
 
 /// Check a configuration without starting anything.
+///
+/// What is possible today: one process owns the log (one file of SQLite) and may have every role; any
+/// number of others are gateways (`--roles gateway`) that follow its registry (`--registry URL`).
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
     /// The configuration.
     #[arg(short, long, value_name = "FILE", default_value = "ieum.toml")]
     config: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 impl Check {
     pub(super) fn run(self) -> Outcome {
-        match config::load(&self.config) {
+        match config::load_with(Some(&self.config), &self.settings.overrides()) {
             Ok(config) => {
-                for warning in config.gateway.warnings() {
-                    super::remark(&format_args!(
-                        "warning: {}\n  = key: {}",
-                        warning.message, warning.path
-                    ));
-                }
+                config.gateway.warnings().iter().for_each(warn);
                 super::print(&summary(&self.config.display().to_string(), &config))?;
                 Ok(ExitCode::SUCCESS)
             }
@@ -35,20 +38,23 @@ impl Check {
     }
 }
 
+/// Says what is accepted and probably not meant so.
+pub(super) fn warn(warning: &Warning) {
+    super::remark(&format_args!(
+        "warning: {}\n  = key: {}",
+        warning.message, warning.path
+    ));
+}
+
 fn summary(file: &str, config: &Config) -> String {
-    let roles: Vec<_> = [
-        (Role::Gateway, "gateway"),
-        (Role::Registry, "registry"),
-        (Role::Sagas, "sagas"),
-    ]
-    .into_iter()
-    .filter(|(role, _)| config.platform.plays(*role))
-    .map(|(_, name)| name)
-    .collect();
+    let roles = Role::ALL.into_iter();
+    let roles = roles.filter(|role| config.platform.plays(*role));
+    let roles: Vec<_> = roles.map(Role::name).collect();
     let definitions = config.sagas.inline.len() + config.sagas.definitions.len();
     format!(
-        "{file} is valid: roles {}; {} routes, {} configured instances, {} saga sources",
+        "{file} is valid: roles {}; {}; {} routes, {} configured instances, {} saga sources",
         roles.join(", "),
+        config.part(),
         config.gateway.routes.len(),
         config.registry.instances.len(),
         definitions,

@@ -1,5 +1,6 @@
 //! `ieum up`: runs the platform until it is told to stop.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -7,20 +8,64 @@ use anyhow::Context;
 use ieum_base::Stop;
 
 use super::Outcome;
-use crate::config::{self, Config};
-use crate::platform::{Ended, Platform, Running};
-use crate::{logging, signals};
+use crate::config::{self, Config, Overrides, Role};
+use crate::logging;
+use crate::platform::{Ended, Handle, Platform, Running};
+use crate::signals::{self, Stops};
 
 /// Run the platform: gateway, registry, log, sagas and their API.
+///
+/// One process owns the log (`platform.data-dir`) and may have every role. Any number of others may be
+/// gateways that follow its registry: `ieum up --roles gateway --registry ieum://HOST:8500`. They own
+/// no log, and when the platform is away they go on with the last known endpoints, also after a
+/// restart (they are kept in `endpoints-PORT.json` in the data folder). They tell the platform their
+/// spans.
+///
+/// SIGTERM: `/health` answers 503 `stopping` and requests are still taken for `platform.linger`; then
+/// nothing is accepted any more and what is running may finish within `platform.drain` and
+/// `gateway.timeouts.drain`. Ctrl-C: the same without the linger. A second signal stops at once, with
+/// status 130. SIGHUP: reads the configuration again and takes over the gateway's routes, limits and
+/// keys; one that is wrong, or changes anything else, is refused whole.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct Up {
     /// The configuration. Without it `ieum.toml` is used if it is there; every key has a default.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// What the command line says in place of the configuration.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Settings {
+    /// What this process does, in place of `platform.roles`: gateway, registry, sagas.
+    #[arg(long, value_name = "ROLES", value_delimiter = ',')]
+    roles: Option<Vec<Role>>,
+    /// Where the platform API listens, in place of `platform.listen`.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where the gateway listens, in place of `gateway.listen`.
+    #[arg(long, value_name = "ADDRESS")]
+    gateway_listen: Option<SocketAddr>,
+    /// Which registry to follow, in place of `registry.url`: ieum://HOST:PORT or consul://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    registry: Option<String>,
 }
 
 /// The configuration that is used if it is there.
 const DEFAULT_FILE: &str = "ieum.toml";
+
+impl Settings {
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides {
+            roles: self.roles.clone(),
+            listen: self.listen,
+            gateway_listen: self.gateway_listen,
+            registry: self.registry.clone(),
+        }
+    }
+}
 
 impl Up {
     pub(super) fn run(self) -> Outcome {
@@ -36,38 +81,67 @@ impl Up {
             .enable_all()
             .build()
             .context("no runtime can be started")?;
-        runtime.block_on(run(config))
+        runtime.block_on(self.serve(config))
     }
 
     fn load(&self) -> Result<Config, config::Report> {
-        match &self.config {
-            Some(file) => config::load(file),
-            None if Path::new(DEFAULT_FILE).exists() => config::load(Path::new(DEFAULT_FILE)),
-            None => Ok(Config::default()),
+        let default = Path::new(DEFAULT_FILE);
+        let file = match &self.config {
+            Some(file) => Some(file.as_path()),
+            None => default.exists().then_some(default),
+        };
+        config::load_with(file, &self.settings.overrides())
+    }
+
+    async fn serve(&self, config: Config) -> Outcome {
+        let stops = Stops {
+            retire: Stop::new(),
+            stop: Stop::new(),
+            linger: config.platform.linger.0,
+        };
+        // Signals first: a stop that comes while the log is being opened is heard too.
+        let mut signals = signals::listen(stops.clone())?;
+        let running = match Platform::start(config, stops.stop).await {
+            Ok(running) => running,
+            Err(error) => {
+                super::remark(&error);
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        greet(&running);
+        let handle = running.handle();
+        let mut ended = std::pin::pin!(running.wait());
+        let mut second = std::pin::pin!(signals.second());
+        let mut retired = std::pin::pin!(stops.retire.requested());
+        let mut is_retired = false;
+        loop {
+            tokio::select! {
+                ended = &mut ended => return Ok(farewell(&ended)),
+                () = &mut second => {
+                    super::remark(&"a second signal: stopped at once");
+                    return Ok(ExitCode::from(EXIT_FORCED));
+                }
+                () = &mut retired, if !is_retired => {
+                    is_retired = true;
+                    handle.retire();
+                }
+                () = signals.hangup() => self.reload(&handle),
+            }
         }
     }
-}
 
-async fn run(config: Config) -> Outcome {
-    let stop = Stop::new();
-    // Signals first: a stop that comes while the log is being opened is heard too.
-    let signals = signals::listen(stop.clone())?;
-    let running = match Platform::start(config, stop).await {
-        Ok(running) => running,
-        Err(error) => {
-            super::remark(&error);
-            return Ok(ExitCode::FAILURE);
+    fn reload(&self, handle: &Handle) {
+        match self.load().and_then(|config| handle.reload(config)) {
+            Ok(warnings) => {
+                super::remark(&"the configuration was read again and is in force");
+                warnings.iter().for_each(super::check::warn);
+            }
+            Err(report) => {
+                super::remark(&"the configuration was read again and refused; the old one stays");
+                super::remark(&report);
+            }
         }
-    };
-    greet(&running);
-    let ended = tokio::select! {
-        ended = running.wait() => ended,
-        () = signals.second() => {
-            super::remark(&"a second signal: stopped at once");
-            return Ok(ExitCode::from(EXIT_FORCED));
-        }
-    };
-    Ok(farewell(&ended))
+    }
 }
 
 /// The exit status after a second signal: 128 + SIGINT, as shells have it.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::report::{Problem, Report};
 use super::tree::{self, Tree};
-use super::{Config, rules};
+use super::{Config, Overrides, rules};
 
 /// More errors than this are not shown: the rest would only repeat them.
 const MAX_PROBLEMS: usize = 25;
@@ -20,27 +20,43 @@ const MAX_PROBLEMS: usize = 25;
 pub struct Source {
     file: PathBuf,
     text: String,
+    /// The keys that the command line gave.
+    given: Vec<&'static str>,
 }
 
 /// Reads and checks the file at `path`.
 pub fn load(path: &Path) -> Result<Config, Report> {
+    load_with(Some(path), &Overrides::default())
+}
+
+/// Reads the file at `path`, or takes the defaults, and checks what it is with `overrides`.
+pub fn load_with(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Report> {
+    let Some(path) = path else {
+        return parse_with(Path::new(""), String::new(), overrides);
+    };
     let text = std::fs::read_to_string(path).map_err(|error| {
         let problem = Problem::new(format!("the configuration cannot be read: {error}")).help(
             "name another file with `-c FILE`, or start without one: every key has a default",
         );
         Report::new(path, vec![problem])
     })?;
-    parse(path, text)
+    parse_with(path, text, overrides)
 }
 
 /// Reads and checks `text` as the content of `file`; relative paths in it start at its folder.
 pub fn parse(file: &Path, text: String) -> Result<Config, Report> {
-    let config = decode(&text).map_err(|problems| Report::new(file, problems))?;
-    let source = Source {
+    parse_with(file, text, &Overrides::default())
+}
+
+/// The same, with what the command line says in place of the file.
+pub fn parse_with(file: &Path, text: String, overrides: &Overrides) -> Result<Config, Report> {
+    let mut config = decode(&text).map_err(|problems| Report::new(file, problems))?;
+    let given = overrides.apply(&mut config);
+    config.source = Source {
         file: file.to_owned(),
         text,
+        given,
     };
-    let mut config = Config { source, ..config };
     config
         .gateway
         .relative_to(config.source.file.parent().unwrap_or_else(|| Path::new("")));
@@ -62,6 +78,10 @@ impl Source {
     pub(crate) fn report(&self, problems: Vec<Problem>) -> Report {
         let tree = Tree::parse(&self.text).ok();
         let place = |problem: Problem| {
+            if self.given.contains(&problem.key.as_str()) {
+                let key = format!("{} (given on the command line)", problem.key);
+                return problem.key(key);
+            }
             let path = tree::Path::parse(&problem.key);
             let span = tree.as_ref().and_then(|tree| tree.span_of(&path));
             problem.at(&self.text, span.as_ref())

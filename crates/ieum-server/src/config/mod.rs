@@ -5,8 +5,10 @@
 //! later.
 
 mod definitions;
+mod home;
 mod load;
 mod model;
+mod registry_rules;
 mod report;
 mod rules;
 mod secret;
@@ -15,7 +17,8 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-pub use load::{Source, load, parse};
+pub use home::{Home, Overrides};
+pub use load::{Source, load, load_with, parse, parse_with};
 pub use model::{
     Config, Log, LogFormat, LogOutput, Platform, Registry, Role, Sagas, StaticInstance, Telemetry,
     Traces,

@@ -73,17 +73,23 @@ pub struct Platform {
     pub allowed_hosts: Vec<String>,
     /// The folder of the platform's data. Default `ieum-data`.
     pub data_dir: PathBuf,
-    /// What this process does. Default: everything.
+    /// What this process does. Default: everything. One process owns the log, and only it can have the
+    /// roles `registry` and `sagas`; any number of others are `["gateway"]` with a `registry.url`.
     pub roles: Vec<Role>,
     /// The threads of the platform's own work; the gateway has its own. 1 to 64, default 2.
     pub worker_threads: usize,
     /// The largest body that the API accepts. Default `8MiB`.
     pub max_body: ByteSize,
+    /// How long this process goes on as before, with `/health` answering 503 `stopping`, after it was
+    /// sent SIGTERM: the time for load balancers to notice. Ctrl-C does without. Default `5s`; at most
+    /// `1h`.
+    pub linger: HumanDuration,
     /// How long a stop waits for what is in flight. Default `30s`.
     pub drain: HumanDuration,
 }
 
-/// A part of the platform that can be switched off. The log and the API are always there.
+/// A part of the platform that can be switched off. The API is always there, and so is the log unless
+/// the process is a gateway that follows another's registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -127,13 +133,25 @@ pub struct Log {
 /// port = 8080
 /// check = "http://10.0.0.5:8080/health"
 /// ```
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Registry {
     /// Where registrations are kept. By default in the log, so that they survive a restart.
     /// `memory:` forgets them at the stop: right for a platform whose services live and die with
     /// it, because an address of an earlier life may by then be somebody else's.
+    ///
+    /// A gateway that is nothing else (`roles = ["gateway"]`) may follow another process's:
+    /// `ieum://HOST:PORT` (`ieums://` with TLS) is a platform, `consul://HOST:PORT` a Consul agent.
+    /// It then owns no log; when that process is away it goes on with the last known endpoints.
     pub url: Option<String>,
+    /// The environment variable with the token of the registry that is followed.
+    pub token_env: Option<String>,
+    /// The file with that token. Not together with `token-env`.
+    pub token_file: Option<PathBuf>,
+    /// The largest file `endpoints-PORT.json` in the data folder, in which a process that follows a
+    /// registry keeps the last known endpoints, so that it can start while that is away. Default
+    /// `16MiB`; `0B` keeps none.
+    pub remember: ByteSize,
     /// Instances that are registered at the start and deregistered when they leave the file.
     pub instances: Vec<StaticInstance>,
     /// How health checks are run.
@@ -145,7 +163,7 @@ pub struct Registry {
 }
 
 /// One instance that is registered by the configuration.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct StaticInstance {
     /// The service that it is a copy of.
@@ -212,7 +230,7 @@ pub struct Telemetry {
 }
 
 /// `[telemetry.traces]`: how much is kept, in memory.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Traces {
     /// The share of the traces begun at the gateway that is recorded, 0 to 1. Default 1. A caller's
@@ -227,7 +245,7 @@ pub struct Traces {
 }
 
 /// `[telemetry.log]`: how the process logs.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct LogOutput {
     /// `text` for people, `json` for machines. Default `text`.
@@ -258,7 +276,23 @@ impl Default for Platform {
             roles: vec![Role::Gateway, Role::Registry, Role::Sagas],
             worker_threads: 2,
             max_body: ByteSize(8 << 20),
+            linger: HumanDuration::from_secs(5),
             drain: HumanDuration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            url: None,
+            token_env: None,
+            token_file: None,
+            remember: ByteSize(16 << 20),
+            instances: Vec::new(),
+            checks: ieum_discovery::health::Config::default(),
+            endpoints: ieum_discovery::Config::default(),
+            kv: ieum_discovery::kv::Config::default(),
         }
     }
 }

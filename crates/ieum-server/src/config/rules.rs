@@ -8,7 +8,7 @@ use ieum_gateway::ConfigError;
 use ieum_http::egress;
 
 use super::report::Problem;
-use super::{Config, Platform, Role, StaticInstance};
+use super::{Config, Platform, Role, StaticInstance, registry_rules};
 
 /// Everything that `config` gets wrong; empty if it may be started.
 pub(super) fn check(config: &Config) -> Vec<Problem> {
@@ -16,7 +16,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     token(config, &mut problems);
     platform(&config.platform, &mut problems);
     log(config, &mut problems);
-    registry(config, &mut problems);
+    registry_rules::check(config, &mut problems);
     telemetry(config, &mut problems);
     if config.platform.plays(Role::Gateway) {
         problems.extend(config.gateway.validate().into_iter().map(of_gateway));
@@ -88,6 +88,9 @@ fn platform(platform: &Platform, problems: &mut Vec<Problem>) {
                 .help("write `data-dir = \".\"` for the folder of this file"),
         );
     }
+    if platform.linger.0 > HOUR {
+        problems.push(Problem::new("the time must be at most 1h").key("platform.linger"));
+    }
     if platform.max_body.0 == 0 {
         problems.push(Problem::new("the limit must be above 0").key("platform.max-body"));
     }
@@ -108,22 +111,6 @@ fn log(config: &Config, problems: &mut Vec<Problem>) {
         Problem::new(wrong)
             .key("log.url")
             .help("write `sqlite://log.db` or `memory:`"),
-    );
-}
-
-fn registry(config: &Config, problems: &mut Vec<Problem>) {
-    let Some(text) = &config.registry.url else {
-        return;
-    };
-    let wrong = match text.parse::<EngineUrl>() {
-        Ok(url) if url.scheme() == "memory" => return,
-        Ok(url) => format!("the registry cannot be kept in `{}`", url.scheme()),
-        Err(error) => error.to_string(),
-    };
-    problems.push(
-        Problem::new(wrong)
-            .key("registry.url")
-            .help("write `memory:`, or leave it out: registrations are then kept in the log"),
     );
 }
 
@@ -181,6 +168,10 @@ fn static_instance(index: usize, instance: &StaticInstance, problems: &mut Vec<P
         );
     }
     let uri = instance.check.as_ref().and_then(|url| url.parse().ok());
+    let authority = uri.as_ref().and_then(Uri::authority);
+    if authority.is_some_and(|authority| authority.as_str().contains('@')) {
+        problems.push(Problem::new("credentials in a check's URL are not sent").key(key("check")));
+    }
     let host = uri.as_ref().and_then(Uri::host);
     if let Some(why) = host.and_then(never_called) {
         problems.push(Problem::new(why).key(key("check")).help(EGRESS));
@@ -196,4 +187,5 @@ fn never_called(host: &str) -> Option<String> {
     Some(refused.to_string())
 }
 
+const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
 const EGRESS: &str = "link-local addresses and metadata services are never called";

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Config, Report, parse};
+use super::{Config, Overrides, Report, Role, parse, parse_with};
 
 fn read(text: &str) -> Result<Config, Report> {
     parse(Path::new("conf/ieum.toml"), text.to_owned())
@@ -286,4 +286,55 @@ fn a_secret_of_the_gateway_in_the_file_is_refused_without_being_shown() {
     let report = read(text).expect_err("inline").to_string();
     assert!(!report.contains("hunter2"), "{report}");
     assert!(report.contains("did you mean `secret-env`?") || report.contains("`secret-file`"));
+}
+
+#[test]
+fn one_process_owns_the_log_and_gateways_follow_it() {
+    let follow = |rest: &str| format!("[registry]\nurl = \"ieum://10.0.0.1:8500\"\n{rest}");
+    check(&follow("[platform]\nroles = [\"gateway\"]\n"), &[]);
+    check(
+        &follow("[platform]\nroles = [\"gateway\", \"sagas\"]\n"),
+        &[
+            "4:9 the role `sagas` is not possible with a registry that is followed: sagas are run by \
+           the process that owns the log",
+        ],
+    );
+    check(
+        &follow("[platform]\nroles = []\n"),
+        &["4:1 a process that follows a registry and is no gateway has nothing to do"],
+    );
+    assert_eq!(problems(&follow("")).len(), 2, "the default is every role");
+    check("[platform]\nroles = [\"registry\", \"sagas\"]\n", &[]);
+    check(
+        "[registry]\nurl = \"etcd://10.0.0.1\"\n",
+        &["2:7 the registry cannot be kept in `etcd`"],
+    );
+    check(
+        "[registry]\ntoken-env = \"HOME\"\n",
+        &["2:13 a token is for a registry that is followed, and this one is our own"],
+    );
+}
+
+#[test]
+fn the_token_of_a_registry_is_not_written_into_its_url_and_not_shown() {
+    let text =
+        "[platform]\nroles = [\"gateway\"]\n[registry]\nurl = \"ieum://:hunter2@10.0.0.1:8500\"\n";
+    let report = read(text).expect_err("refused").to_string();
+    assert!(report.contains("registry.token-env"), "{report}");
+    assert!(!report.contains("hunter2"), "{report}");
+}
+
+#[test]
+fn the_command_line_wins_and_is_blamed() {
+    let overrides = Overrides {
+        roles: Some(vec![Role::Sagas]),
+        registry: Some("ieum://10.0.0.1:8500".to_owned()),
+        ..Overrides::default()
+    };
+    let text = "[platform]\nroles = [\"gateway\"]\n".to_owned();
+    let report = parse_with(Path::new("ieum.toml"), text, &overrides).expect_err("no log");
+    let report = report.to_string();
+    let expected = "= key: platform.roles (given on the command line)";
+    assert!(report.contains(expected), "{report}");
+    assert!(!report.contains("ieum.toml:2"), "{report}");
 }

@@ -10,22 +10,24 @@ use ieum_http::egress;
 
 use super::{Moved, StartError, listen};
 use crate::config::{Config, Problem};
-use crate::traces::Store;
 
 /// The name under which the gateway's spans are recorded.
-const SERVICE: &str = "gateway";
+pub(super) const SERVICE: &str = "gateway";
 
 /// Starts the gateway; it serves when this answers.
 pub(super) fn start(
     config: &Config,
     resolver: &Resolver,
-    traces: &Store,
+    sink: Option<Arc<dyn SpanSink>>,
     clock: &Clock,
     egress: egress::Policy,
 ) -> Result<(Handle, Option<Moved>), StartError> {
-    let sink: Arc<dyn SpanSink> = Arc::new(traces.clone());
+    let tracer = match sink {
+        Some(sink) => Tracer::new(SERVICE, sink, clock.clone()),
+        None => Tracer::off(SERVICE),
+    };
     let deps = Deps {
-        tracer: Tracer::new(SERVICE, sink, clock.clone()).sampling(config.telemetry.traces.sample),
+        tracer: tracer.sampling(config.telemetry.traces.sample),
         clock: clock.clone(),
         rng: Rng::system(),
         egress,
@@ -48,14 +50,16 @@ fn refused(config: &Config, error: ieum_gateway::StartError) -> StartError {
         ieum_gateway::StartError::Listen(error) => {
             listen::refused(config, "gateway.listen", &error)
         }
-        ieum_gateway::StartError::Config(errors) => {
-            let problem = |error: ieum_gateway::ConfigError| {
-                let what = format!("`{}` {}", error.path, error.message);
-                Problem::new(what).key(error.path)
-            };
-            let problems = errors.into_iter().map(problem).collect();
-            config.source.report(problems).into()
-        }
+        ieum_gateway::StartError::Config(errors) => config.source.report(problems(errors)).into(),
         other => StartError::new("the gateway cannot be started").caused_by(other),
     }
+}
+
+/// What the gateway finds wrong with its configuration, in the words of a report.
+pub(super) fn problems(errors: Vec<ieum_gateway::ConfigError>) -> Vec<Problem> {
+    let problem = |error: ieum_gateway::ConfigError| {
+        let what = format!("`{}` {}", error.path, error.message);
+        Problem::new(what).key(error.path)
+    };
+    errors.into_iter().map(problem).collect()
 }

@@ -3,11 +3,17 @@
 //! [`Platform::start`] opens everything or nothing. The platform's work runs on a runtime of its
 //! own, with few threads; the gateway's data path has one more per core. What is started last is
 //! stopped first, each stage with a deadline, and what was abandoned is said.
+//!
+//! A process that is a gateway only and follows the registry of another has no log: it keeps the
+//! endpoints that it last knew, and leaves everything else to the process that it follows.
 
+mod elsewhere;
 mod error;
 mod gateway;
 mod listen;
 mod parts;
+mod registry;
+mod reload;
 mod running;
 mod sagas;
 mod start;
@@ -20,5 +26,5 @@ mod tests;
 
 pub use error::StartError;
 pub use listen::{DEFAULT_API, Moved};
-pub use running::{Ended, Running};
+pub use running::{Ended, Handle, Running};
 pub use start::Platform;

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use ieum_base::{Abandoned, Clock, Rng, Secret, Stop, TaskKind, Tasks};
-use ieum_discovery::health::Checker;
-use ieum_discovery::{Resolver, catalog, embedded};
-use ieum_eventstore::{EventStore, memory};
+use ieum_base::trace::SpanSink;
+use ieum_base::{Abandoned, Clock, EngineUrl, Secret, Stop, TaskKind, Tasks};
+use ieum_discovery::Registry;
 use ieum_http::{egress, server};
 use tokio::net::TcpListener;
 
+use super::elsewhere::{self, Spans};
 use super::listen::{self, Bound};
 use super::storage::{self, Storage};
-use super::vitals::{self, routes_of};
-use super::{Moved, StartError, gateway, sagas, statics};
+use super::vitals::{self, Seen, routes_of};
+use super::{Moved, StartError, gateway, registry, sagas};
 use crate::config::{Config, Role};
 use crate::traces::{Limits, Store};
 use crate::{api, consul};
@@ -26,37 +26,72 @@ pub(super) struct Parts {
     gateway: Option<ieum_gateway::Handle>,
     /// Sagas, checks, watches.
     work: Tasks,
+    /// Where spans go that are not kept here.
+    spans: Option<Spans>,
     /// The API.
     api: Tasks,
-    storage: Storage,
+    /// The log; `None` in a process that follows the registry of another.
+    storage: Option<Storage>,
     drain: Duration,
+    /// Requested when nothing new is to be sent here.
+    retired: Stop,
 }
 
 /// What is told to who started it.
 pub(super) struct Started {
-    pub(super) gateway_addr: Option<SocketAddr>,
+    pub(super) gateway: Option<ieum_gateway::Handle>,
     pub(super) api_addr: SocketAddr,
     pub(super) log: String,
     pub(super) moved: Vec<Moved>,
+    pub(super) retired: Stop,
+}
+
+/// What the parts are made with.
+struct Plan<'a> {
+    config: &'a Config,
+    token: Option<Secret>,
+    /// The registry that is followed, with its token.
+    followed: Option<EngineUrl>,
+    egress: egress::Policy,
+    clock: Clock,
 }
 
 impl Parts {
     /// Opens everything, or nothing: what was opened before an error is closed again.
-    pub(super) async fn open(config: Config) -> Result<(Self, Started), StartError> {
+    pub(super) async fn open(config: &Config) -> Result<(Self, Started), StartError> {
+        let missing = |missing: crate::config::MissingSecret| {
+            StartError::new(missing.to_string()).help(missing.help)
+        };
+        let token = config.token().map_err(missing)?;
+        let followed = config.followed().map_err(missing)?;
+        let bound = listen::api(config)?;
         let clock = Clock::system();
-        let token = config
-            .token()
-            .map_err(|missing| StartError::new(missing.to_string()).help(missing.help))?;
-        let bound = listen::api(&config)?;
-        let storage = storage::open(&config, clock.clone())?;
+        let storage = match &followed {
+            None => Some(storage::open(config, clock.clone())?),
+            Some(_) => None,
+        };
         let mut parts = Self {
             gateway: None,
             work: Tasks::new(Stop::new()),
+            spans: followed.as_ref().map(Spans::to),
             api: Tasks::new(Stop::new()),
             storage,
             drain: config.platform.drain.0,
+            retired: Stop::new(),
         };
-        match parts.start(&config, token, bound, &clock).await {
+        let plan = Plan {
+            config,
+            token,
+            followed,
+            // Who may register an address may make us call it: this machine's own services are out
+            // of bounds once others can reach the API.
+            egress: egress::Policy {
+                loopback: bound.address.ip().is_loopback(),
+                ..egress::Policy::default()
+            },
+            clock,
+        };
+        match parts.start(plan, bound).await {
             Ok(started) => Ok((parts, started)),
             Err(error) => {
                 parts.shut_down().await;
@@ -66,102 +101,96 @@ impl Parts {
     }
 
     /// The gateway binds its port before the sagas go on: a platform that cannot serve does no work.
-    async fn start(
-        &mut self,
-        config: &Config,
-        token: Option<Secret>,
-        bound: Bound,
-        clock: &Clock,
-    ) -> Result<Started, StartError> {
-        // Who may register an address may make us call it: this machine's own services are out of
-        // bounds once others can reach the API.
-        let egress = egress::Policy {
-            loopback: bound.address.ip().is_loopback(),
-            ..egress::Policy::default()
-        };
-        let registry = self.open_registry(config, clock, egress).await?;
-        let endpoints = config.registry.endpoints;
-        let resolver = Resolver::with_config(
-            registry.clone(),
-            self.work.clone(),
-            endpoints,
-            Rng::system(),
-        );
-        let traces = Store::new(limits(config));
+    async fn start(&mut self, plan: Plan<'_>, bound: Bound) -> Result<Started, StartError> {
+        let config = plan.config;
+        let (registry, consul) = self.open_registry(&plan).await?;
+        let is_followed = plan.followed.is_some();
+        let resolver = registry::resolver(config, registry.clone(), is_followed, &self.work)?;
+        let traces = self.storage.as_ref().map(|_| Store::new(limits(config)));
 
         let mut moved: Vec<_> = bound.moved.into_iter().collect();
         if config.platform.plays(Role::Gateway) {
-            let (handle, away) = gateway::start(config, &resolver, &traces, clock, egress)?;
+            let sink = self.sink(traces.as_ref());
+            let (handle, away) = gateway::start(config, &resolver, sink, &plan.clock, plan.egress)?;
             moved.extend(away);
             self.gateway = Some(handle);
         }
         let mut more = Vec::new();
-        if config.platform.plays(Role::Sagas) {
-            let storage = &self.storage;
-            let opened = sagas::open(config, storage, &resolver, &traces, clock, &self.work);
+        if let (true, Some(storage), Some(traces)) =
+            (config.platform.plays(Role::Sagas), &self.storage, &traces)
+        {
+            let opened = sagas::open(config, storage, &resolver, traces, &plan.clock, &self.work);
             more.push(api::sagas::routes(opened.await?));
         }
         let api = api::Parts {
-            guard: api::Guard::new(token, &config.platform.allowed_hosts),
+            guard: api::Guard::new(plan.token, &config.platform.allowed_hosts),
             max_body: usize::try_from(config.platform.max_body.0).unwrap_or(usize::MAX),
-            log: self.log_api(),
-            topics: self.topics_api(),
-            vitals: vitals::of(&self.storage, &traces, &resolver, self.gateway.clone()),
+            log: self.storage.as_ref().map(|storage| self.log_api(storage)),
+            topics: self
+                .storage
+                .as_ref()
+                .map(|storage| self.topics_api(storage)),
+            vitals: vitals::of(Seen {
+                storage: self.storage.as_ref(),
+                traces: traces.as_ref(),
+                resolver: &resolver,
+                gateway: self.gateway.clone(),
+                followed: plan.followed.as_ref().map(place),
+                retired: self.retired.clone(),
+            }),
             traces,
             catalogue: api::Catalogue {
-                registry: registry.clone(),
+                registry,
                 routes: routes_of(self.gateway.clone()),
             },
             more,
-            consul: consul::router(registry, &config.registry, &self.work),
+            consul,
+            absent: elsewhere::absent(config, plan.followed.as_ref()),
         };
         self.serve(bound.listener, api::router(api));
         Ok(Started {
-            gateway_addr: self.gateway.as_ref().map(ieum_gateway::Handle::addr),
+            gateway: self.gateway.clone(),
             api_addr: bound.address,
-            log: self.storage.place.clone(),
+            log: match (&self.storage, &plan.followed) {
+                (Some(storage), _) => storage.place.clone(),
+                (None, followed) => {
+                    let registry = followed.as_ref().map(place).unwrap_or_default();
+                    format!("none here; follows the registry at {registry}")
+                }
+            },
             moved,
+            retired: self.retired.clone(),
         })
     }
 
+    /// The registry, and Consul's API for it if it is this process that keeps it.
     async fn open_registry(
         &self,
-        config: &Config,
-        clock: &Clock,
-        egress: egress::Policy,
-    ) -> Result<Arc<embedded::Registry>, StartError> {
-        // Any URL that the rules let through is that of a store in memory.
-        let store: Arc<dyn EventStore> = match config.registry.url {
-            Some(_) => Arc::new(memory::Store::with_clock(clock.clone())),
-            None => Arc::new(self.storage.log.clone()),
-        };
-        let limits = catalog::Limits {
-            egress,
-            ..catalog::Limits::default()
-        };
-        let opened = embedded::Registry::open(store, clock.clone(), limits);
-        let registry = opened
-            .await
-            .map_err(|error| StartError::new("the registry cannot be read").caused_by(error))?;
-        registry.follow(&self.work);
-        statics::register(&*registry, &config.registry.instances)
-            .await
-            .map_err(|error| {
-                StartError::new("`registry.instances` cannot be registered").caused_by(error)
-            })?;
-        if config.platform.plays(Role::Registry) {
-            let checks = config.registry.checks;
-            let (rng, tasks) = (Rng::system(), self.work.clone());
-            let checker = Checker::new(registry.clone(), checks, egress, rng, tasks);
-            let stop = self.work.stop().clone();
-            let run = checker.run(stop);
-            self.work.spawn(TaskKind::Essential, "health-checker", run);
+        plan: &Plan<'_>,
+    ) -> Result<(Arc<dyn Registry>, Option<Router>), StartError> {
+        if let Some(url) = &plan.followed {
+            return Ok((registry::followed(url, &self.work)?, None));
         }
-        Ok(registry)
+        let Some(storage) = &self.storage else {
+            return Err(StartError::new(
+                "a registry needs a log, or another to follow",
+            ));
+        };
+        let own = registry::own(plan.config, storage, &plan.clock, plan.egress, &self.work).await?;
+        let consul = consul::router(own.clone(), &plan.config.registry, &self.work);
+        Ok((own, Some(consul)))
     }
 
-    fn log_api(&self) -> api::Log {
-        let log = &self.storage.log;
+    /// What spans of this process are recorded into.
+    fn sink(&self, traces: Option<&Store>) -> Option<Arc<dyn SpanSink>> {
+        match traces {
+            Some(store) => Some(Arc::new(store.clone())),
+            None => self.spans.as_ref()?.sink(),
+        }
+    }
+
+    fn log_api(&self, storage: &Storage) -> api::Log {
+        let log = &storage.log;
         api::Log {
             store: Arc::new(log.clone()),
             checkpoints: Arc::new(log.clone()),
@@ -170,8 +199,8 @@ impl Parts {
         }
     }
 
-    fn topics_api(&self) -> api::Topics {
-        let topics = &self.storage.topics;
+    fn topics_api(&self, storage: &Storage) -> api::Topics {
+        let topics = &storage.topics;
         api::Topics {
             publisher: Arc::new(topics.clone()),
             groups: Arc::new(topics.clone()),
@@ -210,9 +239,10 @@ impl Parts {
         Some(format!("{failed} ended unexpectedly"))
     }
 
-    /// Stops everything: first what takes work in, then what does it, then what answers, at last
-    /// what keeps it.
+    /// Stops everything: first what takes work in, then what does it, then what tells of it and what
+    /// answers, at last what keeps it.
     pub(super) async fn shut_down(self) -> Vec<Abandoned> {
+        self.retired.request();
         let mut abandoned = Vec::new();
         if let Some(gateway) = &self.gateway {
             let count = gateway.stop().await.abandoned;
@@ -220,12 +250,22 @@ impl Parts {
             abandoned.extend((count > 0).then_some(Abandoned { name, count }));
         }
         abandoned.extend(self.work.shut_down(self.drain).await);
+        if let Some(spans) = &self.spans {
+            spans.flush().await;
+        }
         abandoned.extend(self.api.shut_down(self.drain).await);
-        if let Err(error) = self.storage.log.database().close().await {
+        if let Some(storage) = &self.storage
+            && let Err(error) = storage.log.database().close().await
+        {
             tracing::error!(%error, "the log was not closed cleanly");
         }
         abandoned
     }
+}
+
+/// A registry's address for people, without its token.
+fn place(url: &EngineUrl) -> String {
+    format!("{}://{}", url.scheme(), url.rest())
 }
 
 fn limits(config: &Config) -> Limits {

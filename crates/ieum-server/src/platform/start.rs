@@ -1,12 +1,14 @@
 //! Starting a platform, and the thread that hosts it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ieum_base::Stop;
 use tokio::sync::oneshot;
 
 use super::parts::{Parts, Started};
-use super::{Ended, Running, StartError};
+use super::reload::Live;
+use super::{Ended, Handle, Running, StartError};
 use crate::config::Config;
 
 /// The platform: registry, gateway, log, sagas and API in one process.
@@ -21,19 +23,23 @@ impl Platform {
     pub async fn start(config: Config, stop: Stop) -> Result<Running, StartError> {
         let (ready, started) = oneshot::channel();
         let (done, ended) = oneshot::channel();
-        let thread_stop = stop.clone();
+        let (thread_stop, present) = (stop.clone(), config.clone());
         let thread = std::thread::Builder::new().name("ieum-platform".into());
         thread
-            .spawn(move || host(config, &thread_stop, ready, done))
+            .spawn(move || host(&config, &thread_stop, ready, done))
             .map_err(|error| StartError::new("no thread can be started").caused_by(error))?;
         let started = started
             .await
             .unwrap_or_else(|_| Err(StartError::new("the platform panicked at its start")))?;
         Ok(Running {
-            gateway_addr: started.gateway_addr,
+            gateway_addr: started.gateway.as_ref().map(ieum_gateway::Handle::addr),
             api_addr: started.api_addr,
             log: started.log,
             moved: started.moved,
+            handle: Handle {
+                retired: started.retired,
+                live: Arc::new(Live::new(started.gateway, present)),
+            },
             stop,
             ended,
         })
@@ -43,7 +49,7 @@ impl Platform {
 /// The platform's own thread: it owns the runtime, so that a platform can be started and dropped
 /// inside any other runtime.
 fn host(
-    config: Config,
+    config: &Config,
     stop: &Stop,
     ready: oneshot::Sender<Result<Started, StartError>>,
     done: oneshot::Sender<Ended>,

@@ -52,7 +52,8 @@ fn location(config: &Config) -> Result<Location, StartError> {
     }
 }
 
-fn data_dir(config: &Config) -> Result<PathBuf, StartError> {
+/// The data folder, which is made if it is not there.
+pub(super) fn data_dir(config: &Config) -> Result<PathBuf, StartError> {
     let folder = config.resolve(&config.platform.data_dir);
     std::fs::create_dir_all(&folder).map_err(|error| {
         let what = format!("the data folder `{}` cannot be made", folder.display());

@@ -185,7 +185,12 @@ async fn a_role_that_is_switched_off_does_not_listen() {
         "[platform]\nlisten = \"127.0.0.1:0\"\nroles = [\"registry\"]\n[log]\nurl = \"memory:\"\n";
     let running = start(folder.config(text)).await.expect("starts");
     assert_eq!(running.gateway_addr, None);
-    assert_eq!(get(running.api_addr, "/api/v1/sagas").await.status(), 404);
+    let refused = get(running.api_addr, "/api/v1/sagas/s-1").await;
+    assert_eq!(refused.status(), 501);
+    let problem = json(&refused);
+    assert_eq!(problem["code"], "IEUM-5016");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("role `sagas`"), "{detail}");
     assert!(!Path::new(&folder.0.join("ieum-data")).exists());
     stop(running).await;
 }
@@ -203,6 +208,127 @@ async fn instances_of_the_configuration_are_registered() {
         services["services"][0]["instances"][0]["authority"],
         "10.0.0.5:80"
     );
+    stop(running).await;
+}
+
+/// The configuration of a gateway that follows `platform` and has one route.
+fn follower(platform: &str) -> String {
+    format!(
+        "[platform]\nlisten = \"127.0.0.1:0\"\nroles = [\"gateway\"]\n[registry]\n\
+         url = \"ieum://{platform}\"\n[gateway]\nlisten = \"127.0.0.1:0\"\nthreads = 1\n\
+         [[gateway.routes]]\nname = \"users\"\npath = \"/users\"\nservice = \"users\"\n\
+         auth = \"none\"\n"
+    )
+}
+
+#[tokio::test]
+async fn a_gateway_that_follows_another_owns_no_log_and_says_who_does() {
+    let folder = Folder::new("follower");
+    let owner = folder.start().await;
+    let text = follower(&owner.api_addr.to_string());
+    let gateway = start(folder.config(&text)).await.expect("starts");
+    assert!(
+        gateway.log.contains("follows the registry"),
+        "{}",
+        gateway.log
+    );
+    for path in [
+        "/api/v1/log",
+        "/api/v1/topics/x",
+        "/api/v1/dead-letters",
+        "/api/v1/sagas",
+        "/api/v1/traces/t-1",
+        "/v1/agent/self",
+    ] {
+        let refused = get(gateway.api_addr, path).await;
+        assert_eq!(refused.status(), 501, "{path}");
+        let detail = json(&refused)["detail"].to_string();
+        assert!(
+            detail.contains(&owner.api_addr.to_string()),
+            "{path}: {detail}"
+        );
+    }
+    assert_eq!(get(gateway.api_addr, "/api/v1/nothing").await.status(), 404);
+    assert_eq!(
+        get(gateway.api_addr, "/api/v1/services").await.status(),
+        200
+    );
+    assert_eq!(
+        json(&get(gateway.api_addr, "/health").await)["status"],
+        "healthy"
+    );
+    stop(gateway).await;
+    stop(owner).await;
+}
+
+#[tokio::test]
+async fn a_gateway_whose_registry_is_away_is_degraded_and_may_be_sent_requests() {
+    let folder = Folder::new("away");
+    let nobody = listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+    let address = nobody.local_addr().expect("bound").to_string();
+    drop(nobody);
+    let gateway = start(folder.config(&follower(&address)))
+        .await
+        .expect("starts");
+    let degraded = async {
+        loop {
+            let health = get(gateway.api_addr, "/health").await;
+            assert_eq!(health.status(), 200);
+            let health = json(&health);
+            if health["status"] == "degraded" {
+                return health["checks"]["registry"]["error"].to_string();
+            }
+        }
+    };
+    let why = tokio::time::timeout(Duration::from_secs(10), degraded).await;
+    assert!(why.expect("in time").contains("last known endpoints"));
+    stop(gateway).await;
+}
+
+#[tokio::test]
+async fn one_that_is_retired_says_so_and_goes_on() {
+    let folder = Folder::new("retired");
+    let running = folder.start().await;
+    running.handle().retire();
+    let health = get(running.api_addr, "/health").await;
+    assert_eq!(
+        (health.status().as_u16(), json(&health)["status"].as_str()),
+        (503, Some("stopping"))
+    );
+    assert_eq!(get(running.api_addr, "/api/v1/log").await.status(), 200);
+    stop(running).await;
+}
+
+#[tokio::test]
+async fn a_configuration_is_taken_over_whole_or_not_at_all() {
+    let folder = Folder::new("reload");
+    let base = "[platform]\nlisten = \"127.0.0.1:0\"\n[gateway]\nlisten = \"127.0.0.1:0\"\n\
+                threads = 1\n";
+    let route = "[[gateway.routes]]\nname = \"a\"\npath = \"/a\"\nurl = \"http://127.0.0.1:1\"\n\
+                 auth = \"none\"\n";
+    let running = start(folder.config(base)).await.expect("starts");
+    let handle = running.handle();
+    let routes = async || {
+        let routes = json(&get(running.api_addr, "/api/v1/routes").await);
+        routes["routes"].as_array().map_or(0, Vec::len)
+    };
+    handle
+        .reload(folder.config(&format!("{base}{route}")))
+        .expect("a route more");
+    assert_eq!(routes().await, 1);
+    let changed = base.replace("threads = 1", "threads = 2");
+    let text = changed.replace("[gateway]", "drain = \"7s\"\n[gateway]");
+    let refused = handle.reload(folder.config(&text)).expect_err("fixed keys");
+    let refused = refused.to_string();
+    for line in [
+        "ieum.toml:3:",
+        "ieum.toml:6:",
+        "platform.drain",
+        "gateway.threads",
+    ] {
+        assert!(refused.contains(line), "{line}: {refused}");
+    }
+    assert_eq!(routes().await, 1, "the old one stays");
     stop(running).await;
 }
 

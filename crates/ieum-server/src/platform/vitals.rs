@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use ieum_base::Stop;
 use ieum_discovery::Resolver;
 use ieum_eventstore::EventStore;
 use ieum_gateway::Handle;
@@ -25,27 +26,44 @@ pub(super) fn routes_of(gateway: Option<Handle>) -> Arc<dyn Fn() -> Vec<Value> +
     })
 }
 
+/// What is looked at for the health and the metrics.
+pub(super) struct Seen<'a> {
+    /// The log, if it is here.
+    pub(super) storage: Option<&'a Storage>,
+    /// The traces, if they are here.
+    pub(super) traces: Option<&'a Store>,
+    pub(super) resolver: &'a Resolver,
+    pub(super) gateway: Option<Handle>,
+    /// The registry that is followed, for people.
+    pub(super) followed: Option<String>,
+    /// Requested when nothing new is to be sent here.
+    pub(super) retired: Stop,
+}
+
 /// The health and the metrics of the platform.
-pub(super) fn of(
-    storage: &Storage,
-    traces: &Store,
-    resolver: &Resolver,
-    gateway: Option<Handle>,
-) -> api::Vitals {
-    let database = storage.log.database().clone();
-    let log: api::Check = Arc::new(move || {
-        let database = database.clone();
-        async move { database.probe().await.map_err(|error| error.to_string()) }.boxed()
-    });
-    let (log_store, traces, resolver) = (storage.log.clone(), traces.clone(), resolver.clone());
+pub(super) fn of(seen: Seen<'_>) -> api::Vitals {
+    let mut checks = BTreeMap::new();
+    if let Some(storage) = seen.storage {
+        checks.insert("log", log_check(storage));
+    }
+    let mut remarks = BTreeMap::new();
+    if let Some(place) = seen.followed.clone() {
+        remarks.insert("registry", registry_check(seen.resolver.clone(), place));
+    }
+    let log = seen.storage.map(|storage| storage.log.clone());
+    let (traces, resolver) = (seen.traces.cloned(), seen.resolver.clone());
+    let gateway = seen.gateway;
     let metrics = move || -> BoxFuture<'static, String> {
-        let (log, traces, resolver) = (log_store.clone(), traces.clone(), resolver.clone());
+        let (log, traces, resolver) = (log.clone(), traces.clone(), resolver.clone());
         let gateway = gateway.as_ref().map(Handle::metrics_text);
         async move {
-            let head = log.head().await.ok();
+            let head = match log {
+                Some(log) => log.head().await.ok(),
+                None => None,
+            };
             let measured = Measured {
                 position: head.map(|head| head.position.0),
-                traces: traces.held(),
+                traces: traces.map(|traces| traces.held()).unwrap_or_default(),
             };
             let endpoints = ieum_discovery::telemetry::render(&resolver.samples());
             telemetry::render(measured, &[endpoints, gateway.unwrap_or_default()])
@@ -53,7 +71,32 @@ pub(super) fn of(
         .boxed()
     };
     api::Vitals {
-        checks: Arc::new(BTreeMap::from([("log", log)])),
+        checks: Arc::new(checks),
+        remarks: Arc::new(remarks),
+        retired: seen.retired,
         metrics: Arc::new(metrics),
     }
+}
+
+fn log_check(storage: &Storage) -> api::Check {
+    let database = storage.log.database().clone();
+    Arc::new(move || {
+        let database = database.clone();
+        async move { database.probe().await.map_err(|error| error.to_string()) }.boxed()
+    })
+}
+
+/// The registry is away if a watch of it failed and has not succeeded since.
+fn registry_check(resolver: Resolver, place: String) -> api::Check {
+    Arc::new(move || {
+        let stale = resolver.samples().iter().filter(|s| s.stale).count();
+        let result = match stale {
+            0 => Ok(()),
+            stale => Err(format!(
+                "the registry at {place} does not answer; {stale} services go on with their last \
+                 known endpoints"
+            )),
+        };
+        std::future::ready(result).boxed()
+    })
 }

@@ -1,0 +1,89 @@
+//! What a process that follows another's registry leaves to that one: its spans, and most of the API.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ieum_base::EngineUrl;
+use ieum_base::trace::SpanSink;
+use ieum_telemetry::otlp::{self, Exporter};
+
+use super::gateway;
+use crate::api::Absent;
+use crate::config::{Config, Role};
+
+/// Sends the spans of this process to the platform that it follows.
+pub(super) struct Spans(Option<Exporter>);
+
+impl Spans {
+    /// To the platform at `url`; nowhere, if that is no platform but a Consul agent.
+    pub(super) fn to(url: &EngineUrl) -> Self {
+        let scheme = match url.scheme() {
+            ieum_remote::SCHEME => "http",
+            ieum_remote::SCHEME_TLS => "https",
+            _ => return Self(None),
+        };
+        let platform = format!("{scheme}://{}", url.rest().trim_end_matches('/'));
+        Self(Exporter::start(&otlp::Config {
+            platform: Some(platform),
+            platform_token: url.password().cloned(),
+            ..otlp::Config::new(gateway::SERVICE)
+        }))
+    }
+
+    /// What spans are recorded into.
+    pub(super) fn sink(&self) -> Option<Arc<dyn SpanSink>> {
+        let exporter = self.0.as_ref()?.clone();
+        Some(Arc::new(exporter))
+    }
+
+    /// Sends what is waiting; called when nothing records any more.
+    pub(super) async fn flush(&self) {
+        if let Some(exporter) = &self.0 {
+            exporter.shut_down(FLUSH_LIMIT).await;
+        }
+    }
+}
+
+/// The parts of the API that this process does not have, and why.
+pub(super) fn absent(config: &Config, followed: Option<&EngineUrl>) -> Vec<Absent> {
+    let mut absent = Vec::new();
+    let Some(url) = followed else {
+        if !config.platform.plays(Role::Sagas) {
+            let why = "it does not play the role `sagas`".into();
+            absent.push(part(&["/api/v1/sagas"], "the saga engine", &why));
+        }
+        return absent;
+    };
+    let address = format!("{}://{}", url.scheme(), url.rest());
+    let why: Arc<str> = format!(
+        "it plays the role `gateway` only and follows the registry at {address}; ask the process \
+         there, which owns the log and may have the roles `registry` and `sagas`"
+    )
+    .into();
+    for (paths, what) in ELSEWHERE {
+        absent.push(part(paths, what, &why));
+    }
+    absent
+}
+
+fn part(paths: &'static [&'static str], what: &'static str, why: &Arc<str>) -> Absent {
+    let why = Arc::clone(why);
+    Absent { paths, what, why }
+}
+
+/// The parts that need the log or the registry itself; the first that fits a path counts.
+const ELSEWHERE: [(&[&str], &str); 5] = [
+    (&["/api/v1/log"], "the log"),
+    (
+        &["/api/v1/topics", "/api/v1/groups", "/api/v1/dead-letters"],
+        "topics",
+    ),
+    (&["/api/v1/sagas"], "the saga engine"),
+    (
+        &["/api/v1/traces", "/v1/traces", "/v1/metrics", "/v1/logs"],
+        "the store of traces",
+    ),
+    (&["/v1"], "Consul's API"),
+];
+
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
