@@ -2,8 +2,8 @@
 
 mod shop;
 
-use self::shop::Shop;
-use super::{Books, audit, open_sagas};
+pub(super) use self::shop::Shop;
+use super::{Books, audit, open};
 
 /// After this defect, the books do not balance, and this counter says so.
 fn check(book: &str, defect: &str, counter: impl Fn(&Books) -> u64) {
@@ -145,11 +145,11 @@ fn an_order_without_an_end_is_stuck() {
 
 #[test]
 fn an_open_saga_is_stuck() {
-    let open = "DELETE FROM ieum_events WHERE type = 'saga.completed' AND stream = 'saga-o-1'";
-    check("platform/log", open, |books| books.stuck);
+    let endless = "DELETE FROM ieum_events WHERE type = 'saga.completed' AND stream = 'saga-o-1'";
+    check("platform/log", endless, |books| books.stuck);
     let shop = Shop::honest();
-    shop.run("platform/log", open);
-    let sagas = open_sagas(&shop.0).expect("read");
+    shop.run("platform/log", endless);
+    let sagas = open(&shop.0).expect("read").sagas;
     assert_eq!(sagas.into_iter().collect::<Vec<_>>(), ["saga-o-1"]);
 }
 
