@@ -75,6 +75,9 @@ pub(crate) struct DemoArgs {
     /// Which processes --chaos kills, and when, in terms of orders; drawn and printed if not given.
     #[arg(long, value_name = "N", requires = "chaos")]
     pub(crate) seed: Option<u64>,
+    /// Add steps by services in Node, Python and Java, which must be installed, to the saga.
+    #[arg(long)]
+    pub(crate) polyglot: bool,
     /// Plant a defect that the auditor must find.
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) sabotage: Option<Sabotage>,

@@ -292,7 +292,8 @@ class Server(ThreadingHTTPServer):
 
 def hold_lifeline():
     """Ends the process when standard input ends."""
-    while sys.stdin.buffer.read(4_096):
+    # Not through sys.stdin: its lock would be held when the interpreter ends.
+    while os.read(0, 4_096):
         pass
     os._exit(3)
 

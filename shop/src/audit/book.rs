@@ -16,6 +16,11 @@ impl Tally {
     pub(super) fn rows(&self) -> u64 {
         self.0.get()
     }
+
+    /// So many more were looked at.
+    pub(super) fn add(&self, rows: usize) {
+        self.0.set(self.0.get() + rows as u64);
+    }
 }
 
 /// A database of the shop or of the platform.
@@ -69,7 +74,7 @@ impl Reading<'_> {
             Ok(all)
         };
         let all = select().with_context(|| format!("cannot audit {}", self.file.display()))?;
-        self.tally.0.set(self.tally.0.get() + all.len() as u64);
+        self.tally.add(all.len());
         Ok(all)
     }
 }

@@ -11,6 +11,7 @@ mod money;
 mod open;
 mod orders;
 mod payments;
+mod polyglot;
 mod reservations;
 mod sagas;
 mod shipments;
@@ -82,6 +83,7 @@ pub(crate) fn audit(data: &Path) -> Result<Books> {
         &open("notifications")?.read(&tally)?,
         &mut books,
     )?;
+    polyglot::check(data, &orders, &log, &tally, &mut books)?;
     let mut stuck = orders::open(&orders);
     sagas::check(&told, &log, &mut stuck, &mut books)?;
     if data.join(PLAN).is_file() {

@@ -10,7 +10,30 @@ use anyhow::{Context, Result};
 use crate::support::keys::SigningKey;
 
 /// The saga that an order is, as data.
-const PLACE_ORDER: &str = include_str!("../../sagas/place-order.json");
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Saga {
+    /// With the shop's own services.
+    PlaceOrder,
+    /// With those in other languages too.
+    Polyglot,
+}
+
+impl Saga {
+    /// Its file beside the configuration.
+    pub(super) const fn file(self) -> &'static str {
+        match self {
+            Self::PlaceOrder => "place-order.json",
+            Self::Polyglot => "place-order-polyglot.json",
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::PlaceOrder => include_str!("../../sagas/place-order.json"),
+            Self::Polyglot => include_str!("../../sagas/place-order-polyglot.json"),
+        }
+    }
+}
 
 /// Where the platform listens.
 pub(super) struct Listeners {
@@ -23,17 +46,22 @@ pub(super) struct Listeners {
 }
 
 /// Writes the configuration and the saga's definition, and answers the configuration's file.
-pub(super) fn write(data: &Path, listeners: &Listeners, key: &SigningKey) -> Result<PathBuf> {
+pub(super) fn write(
+    data: &Path,
+    listeners: &Listeners,
+    saga: Saga,
+    key: &SigningKey,
+) -> Result<PathBuf> {
     let put = |name: &str, text: &str| {
         let file = data.join(name);
         std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         anyhow::Ok(file)
     };
-    put("place-order.json", PLACE_ORDER)?;
-    put("ieum.toml", &toml(listeners, key))
+    put(saga.file(), saga.text())?;
+    put("ieum.toml", &toml(listeners, saga, key))
 }
 
-fn toml(Listeners { gateway, api }: &Listeners, key: &SigningKey) -> String {
+fn toml(Listeners { gateway, api }: &Listeners, saga: Saga, key: &SigningKey) -> String {
     let public_key = key
         .public_file
         .file_name()
@@ -49,7 +77,7 @@ fn toml(Listeners { gateway, api }: &Listeners, key: &SigningKey) -> String {
 data-dir = "platform"
 {listen}{registry}
 [sagas]
-definitions = ["place-order.json"]
+definitions = ["{definition}"]
 
 [telemetry.log]
 level = "warn"
@@ -62,6 +90,7 @@ kid = "{kid}"
 algorithm = "ES256"
 public-key-file = "{public_key}"
 "#,
+        definition = saga.file(),
         kid = key.id,
     );
     for route in ROUTES {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use ieum::base::Secret;
 
+use super::polyglot;
 use super::process::Process;
 use super::processes::Processes;
 use crate::cli::DemoArgs;
@@ -37,10 +38,12 @@ pub(super) enum House {
 impl House {
     /// Starts everything, and waits until all of it can be called.
     pub(super) async fn start(args: &DemoArgs, data: &Path) -> Result<Self> {
+        let kit = polyglot::prepare(args, data).await?;
+        let kit = kit.as_ref();
         if args.processes || args.chaos {
-            return Ok(Self::Many(Processes::start(args, data).await?));
+            return Ok(Self::Many(Processes::start(args, data, kit).await?));
         }
-        Ok(Self::One(Process::start(data, args.sabotage).await?))
+        Ok(Self::One(Process::start(data, args.sabotage, kit).await?))
     }
 
     /// Where things are.
@@ -54,10 +57,7 @@ impl House {
     /// Resolves when a part ended that nobody told to; says what is known.
     pub(super) async fn failed(&self) -> String {
         match self {
-            Self::One(process) => {
-                process.stop().requested().await;
-                "a part of the shop ended; see the log".to_owned()
-            }
+            Self::One(process) => process.failed().await,
             Self::Many(processes) => processes.children.failed().await,
         }
     }

@@ -12,6 +12,7 @@ mod guide;
 mod house;
 mod pace;
 mod plan;
+mod polyglot;
 mod ports;
 mod process;
 mod processes;

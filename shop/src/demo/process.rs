@@ -9,8 +9,9 @@ use anyhow::{Context, Result, bail};
 use ieum::base::{Secret, Stop, TaskKind, Tasks};
 use ieum_server::{Platform, Running};
 
-use super::config::{self, Listeners};
+use super::config::{self, Listeners, Saga};
 use super::house::Places;
+use super::polyglot::{Guests, Kit};
 use super::ports::Ports;
 use super::registered;
 use crate::services::{
@@ -31,17 +32,23 @@ pub(super) struct Process {
     platform: Running,
     stop: Stop,
     lives: Tasks,
+    guests: Guests,
 }
 
 impl Process {
     /// Starts the platform and then the services, and waits until all of them can be called.
-    pub(super) async fn start(data: &Path, sabotage: Option<Sabotage>) -> Result<Self> {
+    pub(super) async fn start(
+        data: &Path,
+        sabotage: Option<Sabotage>,
+        kit: Option<&Kit>,
+    ) -> Result<Self> {
         let key = keys::load_or_create(data)?;
         let listeners = Listeners {
             gateway: Ports::usual().take(GATEWAY_PORT)?,
             api: None,
         };
-        let config = config::write(data, &listeners, &key)?;
+        let saga = kit.map_or(Saga::PlaceOrder, |_| Saga::Polyglot);
+        let config = config::write(data, &listeners, saga, &key)?;
         let loaded =
             ieum_server::config::load(&config).map_err(|error| anyhow::anyhow!("{error}"))?;
         let platform = Platform::start(loaded, Stop::new()).await?;
@@ -59,22 +66,27 @@ impl Process {
             platform,
             stop: Stop::new(),
             lives: Tasks::new(Stop::new()),
+            guests: Guests::default(),
         };
         process.start_services(data, key, sabotage).await?;
+        process.invite(kit).await?;
         let Places { api, services, .. } = &process.places;
         registered::until_all_pass(*api, services.keys().copied()).await?;
         Ok(process)
     }
 
-    /// True once somebody, or something that failed, asked for the end.
-    pub(super) const fn stop(&self) -> &Stop {
-        self.lives.stop()
+    /// Resolves when a part ended that nobody told to; says what is known.
+    pub(super) async fn failed(&self) -> String {
+        tokio::select! {
+            () = self.lives.stop().requested() => "a part of the shop ended; see the log".to_owned(),
+            how = self.guests.failed() => how,
+        }
     }
 
     /// Stops the services and then the platform, in order.
     pub(super) async fn end(self) -> Result<()> {
         self.stop.request();
-        let abandoned = self.lives.shut_down(STOP).await;
+        let (guests, abandoned) = tokio::join!(self.guests.end(), self.lives.shut_down(STOP));
         self.platform.stop();
         let ended = self.platform.wait().await;
         if let Some(failure) = ended.failure {
@@ -83,6 +95,16 @@ impl Process {
         for task in abandoned.iter().chain(&ended.abandoned) {
             tracing::warn!(task = task.name, count = task.count, "did not end in time");
         }
+        guests
+    }
+
+    /// Starts the services in other languages.
+    async fn invite(&mut self, kit: Option<&Kit>) -> Result<()> {
+        let Places { api, services, .. } = &mut self.places;
+        if kit.is_some() {
+            services.extend(Kit::addresses(&mut Ports::usual())?);
+        }
+        self.guests = Guests::start(kit, *api, services).await?;
         Ok(())
     }
 

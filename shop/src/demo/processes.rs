@@ -12,8 +12,9 @@ use clap::ValueEnum;
 use ieum::base::{Secret, Stop, Tasks};
 
 use super::children::{Children, Program};
-use super::config::{self, Listeners};
+use super::config::{self, Listeners, Saga};
 use super::house::Places;
+use super::polyglot::Kit;
 use super::ports::Ports;
 use super::registered;
 use crate::cli::{DemoArgs, ServiceName};
@@ -44,7 +45,7 @@ pub(super) struct Processes {
 
 impl Processes {
     /// Starts the platform and then the services, and waits until all of them can be called.
-    pub(super) async fn start(args: &DemoArgs, data: &Path) -> Result<Self> {
+    pub(super) async fn start(args: &DemoArgs, data: &Path, kit: Option<&Kit>) -> Result<Self> {
         let tasks = Tasks::new(Stop::new());
         let mut started = Self {
             places: places(args, data)?,
@@ -57,7 +58,12 @@ impl Processes {
             places: &started.places,
             sabotage: args.sabotage,
         };
-        for program in table.programs()? {
+        let mut programs = table.programs()?;
+        if let Some(kit) = kit {
+            let Places { api, services, .. } = &started.places;
+            programs.extend(kit.programs(*api, services, SERVICES)?);
+        }
+        for program in programs {
             started.children.add(program);
         }
         if let Err(error) = started.up().await {
@@ -96,6 +102,11 @@ fn places(args: &DemoArgs, data: &Path) -> Result<Places> {
         let Spec { name, port, .. } = spec(*service);
         services.insert(name, ports.take(port)?);
     }
+    let mut saga = Saga::PlaceOrder;
+    if args.polyglot {
+        services.extend(Kit::addresses(&mut ports)?);
+        saga = Saga::Polyglot;
+    }
     let key = keys::load_or_create(data)?;
     let listeners = Listeners {
         gateway,
@@ -104,7 +115,7 @@ fn places(args: &DemoArgs, data: &Path) -> Result<Places> {
     Ok(Places {
         gateway,
         api,
-        config: config::write(data, &listeners, &key)?,
+        config: config::write(data, &listeners, saga, &key)?,
         services,
         password: Secret::new(ieum::base::Uuid::new_v4().to_string()),
     })

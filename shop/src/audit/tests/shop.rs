@@ -7,11 +7,11 @@ use rusqlite::Connection;
 use super::super::{Books, SERVICES, audit};
 
 /// The books of a shop in a folder of their own.
-pub(super) struct Shop(pub(super) PathBuf);
+pub(in crate::audit) struct Shop(pub(in crate::audit) PathBuf);
 
 impl Shop {
     /// An order of two pieces at 100, completed; and one that was refunded, for an address.
-    pub(super) fn honest() -> Self {
+    pub(in crate::audit) fn honest() -> Self {
         let folder =
             std::env::temp_dir().join(format!("shop-audit-{}", ieum::base::Uuid::new_v4()));
         std::fs::create_dir_all(folder.join("platform")).expect("a folder");
@@ -91,7 +91,7 @@ impl Shop {
     }
 
     /// Does this to a database.
-    pub(super) fn run(&self, book: &str, sql: &str) {
+    pub(in crate::audit) fn run(&self, book: &str, sql: &str) {
         let db = Connection::open(self.0.join(format!("{book}.db"))).expect("a database");
         db.execute_batch(sql)
             .unwrap_or_else(|error| panic!("{book}: {error}"));
@@ -203,7 +203,7 @@ impl Shop {
     }
 
     /// What the audit finds.
-    pub(super) fn audited(&self) -> Books {
+    pub(in crate::audit) fn audited(&self) -> Books {
         audit(&self.0).expect("audited")
     }
 }
