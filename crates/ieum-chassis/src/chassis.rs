@@ -7,18 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::FutureExt;
 use ieum_base::trace::{SpanSink, Tracer};
 use ieum_base::{Abandoned, Clock, Stop, Tasks};
 use ieum_discovery::Registry;
 use ieum_http::listener::{self, BindError};
 use ieum_http::server;
+use ieum_telemetry::otlp;
 use tokio::net::TcpListener;
 
 use crate::observe::Observer;
 use crate::registration::Registrar;
 use crate::router::frame;
 use crate::telemetry::names::RequestMetrics;
-use crate::telemetry::{Exporter, ExporterConfig};
+use crate::telemetry::{Exporter, Settings};
 use crate::{Config, Health, Metrics};
 
 /// What every service needs around its own routes. Nothing here is global: several services may
@@ -65,21 +67,35 @@ pub struct Ended {
 
 impl Chassis {
     /// A service with these settings, on the current tokio runtime. If they name a platform, its
-    /// spans go there.
+    /// spans go there; what the environment says about telemetry (`OTEL_…`) holds beside.
     pub fn new(config: Config) -> Self {
+        Self::with_telemetry(config, Settings::from_env())
+    }
+
+    /// As [`Self::new`], with the settings of telemetry in place of the environment's.
+    pub fn with_telemetry(config: Config, settings: Settings) -> Self {
         let clock = Clock::system();
-        let platform = config.platform.as_deref();
-        let exporter = platform.map(|url| Exporter::start(ExporterConfig::new(url)));
+        let name = settings.service.clone();
+        let name = name.unwrap_or_else(|| config.service.clone());
+        let propagators = settings.propagators;
+        let exporter = Exporter::start(&otlp::Config {
+            platform: config.platform.clone(),
+            settings,
+            ..otlp::Config::new(&*name)
+        });
         let tracer = match &exporter {
             Some(exporter) => {
                 let sink: Arc<dyn SpanSink> = Arc::new(exporter.clone());
-                Tracer::new(&*config.service, sink, clock.clone())
+                Tracer::new(name, sink, clock.clone())
             }
-            None => Tracer::off(&*config.service),
+            None => Tracer::off(name),
         };
+        let tracer = tracer.propagating(propagators);
         let metrics = Metrics::new();
         if let Some(exporter) = &exporter {
-            exporter.measure(&metrics);
+            for (name, help, family) in exporter.outcomes().named() {
+                metrics.register(name, help, family);
+            }
         }
         Self {
             router: Router::new(),
@@ -238,6 +254,7 @@ impl Bound {
         let (mut chassis, address) = (self.chassis, self.address);
         let config = chassis.config.clone();
         let accepting = Stop::new();
+        chassis.read_metrics();
         let served = server::serve(
             self.listener,
             chassis.frame(),
@@ -281,6 +298,15 @@ impl Bound {
 }
 
 impl Chassis {
+    /// Has the exporter read what `/metrics` shows.
+    fn read_metrics(&self) {
+        if let Some(exporter) = &self.exporter {
+            let metrics = self.metrics.clone();
+            let text = move || std::future::ready(metrics.encode()).boxed();
+            exporter.read_metrics(Arc::new(text), &self.clock);
+        }
+    }
+
     fn frame(&mut self) -> Router {
         let observer = Arc::new(Observer {
             service: self.config.service.as_str().into(),

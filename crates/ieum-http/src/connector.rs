@@ -51,6 +51,8 @@ impl Default for Config {
 pub struct Connector {
     config: Config,
     tls: Arc<OnceLock<Arc<ClientConfig>>>,
+    /// True if TLS offers HTTP/2 and nothing else.
+    is_http2: bool,
 }
 
 impl Connector {
@@ -59,6 +61,15 @@ impl Connector {
         Self {
             config,
             tls: Arc::default(),
+            is_http2: false,
+        }
+    }
+
+    /// As [`Self::new`], for connections that speak HTTP/2 from their first byte: gRPC.
+    pub fn http2(config: Config) -> Self {
+        Self {
+            is_http2: true,
+            ..Self::new(config)
         }
     }
 
@@ -67,6 +78,7 @@ impl Connector {
         Self {
             config,
             tls: Arc::new(OnceLock::from(tls)),
+            is_http2: false,
         }
     }
 
@@ -130,7 +142,7 @@ impl Connector {
         let config = match self.tls.get() {
             Some(config) => Arc::clone(config),
             None => {
-                let made = Arc::new(platform_tls().map_err(io::Error::other)?);
+                let made = Arc::new(platform_tls(self.is_http2).map_err(io::Error::other)?);
                 Arc::clone(self.tls.get_or_init(|| made))
             }
         };
@@ -139,13 +151,14 @@ impl Connector {
     }
 }
 
-fn platform_tls() -> Result<ClientConfig, rustls::Error> {
+fn platform_tls(is_http2: bool) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_platform_verifier()?
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let protocol: &[u8] = if is_http2 { b"h2" } else { b"http/1.1" };
+    config.alpn_protocols = vec![protocol.to_vec()];
     Ok(config)
 }
 

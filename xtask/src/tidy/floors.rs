@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 7] = [
         "ieum-eventstore",
         "ieum-messaging",
     ],
-    &["ieum-discovery"],
+    &["ieum-discovery", "ieum-telemetry"],
     &["ieum-client", "ieum-chassis"],
     &["ieum-saga", "ieum-graphql", "ieum-gateway"],
     &[

@@ -193,6 +193,17 @@ macro_rules! hex_id {
             pub fn hex(self) -> [u8; size_of::<$inner>() * 2] {
                 to_hex(self.0.into())
             }
+
+            /// Its bytes, the highest first.
+            pub const fn bytes(self) -> [u8; size_of::<$inner>()] {
+                self.0.to_be_bytes()
+            }
+
+            /// The id with these bytes; `None` if their number is another or all are zero.
+            pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                let value = <$inner>::from_be_bytes(bytes.try_into().ok()?);
+                (value != 0).then_some(Self(value))
+            }
         }
 
         impl fmt::Display for $name {

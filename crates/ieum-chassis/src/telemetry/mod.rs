@@ -1,10 +1,9 @@
-//! What a service tells about itself: logs on standard error, spans to the platform, and the names
-//! of its metrics.
+//! What a service tells about itself: its log, the exporter of its spans, metrics and log records,
+//! and the names of its metrics.
 
-mod exporter;
 mod logs;
 pub(crate) mod names;
-mod otlp;
 
-pub use exporter::{Exporter, ExporterConfig, ExporterFigures};
-pub use logs::{LogFormat, init, init_with};
+pub use ieum_telemetry::logs::LogFormat;
+pub use ieum_telemetry::otlp::{Exporter, Figures, Settings};
+pub use logs::{init, init_with};

@@ -7,11 +7,6 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use crate::Metrics;
 
-/// Counters of what became of spans.
-pub(crate) const SPANS_EXPORTED: &str = "ieum_spans_exported";
-pub(crate) const SPANS_OVERFLOWED: &str = "ieum_spans_overflowed";
-pub(crate) const SPANS_REFUSED: &str = "ieum_spans_refused";
-
 /// Labels of a request: the method, the route's template (never the path), the status.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RequestLabels {

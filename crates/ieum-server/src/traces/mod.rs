@@ -7,6 +7,6 @@ mod otlp;
 mod store;
 mod tree;
 
-pub(crate) use otlp::{ExportRequest, read as read_otlp};
+pub(crate) use otlp::read as read_otlp;
 pub use store::{Held, Limits, Store};
 pub use tree::Tree;

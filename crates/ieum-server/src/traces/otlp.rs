@@ -1,87 +1,20 @@
-//! OTLP/HTTP in its JSON encoding, as far as spans need it.
-//!
-//! The encoding is the protobuf JSON mapping with ids in hex (OpenTelemetry Protocol 1.x). 64-bit
-//! numbers come as text or as numbers, enums as numbers or as names; both are read.
+//! Spans of the protocol as spans of ours.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use ieum_base::Timestamp;
-use ieum_base::trace::{AttributeValue, SpanData, SpanKind};
-use serde::Deserialize;
-use serde_json::Value;
-
-/// The body of `POST /v1/traces`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct ExportRequest {
-    resource_spans: Vec<ResourceSpans>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ResourceSpans {
-    resource: Resource,
-    scope_spans: Vec<ScopeSpans>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Resource {
-    attributes: Vec<KeyValue>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ScopeSpans {
-    spans: Vec<OtlpSpan>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct OtlpSpan {
-    trace_id: String,
-    span_id: String,
-    parent_span_id: String,
-    name: String,
-    kind: Value,
-    start_time_unix_nano: Value,
-    end_time_unix_nano: Value,
-    attributes: Vec<KeyValue>,
-    status: Status,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Status {
-    code: Value,
-    message: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct KeyValue {
-    key: String,
-    value: AnyValue,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct AnyValue {
-    string_value: Option<String>,
-    bool_value: Option<bool>,
-    int_value: Option<Value>,
-    double_value: Option<Value>,
-    array_value: Option<Value>,
-    kvlist_value: Option<Value>,
-}
+use ieum_base::trace::{AttributeValue, SpanData, SpanId, SpanKind, TraceId};
+use ieum_telemetry::proto::{AnyValue, Span, TracesRequest, Value};
 
 /// The spans of a request, and how many were malformed.
-pub(crate) fn read(request: ExportRequest) -> (Vec<SpanData>, usize) {
+pub(crate) fn read(request: TracesRequest) -> (Vec<SpanData>, usize) {
     let mut spans = Vec::new();
     let mut rejected = 0;
     for resource in request.resource_spans {
-        let service = service_name(&resource.resource);
+        let name = resource.resource.as_ref();
+        let name = name.and_then(|resource| resource.text("service.name"));
+        let service: Arc<str> = name.unwrap_or("unknown_service").into();
         for span in resource.scope_spans.into_iter().flat_map(|s| s.spans) {
             match read_span(span, &service) {
                 Some(span) => spans.push(span),
@@ -92,71 +25,55 @@ pub(crate) fn read(request: ExportRequest) -> (Vec<SpanData>, usize) {
     (spans, rejected)
 }
 
-fn service_name(resource: &Resource) -> Arc<str> {
-    let attribute = resource.attributes.iter().find(|a| a.key == "service.name");
-    let name = attribute.and_then(|a| a.value.string_value.as_deref());
-    name.unwrap_or("unknown_service").into()
-}
-
-fn read_span(span: OtlpSpan, service: &Arc<str>) -> Option<SpanData> {
-    let start = nanos(&span.start_time_unix_nano)?;
-    let end = nanos(&span.end_time_unix_nano)?;
-    let parent = match span.parent_span_id.as_str() {
-        "" | "0000000000000000" => None,
-        id => Some(id.to_ascii_lowercase().parse().ok()?),
+fn read_span(span: Span, service: &Arc<str>) -> Option<SpanData> {
+    let start = time(span.start_time_unix_nano)?;
+    let end = time(span.end_time_unix_nano)?;
+    let parent = match span.parent_span_id.as_slice() {
+        [] | [0, 0, 0, 0, 0, 0, 0, 0] => None,
+        id => Some(SpanId::from_bytes(id)?),
     };
-    let failed = matches!(number(&span.status.code), Some(2))
-        || span.status.code.as_str() == Some("STATUS_CODE_ERROR");
+    let status = span.status.filter(|status| status.code == FAILED);
     let attributes = span.attributes.into_iter();
     Some(SpanData {
-        trace_id: span.trace_id.to_ascii_lowercase().parse().ok()?,
-        span_id: span.span_id.to_ascii_lowercase().parse().ok()?,
+        trace_id: TraceId::from_bytes(&span.trace_id)?,
+        span_id: SpanId::from_bytes(&span.span_id)?,
         parent,
         service: Arc::clone(service),
         name: Cow::Owned(span.name),
-        kind: kind(&span.kind),
+        kind: match span.kind {
+            2 => SpanKind::Server,
+            3 => SpanKind::Client,
+            4 => SpanKind::Producer,
+            5 => SpanKind::Consumer,
+            _ => SpanKind::Internal,
+        },
         start,
         end: end.max(start),
         attributes: attributes
             .map(|attribute| (Cow::Owned(attribute.key), value(attribute.value)))
             .collect(),
-        error: failed.then_some(span.status.message),
+        error: status.map(|status| status.message),
     })
 }
 
-fn value(value: AnyValue) -> AttributeValue {
-    if let Some(text) = value.string_value {
-        return text.into();
-    }
-    if let Some(flag) = value.bool_value {
-        return flag.into();
-    }
-    if let Some(whole) = value.int_value.as_ref().and_then(number) {
-        return whole.into();
-    }
-    let other = value.double_value.or(value.array_value);
-    let other = other.or(value.kvlist_value).unwrap_or(Value::Null);
-    other.to_string().into()
-}
-
-fn kind(kind: &Value) -> SpanKind {
-    match (number(kind), kind.as_str()) {
-        (Some(2), _) | (_, Some("SPAN_KIND_SERVER")) => SpanKind::Server,
-        (Some(3), _) | (_, Some("SPAN_KIND_CLIENT")) => SpanKind::Client,
-        (Some(4), _) | (_, Some("SPAN_KIND_PRODUCER")) => SpanKind::Producer,
-        (Some(5), _) | (_, Some("SPAN_KIND_CONSUMER")) => SpanKind::Consumer,
-        _ => SpanKind::Internal,
+/// Kinds of values that a span of ours does not have are shown as JSON.
+fn value(value: Option<AnyValue>) -> AttributeValue {
+    match value.and_then(|value| value.value) {
+        Some(Value::Text(text)) => text.into(),
+        Some(Value::Bool(truth)) => truth.into(),
+        Some(Value::Int(number)) => number.into(),
+        Some(Value::Double(number)) => number.to_string().into(),
+        Some(other) => serde_json::to_string(&other).unwrap_or_default().into(),
+        None => "null".into(),
     }
 }
 
-/// A 64-bit number, which JSON carries as text or as a number.
-fn number(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+fn time(nanos: u64) -> Option<Timestamp> {
+    let micros = i64::try_from(nanos / 1_000).ok()?;
+    Some(Timestamp::from_micros(micros))
 }
 
-fn nanos(value: &Value) -> Option<Timestamp> {
-    number(value).map(|nanos| Timestamp::from_micros(nanos / 1_000))
-}
+const FAILED: i32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -181,7 +98,7 @@ mod tests {
 
     #[test]
     fn reads_the_example_of_the_specification() {
-        let request: ExportRequest = serde_json::from_str(EXAMPLE).expect("valid");
+        let request: TracesRequest = serde_json::from_str(EXAMPLE).expect("valid");
         let (spans, rejected) = read(request);
         assert_eq!((spans.len(), rejected), (2, 1));
         let server = &spans[0];

@@ -1,4 +1,4 @@
-//! Spans to a platform, over real loopback sockets.
+//! Spans to a platform and to a collector, over real loopback sockets.
 
 #![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
 
@@ -6,34 +6,39 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
-use axum::{Json, Router};
 use http::StatusCode;
 use ieum_base::trace::{SpanSink, Tracer};
 use ieum_base::{Clock, Stop, TaskKind, Tasks};
-use ieum_chassis::Metrics;
-use ieum_chassis::telemetry::{Exporter, ExporterConfig, ExporterFigures};
 use ieum_http::{listener, server};
-use serde_json::Value;
+use ieum_telemetry::otlp::{Config, Exporter, Figures, Settings};
+use ieum_telemetry::proto::TracesRequest;
+use prost::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Takes batches; answers with the next of `answers`, then with 200.
 #[derive(Clone, Default)]
 struct Platform {
-    batches: Arc<Mutex<Vec<Value>>>,
+    batches: Arc<Mutex<Vec<TracesRequest>>>,
     answers: Arc<Mutex<Vec<StatusCode>>>,
 }
 
 impl Platform {
     fn start(&self) -> (SocketAddr, Tasks) {
-        let take = |State(platform): State<Platform>, Json(batch): Json<Value>| async move {
+        let take = |State(platform): State<Platform>, body: Bytes| async move {
             assert!(ieum_base::trace::current().is_none());
             let answer = platform.answers.lock().expect("not poisoned").pop();
             let answer = answer.unwrap_or(StatusCode::OK);
             if answer.is_success() {
-                platform.batches.lock().expect("not poisoned").push(batch);
+                platform
+                    .batches
+                    .lock()
+                    .expect("not poisoned")
+                    .push(TracesRequest::decode(body).expect("OTLP"));
             }
             answer
         };
@@ -53,12 +58,16 @@ impl Platform {
 
     fn spans(&self) -> Vec<usize> {
         let batches = self.batches.lock().expect("not poisoned");
-        let count = |batch: &Value| {
-            let spans = &batch["resourceSpans"][0]["scopeSpans"][0]["spans"];
-            spans.as_array().map_or(0, Vec::len)
-        };
+        let count = |batch: &TracesRequest| batch.resource_spans[0].scope_spans[0].spans.len();
         batches.iter().map(count).collect()
     }
+}
+
+/// Exports to the platform at this URL.
+fn exporter(platform: String) -> Exporter {
+    let mut config = Config::new("users");
+    config.platform = Some(platform);
+    Exporter::start(&config).expect("it has a destination")
 }
 
 fn record(exporter: &Exporter, count: usize) {
@@ -73,14 +82,14 @@ fn record(exporter: &Exporter, count: usize) {
 async fn spans_arrive_in_batches_and_the_rest_is_flushed_at_the_end() {
     let platform = Platform::default();
     let (address, _tasks) = platform.start();
-    let exporter = Exporter::start(ExporterConfig::new(format!("http://{address}/")));
+    let exporter = exporter(format!("http://{address}/"));
     record(&exporter, 1300);
     let figures = exporter.shut_down(5 * SECOND).await;
     assert_eq!(
         figures,
-        ExporterFigures {
+        Figures {
             exported: 1300,
-            ..ExporterFigures::default()
+            ..Figures::default()
         }
     );
     assert_eq!(platform.spans(), [512, 512, 276]);
@@ -93,7 +102,7 @@ async fn a_platform_that_is_busy_is_asked_again() {
     let platform = Platform::default();
     *platform.answers.lock().expect("not poisoned") = vec![StatusCode::SERVICE_UNAVAILABLE; 2];
     let (address, _tasks) = platform.start();
-    let exporter = Exporter::start(ExporterConfig::new(format!("http://{address}")));
+    let exporter = exporter(format!("http://{address}"));
     record(&exporter, 3);
     assert_eq!(exporter.shut_down(5 * SECOND).await.exported, 3);
 }
@@ -103,28 +112,58 @@ async fn what_the_platform_refuses_is_dropped_and_counted() {
     let platform = Platform::default();
     *platform.answers.lock().expect("not poisoned") = vec![StatusCode::BAD_REQUEST];
     let (address, _tasks) = platform.start();
-    let exporter = Exporter::start(ExporterConfig::new(format!("http://{address}")));
+    let exporter = exporter(format!("http://{address}"));
     record(&exporter, 3);
     assert_eq!(exporter.shut_down(5 * SECOND).await.refused, 3);
 }
 
 #[tokio::test]
 async fn a_full_queue_drops_and_counts_and_never_waits() {
-    let mut config = ExporterConfig::new("http://127.0.0.1:1");
-    config.queue = 8;
-    let exporter = Exporter::start(config);
-    let metrics = Metrics::new();
-    exporter.measure(&metrics);
+    let mut config = Config::new("users");
+    config.platform = Some("http://127.0.0.1:1".to_owned());
+    config.platform_queue.items = 8;
+    let exporter = Exporter::start(&config).expect("it has a destination");
     record(&exporter, 20);
     assert_eq!(exporter.figures().overflowed, 12);
-    assert!(metrics.encode().contains("ieum_spans_overflowed_total 12"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_platform_that_is_away_costs_the_spans_and_not_the_stop() {
-    let exporter = Exporter::start(ExporterConfig::new("http://127.0.0.1:1"));
+    let exporter = exporter("http://127.0.0.1:1".to_owned());
     record(&exporter, 3);
     let before = tokio::time::Instant::now();
     exporter.shut_down(5 * SECOND).await;
     assert!(before.elapsed() <= 6 * SECOND);
+}
+
+#[tokio::test]
+async fn a_collector_gets_the_same_spans_as_the_platform() {
+    let (platform, collector) = (Platform::default(), Platform::default());
+    let (to_platform, _tasks) = platform.start();
+    let (to_collector, _tasks) = collector.start();
+    let mut config = Config::new("users");
+    config.platform = Some(format!("http://{to_platform}"));
+    config.settings = Settings::read(|name| match name {
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" => Some(format!("http://{to_collector}/v1/traces")),
+        "OTEL_RESOURCE_ATTRIBUTES" => Some("team=shop".to_owned()),
+        _ => None,
+    });
+    let exporter = Exporter::start(&config).expect("it has destinations");
+    record(&exporter, 3);
+    assert_eq!(exporter.shut_down(5 * SECOND).await.exported, 6);
+    let sent = |place: &Platform| place.batches.lock().expect("not poisoned").clone();
+    assert_eq!(sent(&platform), sent(&collector));
+    let resource = sent(&collector)[0].resource_spans[0].resource.clone();
+    let resource = resource.expect("a resource");
+    assert_eq!(resource.text("service.name"), Some("users"));
+    assert_eq!(resource.text("team"), Some("shop"));
+}
+
+#[tokio::test]
+async fn nothing_is_started_where_nothing_is_asked_for_or_all_is_switched_off() {
+    assert!(Exporter::start(&Config::new("users")).is_none());
+    let mut config = Config::new("users");
+    config.platform = Some("http://127.0.0.1:1".to_owned());
+    config.settings.disabled = true;
+    assert!(Exporter::start(&config).is_none());
 }

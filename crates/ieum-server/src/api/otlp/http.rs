@@ -1,0 +1,178 @@
+//! OTLP over HTTP, in protobuf and JSON.
+
+use std::borrow::Cow;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ieum_telemetry::otlp::Signal;
+use ieum_telemetry::proto::ExportResponse;
+use prost::Message;
+use serde_json::{Value, json};
+
+use super::body::{Broken, gunzip};
+use super::{Encoding, Receiver};
+use crate::api::extract::Json;
+use crate::api::routes::{Operation, Routes};
+use crate::errors::{self, ApiError, ErrorCode};
+
+/// The routes of the receiver.
+pub(in crate::api) fn routes(receiver: Receiver) -> Routes {
+    let operation = |signal: Signal, id, summary| {
+        Operation::post(signal.path(), id)
+            .summary(summary)
+            .body_of(MEDIA_TYPES, "OtlpRequest")
+            .answers(200, "taken, with a remark if not whole", "OtlpResponse")
+            .refuses(&[errors::MEDIA_TYPE])
+    };
+    Routes::new()
+        .add(
+            operation(Signal::Traces, "exportTraces", "Takes spans in OTLP/HTTP."),
+            |receiver, headers, body| export(Signal::Traces, receiver, headers, body),
+        )
+        .add(
+            operation(
+                Signal::Metrics,
+                "exportMetrics",
+                "Takes metrics in OTLP/HTTP; they are checked and not kept.",
+            ),
+            |receiver, headers, body| export(Signal::Metrics, receiver, headers, body),
+        )
+        .add(
+            operation(
+                Signal::Logs,
+                "exportLogs",
+                "Takes log records in OTLP/HTTP; they are checked and not kept.",
+            ),
+            |receiver, headers, body| export(Signal::Logs, receiver, headers, body),
+        )
+        .with_state(receiver)
+}
+
+type Body = Result<Bytes, BytesRejection>;
+
+async fn export(
+    signal: Signal,
+    State(receiver): State<Receiver>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let Some(encoding) = encoding(&headers) else {
+        let detail = "OTLP is taken as application/x-protobuf or application/json";
+        return ApiError::from(errors::MEDIA_TYPE.problem(detail)).into_response();
+    };
+    match take(signal, &receiver, encoding, &headers, body) {
+        Ok(answer) => good(signal, encoding, &answer),
+        Err((code, why)) => bad(encoding, code, why),
+    }
+}
+
+fn encoding(headers: &HeaderMap) -> Option<Encoding> {
+    let media_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    match media_type
+        .split(';')
+        .next()?
+        .trim()
+        .to_ascii_lowercase()
+        .as_str()
+    {
+        PROTOBUF => Some(Encoding::Protobuf),
+        JSON => Some(Encoding::Json),
+        _ => None,
+    }
+}
+
+type Refused = (&'static ErrorCode, String);
+
+fn take(
+    signal: Signal,
+    receiver: &Receiver,
+    encoding: Encoding,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<ExportResponse, Refused> {
+    let limit = receiver.max_body;
+    let too_large = || {
+        (
+            errors::BODY_TOO_LARGE,
+            format!("the limit is {limit} bytes"),
+        )
+    };
+    let body = body.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+        _ => (errors::MALFORMED_BODY, "the body ended early".to_owned()),
+    })?;
+    let compression = headers.get(header::CONTENT_ENCODING);
+    let compression = compression.map_or(&b"identity"[..], |value| value.as_bytes());
+    let body: Cow<'_, [u8]> = match compression {
+        b"identity" => Cow::Borrowed(&body),
+        b"gzip" => Cow::Owned(gunzip(&body, limit).map_err(|broken| match broken {
+            Broken::TooLarge => too_large(),
+            Broken::NotGzip => (errors::MALFORMED_BODY, "the body is not gzip".to_owned()),
+        })?),
+        _ => {
+            let detail = "bodies are taken as they are or with gzip";
+            return Err((errors::MEDIA_TYPE, detail.to_owned()));
+        }
+    };
+    let taken = receiver.take(signal, encoding, &body);
+    taken.map_err(|why| (errors::MALFORMED_BODY, why))
+}
+
+fn good(signal: Signal, encoding: Encoding, answer: &ExportResponse) -> Response {
+    match encoding {
+        Encoding::Protobuf => protobuf(StatusCode::OK, answer.encode_to_vec()),
+        Encoding::Json => Json(as_json(signal, answer)).into_response(),
+    }
+}
+
+/// The name of the number depends on the signal.
+fn as_json(signal: Signal, answer: &ExportResponse) -> Value {
+    let rejected = match signal {
+        Signal::Traces => "rejectedSpans",
+        Signal::Metrics => "rejectedDataPoints",
+        Signal::Logs => "rejectedLogRecords",
+    };
+    match &answer.partial_success {
+        None => json!({}),
+        Some(partial) => json!({"partialSuccess": {
+            rejected: partial.rejected.to_string(),
+            "errorMessage": partial.error_message,
+        }}),
+    }
+}
+
+/// Problem details; to who speaks protobuf, the status message that the protocol asks for.
+fn bad(encoding: Encoding, code: &'static ErrorCode, why: String) -> Response {
+    match encoding {
+        Encoding::Json => ApiError::from(code.problem(why)).into_response(),
+        Encoding::Protobuf => {
+            let status = StatusCode::from_u16(code.status).unwrap_or(StatusCode::BAD_REQUEST);
+            let message = Status {
+                code: INVALID_ARGUMENT,
+                message: format!("{} {why}", code.code),
+            };
+            protobuf(status, message.encode_to_vec())
+        }
+    }
+}
+
+fn protobuf(status: StatusCode, body: Vec<u8>) -> Response {
+    (status, [(header::CONTENT_TYPE, PROTOBUF)], body).into_response()
+}
+
+/// `google.rpc.Status`.
+#[derive(Clone, PartialEq, Message)]
+struct Status {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+}
+
+const INVALID_ARGUMENT: i32 = 3;
+const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
+const MEDIA_TYPES: &[&str] = &[JSON, PROTOBUF];

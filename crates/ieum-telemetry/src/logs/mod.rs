@@ -1,0 +1,8 @@
+//! Logs: one line per event on standard error, and a record per event for the exporter.
+
+mod format;
+mod forward;
+mod subscriber;
+
+pub(crate) use forward::{LogItem, forward};
+pub use subscriber::{Log, LogFormat, start};

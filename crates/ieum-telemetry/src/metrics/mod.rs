@@ -1,0 +1,4 @@
+//! Metrics between the two formats: what `/metrics` shows is what is exported.
+
+pub mod exposition;
+mod otlp;
