@@ -8,5 +8,7 @@ mod gateway;
 mod platform;
 mod readme;
 mod registry;
+mod roles;
 mod secrets;
 mod shop;
+mod shutdown;

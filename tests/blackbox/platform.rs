@@ -26,12 +26,30 @@ impl Platform {
 
     /// The same, with `files` (name and content) beside the configuration.
     pub(crate) fn start_with(routes: &str, files: &[(&str, &str)]) -> Result<Self> {
+        let (gateway, api) = (address()?, address()?);
+        let config = configuration(&gateway, &api, routes);
+        Self::start_as(gateway, api, &config, files)
+    }
+
+    /// The same without files, with a time between SIGTERM and the stop.
+    pub(crate) fn start_lingering(routes: &str, linger: &str) -> Result<Self> {
+        let (gateway, api) = (address()?, address()?);
+        let config = configuration(&gateway, &api, routes);
+        let config = config.replace("linger = \"0s\"", &format!("linger = \"{linger}\""));
+        Self::start_as(gateway, api, &config, &[])
+    }
+
+    fn start_as(
+        gateway: String,
+        api: String,
+        config: &str,
+        files: &[(&str, &str)],
+    ) -> Result<Self> {
         let folder = TempFolder::new()?;
         for (name, content) in files {
             folder.write(name, content)?;
         }
-        let (gateway, api) = (address()?, address()?);
-        folder.write("ieum.toml", configuration(&gateway, &api, routes))?;
+        folder.write("ieum.toml", config)?;
         let process = start(&folder)?;
         let mut platform = Self {
             process,
@@ -94,7 +112,7 @@ pub(crate) fn address() -> Result<String> {
 /// A configuration with these addresses, the data in the folder of the file.
 pub(crate) fn configuration(gateway: &str, api: &str, rest: &str) -> String {
     format!(
-        "[platform]\nlisten = \"{api}\"\ndata-dir = \"data\"\n\n[gateway]\nlisten = \"{gateway}\"\n\n{rest}\n"
+        "[platform]\nlisten = \"{api}\"\ndata-dir = \"data\"\nlinger = \"0s\"\n\n[gateway]\nlisten = \"{gateway}\"\n\n{rest}\n"
     )
 }
 

@@ -113,6 +113,16 @@ impl Process {
         self.signal(Signal::HUP)
     }
 
+    /// Sends SIGSTOP: it stands still, and its connections with it.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Sends SIGCONT.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// Sends SIGINT, as Ctrl-C does.
     pub fn interrupt(&self) -> Result<()> {
         self.signal(Signal::INT)
