@@ -56,12 +56,20 @@ pub(crate) async fn serve(
         let worker = Arc::clone(worker);
         let peer = Peer::new(peer.0.ip().to_canonical());
         tower::service_fn(move |request| {
-            let (worker, peer) = (Arc::clone(&worker), peer.clone());
+            let table = worker.table();
+            let exchange = begin(Arc::clone(&worker), &table, peer.clone(), &request);
             // Boxed once: the connection would otherwise carry, and move, the state of a request.
-            Box::pin(super::answer(worker, peer, request))
+            Box::pin(super::answer(table, exchange, request))
         })
     };
     server::serve_each(listener, connection, config, stop, &worker.tasks).await
+}
+
+impl Drop for Exchange {
+    /// The answer has been sent, or the client has left before.
+    fn drop(&mut self) {
+        self.worker.telemetry.in_flight.dec();
+    }
 }
 
 /// Begins an exchange.

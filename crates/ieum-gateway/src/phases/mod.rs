@@ -35,11 +35,9 @@ use crate::body::ResponseBody;
 use crate::errors::Refusal;
 use crate::table::{Part, Route, Table, Target};
 use crate::upstream::Upstream;
-use crate::worker::Worker;
 
 use accept::Exchange;
 use compose::Asked;
-use forwarded::Peer;
 use transform::Outgoing;
 
 /// Answers one request.
@@ -47,19 +45,17 @@ use transform::Outgoing;
 /// The state of a request on its way is kept small, because it is moved and because many are on
 /// their way at once: what needs no waiting is done in [`prepare`], rare branches are boxed.
 pub(crate) async fn answer(
-    worker: Arc<Worker>,
-    peer: Peer,
+    table: Arc<Table>,
+    mut exchange: Box<Exchange>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
-    let table = worker.table();
-    let mut exchange = accept::begin(worker, &table, peer, &request);
     let answer = match prepare(&table, &mut exchange, request) {
         Err(refusal) => Err(refusal),
         Ok(Work::Proxy(route, upstream, outgoing)) => {
             proxy::forward(&table, &mut exchange, route, upstream, outgoing).await
         }
         Ok(Work::Compose(route, parts, asked)) => {
-            Box::pin(compose::answer(&table, &mut exchange, route, parts, asked)).await
+            Box::pin(compose::answer(&table, &mut exchange, route, parts, *asked)).await
         }
     };
     let answer = match answer {
@@ -72,7 +68,7 @@ pub(crate) async fn answer(
 /// What is left to do for a request that may pass.
 enum Work<'t> {
     Proxy(&'t Route, &'t Upstream, Outgoing),
-    Compose(&'t Route, &'t [Part], Asked),
+    Compose(&'t Route, &'t [Part], Box<Asked>),
 }
 
 /// The phases that wait for nobody.
@@ -90,10 +86,10 @@ fn prepare<'t>(
     limit::admit(route, exchange, &request)?;
     match &route.target {
         Target::Compose(parts) => {
-            let asked = Asked {
+            let asked = Box::new(Asked {
                 path: path.into_owned(),
                 headers: request.into_parts().0.headers,
-            };
+            });
             Ok(Work::Compose(route, parts, asked))
         }
         Target::Upstream(upstream) => {

@@ -1,6 +1,9 @@
 //! Proxy: to one upstream and back, once more if that is safe, and the fallback if it is no use.
 
+use std::time::Duration;
+
 use http::{Request, Response, StatusCode};
+use hyper::upgrade::OnUpgrade;
 use ieum_base::trace::{Span, SpanKind};
 use ieum_discovery::{EndpointId, Picked};
 use ieum_http::pool::PooledBody;
@@ -57,29 +60,43 @@ pub(super) async fn forward(
         rules: route.rules,
     };
     let outcome = run(&call, request, kept.as_deref(), &source).await;
-    let (tries, outcome) = match outcome {
-        Ok(answered) => (answered.tries, Ok(answered)),
-        Err(unanswered) => (unanswered.tries, Err(unanswered.refusal)),
+    exchange.tries = match &outcome {
+        Ok(answered) => answered.tries,
+        Err(unanswered) => unanswered.tries,
     };
-    exchange.tries = tries;
-    let is_answer = outcome
-        .as_ref()
-        .is_ok_and(|a| !is_outage(a.response.status()));
-    let is_callers = outcome.as_ref().is_err_and(|r| !is_upstreams(r.code));
-    match &route.fallback {
-        Some(fallback) if !is_answer && !is_callers && fallback.can_serve(&source) => {
-            drop(outcome);
-            let fall_back = fall_back(table, exchange, route, fallback, kept, &source);
-            Box::pin(fall_back).await
-        }
-        _ => {
-            let answered = outcome?;
-            if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                return tunnel::open(exchange, answered, upgrade);
-            }
-            Ok(respond::upstream(table, answered))
-        }
+    let fallback = match finish(table, exchange, route, outcome, &source, upgrade) {
+        Ok(answer) => return answer,
+        Err(fallback) => fallback,
+    };
+    let fall_back = fall_back(table, exchange, route, fallback, kept, &source);
+    Box::pin(fall_back).await
+}
+
+/// What the client is answered, or the fallback that is asked instead. Not in [`forward`], whose
+/// state would have to have room for all of it.
+fn finish<'r>(
+    table: &Table,
+    exchange: &Exchange,
+    route: &'r Route,
+    outcome: Result<Answered, Unanswered>,
+    source: &Source,
+    upgrade: Option<OnUpgrade>,
+) -> Result<Result<Response<ResponseBody>, Box<Refusal>>, &'r Fallback> {
+    let is_upstreams_fault = match &outcome {
+        Ok(answered) => is_outage(answered.response.status()),
+        Err(unanswered) => is_upstreams(unanswered.refusal.code),
+    };
+    let fallback = route.fallback.as_ref().filter(|_| is_upstreams_fault);
+    if let Some(fallback) = fallback.filter(|fallback| fallback.can_serve(source)) {
+        return Err(fallback);
     }
+    Ok(match outcome {
+        Err(unanswered) => Err(unanswered.refusal),
+        Ok(answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            tunnel::open(exchange, answered, upgrade)
+        }
+        Ok(answered) => Ok(respond::upstream(table, answered)),
+    })
 }
 
 impl Fallback {
@@ -153,7 +170,7 @@ pub(super) async fn run(
     };
     let place = place.map_err(|full| Unanswered {
         refusal: Refusal::new(Code::BulkheadFull, format!("`{}`: {full}", upstream.name))
-            .retry_after(std::time::Duration::from_secs(1)),
+            .retry_after(Duration::from_secs(1)),
         tries: 0,
     })?;
     upstream.budget.deposit_at(call.exchange.started);
@@ -254,10 +271,23 @@ impl<'a> Tries<'a> {
             timeout,
         )
         .await;
-        match sent {
-            Ok(response) => self.judge(response, picked, &mut span).await,
-            Err(failed) => self.failed(failed, &picked, &mut span).await,
+        let wait = match sent {
+            Ok(response) => match self.judge(&response, &mut span) {
+                None => return Some(Ok((response, picked))),
+                Some(wait) => wait,
+            },
+            Err(failed) => match self.failed(failed, &mut span) {
+                Err(refusal) => return Some(Err(refusal)),
+                Ok(wait) => wait,
+            },
+        };
+        self.tried.push(picked.endpoint().id());
+        drop(picked);
+        if !wait.is_zero() {
+            // Boxed: a timer is large, and this one rare.
+            Box::pin(tokio::time::sleep(wait)).await;
         }
+        None
     }
 
     /// The request of the next try: the one that is there, or one more.
@@ -300,13 +330,12 @@ impl<'a> Tries<'a> {
         span
     }
 
-    /// An answer is final, unless it says that another try may help.
-    async fn judge(
-        &mut self,
-        response: Response<PooledBody<RequestBody>>,
-        picked: Picked,
+    /// An answer is final, unless it says that another try may help: then the time to wait before.
+    fn judge(
+        &self,
+        response: &Response<PooledBody<RequestBody>>,
         span: &mut Span,
-    ) -> Option<Tried> {
+    ) -> Option<Duration> {
         let status = response.status();
         if span.is_recorded() {
             span.set("http.response.status_code", i64::from(status.as_u16()));
@@ -315,27 +344,22 @@ impl<'a> Tries<'a> {
             }
         }
         if !is_outage(status) && status != StatusCode::TOO_MANY_REQUESTS {
-            return Some(Ok((response, picked)));
+            return None;
         }
-        let asked = connect::retry_after(&response);
+        let asked = connect::retry_after(response);
         let is_told = status != StatusCode::TOO_MANY_REQUESTS || asked.is_some();
         let wait = self.backoff().max(asked.unwrap_or_default());
         let fits = self.call.exchange.started.elapsed() + wait < self.call.rules.timeout;
-        if !(self.can_repeat() && is_told && fits && self.may_try_again()) {
-            return Some(Ok((response, picked)));
-        }
-        self.tried.push(picked.endpoint().id());
-        drop((response, picked));
-        tokio::time::sleep(wait).await;
-        None
+        let may_repeat = self.can_repeat() && is_told && fits && self.may_try_again();
+        may_repeat.then_some(wait)
     }
 
-    async fn failed(
+    /// The time to wait before the next try, or why there is none.
+    fn failed(
         &mut self,
         failed: connect::Failed,
-        picked: &Picked,
         span: &mut Span,
-    ) -> Option<Tried> {
+    ) -> Result<Duration, Box<Refusal>> {
         let connect::Failed {
             refusal,
             is_unsent,
@@ -347,15 +371,15 @@ impl<'a> Tries<'a> {
         telemetry.upstream_failed(name, refusal.code);
         let is_safe = unsent.is_some() || self.can_repeat() && is_upstreams(refusal.code);
         if !is_safe || !self.may_try_again() {
-            return Some(Err(refusal));
+            return Err(refusal);
         }
-        self.tried.push(picked.endpoint().id());
         self.request = unsent;
         self.failure = Some(refusal);
-        if !is_unsent {
-            tokio::time::sleep(self.backoff()).await;
-        }
-        None
+        Ok(if is_unsent {
+            Duration::ZERO
+        } else {
+            self.backoff()
+        })
     }
 
     /// True if the request is harmless to repeat, and all of it is still here.
@@ -379,7 +403,7 @@ impl<'a> Tries<'a> {
         is_paid
     }
 
-    fn backoff(&self) -> std::time::Duration {
+    fn backoff(&self) -> Duration {
         let worker = &self.call.exchange.worker;
         worker.backoff.delay(self.made, &worker.rng)
     }

@@ -109,7 +109,6 @@ impl Drop for Observation {
         let metrics = route.map_or(&self.table.unrouted, |route| &route.metrics);
         let method = MethodLabel::from(&exchange.method);
         metrics.answered(method, self.status, took);
-        exchange.worker.telemetry.in_flight.dec();
         if self.broke_off {
             exchange.span.fail("the answer broke off");
         }

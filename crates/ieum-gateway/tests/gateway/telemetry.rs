@@ -1,10 +1,13 @@
 //! What operators see of a request.
 
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use ieum_base::Clock;
 use ieum_base::trace::{SpanData, SpanKind, SpanSink, Tracer};
-use ieum_testkit::{Request, TempFolder};
+use ieum_testkit::{Reply, Request, Stub, TempFolder};
 
 use crate::support::{always, echo, gateway, gateway_with, wait_for};
 
@@ -114,6 +117,33 @@ fn metrics_count_by_route_template() {
     wait_for("nothing is in flight", || {
         world.metric("ieum_gateway_in_flight") == 0.0
     });
+}
+
+#[test]
+fn a_request_whose_client_left_is_no_longer_in_flight() {
+    let (release, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let upstream = Stub::start(move |_| {
+        let _ = wait.lock().expect("not poisoned").recv();
+        Reply {
+            status: 200,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    });
+    let upstream = upstream.expect("a stub");
+    let world = gateway(&format!(
+        "[[gateway.routes]]\nname = 'r'\npath = '/'\nauth = 'none'\nurl = 'http://{}'\n",
+        upstream.address()
+    ));
+    let in_flight = || world.metric("ieum_gateway_in_flight");
+    let mut client = TcpStream::connect(world.handle.addr()).expect("connected");
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.write_all(request).expect("sent");
+    wait_for("the request is inside", || in_flight() == 1.0);
+    drop(client);
+    wait_for("nothing is in flight", || in_flight() == 0.0);
+    drop(release);
 }
 
 #[test]
