@@ -17,7 +17,8 @@ use crate::{Delivery, Epoch, Error, ErrorKind, Groups, Result, Subscriber, Subsc
 pub struct GroupConfig {
     /// How long one pull waits for a message. Default 20 s.
     pub wait: Duration,
-    /// The pause before a failed join or pull is repeated. Default 50 ms to 5 s.
+    /// The pause before a failed join or pull is repeated. Default 50 ms to 1 s: an engine that was
+    /// started again is worked with at once.
     pub backoff: Backoff,
     /// How long `next` goes on trying before it answers the error. Default 30 s.
     pub patience: Duration,
@@ -27,7 +28,7 @@ impl Default for GroupConfig {
     fn default() -> Self {
         Self {
             wait: Duration::from_secs(20),
-            backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(5)),
+            backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(1)),
             patience: Duration::from_secs(30),
         }
     }
@@ -182,6 +183,15 @@ impl Subscription for GroupSubscription {
             .dead_letter(&self.topic, &self.group, epoch, position, reason);
         let kept = kept.await;
         self.noting_end_of_term(kept)
+    }
+
+    async fn ahead(&mut self, last: &Delivery, max: usize) -> Result<Vec<Delivery>> {
+        let (epoch, after) = (self.term()?, last.position);
+        let pulled =
+            self.groups
+                .pull_after(&self.topic, &self.group, epoch, after, max, Duration::ZERO);
+        let pulled = pulled.await;
+        self.noting_end_of_term(pulled)
     }
 
     async fn keep(&mut self) -> Result<()> {

@@ -46,6 +46,14 @@ pub trait Subscription: Send {
     /// it, so that other keys flow. Acknowledges it.
     async fn dead_letter(&mut self, delivery: &Delivery, reason: &str) -> Result<()>;
 
+    /// The messages behind `last`, at most `max`, while messages before it are not acknowledged yet:
+    /// one message that is tried again does not hold up the keys behind it (H30). Does not wait, and
+    /// says that this member is alive. Engines that cannot look ahead answer none, as by default.
+    async fn ahead(&mut self, last: &Delivery, max: usize) -> Result<Vec<Delivery>> {
+        let _ = (last, max);
+        self.keep().await.map(|()| Vec::new())
+    }
+
     /// Says that this member is alive while it works longer than a lease on what it has. Engines
     /// without a lease do nothing.
     async fn keep(&mut self) -> Result<()> {
@@ -70,6 +78,17 @@ pub trait Groups: Send + Sync + 'static {
         topic: &str,
         group: &str,
         epoch: Epoch,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Delivery>>;
+
+    /// The same for the messages that lie behind `after` too, wherever the checkpoint is.
+    async fn pull_after(
+        &self,
+        topic: &str,
+        group: &str,
+        epoch: Epoch,
+        after: u64,
         max: usize,
         wait: Duration,
     ) -> Result<Vec<Delivery>>;
@@ -114,6 +133,14 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// The oldest unsent rows in id order, at most `limit`. Never "after the last id": a row with a
     /// smaller id may commit later (H01).
     async fn pending(&self, limit: usize) -> Result<Vec<OutboxRow>>;
+
+    /// The same without the rows of the topics in `besides`: a topic that takes nothing at present
+    /// must not stand before the others. By default what is left of [`pending`](Self::pending).
+    async fn pending_besides(&self, besides: &[String], limit: usize) -> Result<Vec<OutboxRow>> {
+        let mut rows = self.pending(limit).await?;
+        rows.retain(|row| !besides.contains(&row.topic));
+        Ok(rows)
+    }
 
     /// Marks rows as sent, durable at return.
     async fn mark_sent(&self, ids: &[i64]) -> Result<()>;

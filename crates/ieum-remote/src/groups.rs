@@ -65,8 +65,21 @@ impl Groups for RemoteGroups {
         max: usize,
         wait: Duration,
     ) -> Result<Vec<Delivery>> {
+        self.pull_after(topic, group, epoch, 0, max, wait).await
+    }
+
+    async fn pull_after(
+        &self,
+        topic: &str,
+        group: &str,
+        epoch: Epoch,
+        after: u64,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Delivery>> {
         let body = Pull {
             epoch,
+            after: Some(after).filter(|after| *after > 0),
             max: max.min(MAX_PAGE),
             wait: HumanDuration(wait.min(MAX_WAIT)),
         };

@@ -1,4 +1,8 @@
-//! One batch of messages: a lane per key, lanes side by side, acknowledged from the front.
+//! Messages at work: a lane per key, lanes side by side, acknowledged from the front.
+//!
+//! Most batches are done before the first heartbeat. One that is not, because a message is slow or is
+//! tried again, takes in what lies behind it at each heartbeat, so that only the keys of such messages
+//! wait (H30). What it holds at once is bounded by [`Config::window`](super::Config::window).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
@@ -6,13 +10,10 @@ use std::sync::atomic::Ordering;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use ieum_base::trace::{self, Span, SpanKind};
 use tokio::time::{MissedTickBehavior, interval_at};
 
-use super::HandlerError;
-use super::handler::call;
 use super::service::Worker;
-use crate::{Delivery, ErrorKind, Result, Subscription, telemetry};
+use crate::{Delivery, ErrorKind, Result, Subscription};
 
 /// How the work on a batch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,48 +26,57 @@ pub(super) enum Ended {
 
 /// What became of a message.
 #[derive(Clone, Debug)]
-enum Outcome {
+pub(super) enum Outcome {
     Handled,
     GaveUp(String),
     /// Its key gave up on the message at this position.
     Behind(u64),
 }
 
-type Running<'w> = FuturesUnordered<BoxFuture<'w, (usize, Option<Outcome>)>>;
+type Running<'w> = FuturesUnordered<BoxFuture<'w, (u64, Option<Outcome>)>>;
 
 pub(super) struct Batch<'w> {
     worker: &'w Worker,
-    deliveries: Vec<Delivery>,
-    /// `None` while a message is not finished.
-    outcomes: Vec<Option<Outcome>>,
-    /// What is acknowledged or set aside, counted from the front.
-    settled: usize,
-    /// The messages of each key that were not started, in order.
-    lanes: HashMap<String, VecDeque<usize>>,
-    /// Keys whose lane is not being worked on, in the order of their first message.
-    idle: VecDeque<String>,
+    /// What is neither acknowledged nor set aside, in order.
+    items: VecDeque<Item>,
+    lanes: HashMap<String, Lane>,
+    running: Running<'w>,
+}
+
+struct Item {
+    delivery: Delivery,
+    /// `None` while it is not finished.
+    outcome: Option<Outcome>,
+}
+
+/// The messages of a key that is at work.
+#[derive(Default)]
+struct Lane {
+    /// Those that were not started, in order.
+    waiting: VecDeque<Delivery>,
+    is_busy: bool,
+    /// The message that it gave up on, until that one is set aside.
+    gave_up: Option<u64>,
+}
+
+/// The next thing that can be told to the engine.
+enum Settling {
+    /// So many at the front are handled.
+    Handled(usize),
+    /// The one at the front gave up, or waits behind one that did.
+    Aside(String),
 }
 
 impl<'w> Batch<'w> {
     pub(super) fn new(worker: &'w Worker, deliveries: Vec<Delivery>) -> Self {
-        let mut lanes: HashMap<String, VecDeque<usize>> = HashMap::new();
-        let mut idle = VecDeque::new();
-        for (index, delivery) in deliveries.iter().enumerate() {
-            let key = delivery.message.ordering_key();
-            let lane = lanes.entry(key.to_owned()).or_insert_with(|| {
-                idle.push_back(key.to_owned());
-                VecDeque::new()
-            });
-            lane.push_back(index);
-        }
-        Self {
+        let mut batch = Self {
             worker,
-            outcomes: vec![None; deliveries.len()],
-            deliveries,
-            settled: 0,
-            lanes,
-            idle,
-        }
+            items: VecDeque::with_capacity(deliveries.len()),
+            lanes: HashMap::new(),
+            running: FuturesUnordered::new(),
+        };
+        batch.take_in(deliveries);
+        batch
     }
 
     /// Works until everything is settled or the stop. Errors of the engine end the batch, except
@@ -81,76 +91,140 @@ impl<'w> Batch<'w> {
             tokio::time::sleep(worker.config().drain.0).await;
         };
         let mut drained = Box::pin(drained);
-        let mut running: Running<'w> = FuturesUnordered::new();
-        self.start_lanes(&mut running);
         loop {
             tokio::select! {
-                finished = running.next() => match finished {
-                    Some((index, outcome)) => self.finish(index, outcome, &mut running),
+                finished = self.running.next() => match finished {
+                    Some((position, outcome)) => self.finish(position, outcome),
                     None => break,
                 },
                 _ = beat.tick() => self.beat(subscription).await?,
                 () = &mut drained => break,
             }
         }
-        drop(running);
+        self.running.clear();
         self.settle_all(subscription).await
     }
 
-    fn start_lanes(&mut self, running: &mut Running<'w>) {
-        while running.len() < self.worker.config().concurrency.max(1)
-            && !self.worker.stop.is_requested()
-            && let Some(key) = self.idle.pop_front()
-        {
-            self.start_next(&key, running);
-        }
-    }
-
-    /// Starts the next message of a key.
-    fn start_next(&mut self, key: &str, running: &mut Running<'w>) {
-        if let Some(index) = self.lanes.get_mut(key).and_then(VecDeque::pop_front) {
-            let worker = self.worker;
-            let delivery = self.deliveries[index].clone();
-            running.push(Box::pin(
-                async move { (index, worker.handle(delivery).await) },
-            ));
-        }
-    }
-
-    fn finish(&mut self, index: usize, outcome: Option<Outcome>, running: &mut Running<'w>) {
-        let key = self.deliveries[index].message.ordering_key().to_owned();
-        match &outcome {
-            Some(Outcome::Handled) if !self.worker.stop.is_requested() => {
-                self.start_next(&key, running);
+    /// Puts messages into their lanes, and starts those whose key is free.
+    fn take_in(&mut self, deliveries: Vec<Delivery>) {
+        for delivery in deliveries {
+            let key = delivery.message.ordering_key().to_owned();
+            let lane = self.lanes.entry(key.clone()).or_default();
+            let outcome = lane.gave_up.map(Outcome::Behind);
+            if outcome.is_none() {
+                lane.waiting.push_back(delivery.clone());
             }
-            Some(Outcome::GaveUp(_)) => {
-                let position = self.deliveries[index].position;
-                for behind in self.lanes.remove(&key).into_iter().flatten() {
-                    self.outcomes[behind] = Some(Outcome::Behind(position));
+            self.items.push_back(Item { delivery, outcome });
+            self.start_next(&key);
+        }
+    }
+
+    /// Starts the next message of a key, unless one is at work. A lane with nothing in it ends.
+    fn start_next(&mut self, key: &str) {
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return;
+        };
+        if lane.is_busy || lane.gave_up.is_some() || self.worker.stop.is_requested() {
+            return;
+        }
+        let Some(delivery) = lane.waiting.pop_front() else {
+            self.lanes.remove(key);
+            return;
+        };
+        lane.is_busy = true;
+        let worker = self.worker;
+        self.running.push(Box::pin(async move {
+            (delivery.position, worker.handle(delivery).await)
+        }));
+    }
+
+    fn finish(&mut self, position: u64, outcome: Option<Outcome>) {
+        let found = self
+            .items
+            .binary_search_by_key(&position, |item| item.delivery.position);
+        let Ok(index) = found else { return };
+        let key = self.items[index].delivery.message.ordering_key().to_owned();
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.is_busy = false;
+            if matches!(outcome, Some(Outcome::GaveUp(_))) {
+                lane.gave_up = Some(position);
+                let behind: Vec<u64> = lane.waiting.drain(..).map(|d| d.position).collect();
+                for item in &mut self.items {
+                    if behind.contains(&item.delivery.position) {
+                        item.outcome = Some(Outcome::Behind(position));
+                    }
                 }
             }
-            _ => {}
         }
-        self.outcomes[index] = outcome;
-        self.start_lanes(running);
+        self.items[index].outcome = outcome;
+        self.start_next(&key);
     }
 
-    /// Acknowledges what is finished and renews the lease while handlers are at work. An engine
+    /// Lets handlers work on while the engine is asked something.
+    async fn meanwhile<T>(&mut self, asked: impl Future<Output = T>) -> T {
+        tokio::pin!(asked);
+        loop {
+            tokio::select! {
+                answer = &mut asked => return answer,
+                Some((position, outcome)) = self.running.next() => self.finish(position, outcome),
+            }
+        }
+    }
+
+    /// Acknowledges what is finished, renews the lease, and takes in what lies behind. An engine
     /// that does not answer is asked again at the next beat.
     async fn beat(&mut self, subscription: &mut dyn Subscription) -> Result<()> {
         let kept = match self.settle(subscription).await {
-            Ok(()) => subscription.keep().await,
+            Ok(()) => self.look_ahead(subscription).await,
             Err(error) => Err(error),
         };
         match kept {
             Err(error) if error.kind() == ErrorKind::Superseded => Err(error),
             Err(error) => {
+                self.worker.trouble(Some(error.to_string()));
                 let topic = &self.worker.topic;
                 tracing::warn!(topic, %error, "cannot acknowledge yet");
                 Ok(())
             }
             Ok(()) => Ok(()),
         }
+    }
+
+    /// Takes in what lies behind the messages at work, as long as there is room for it.
+    async fn look_ahead(&mut self, subscription: &mut dyn Subscription) -> Result<()> {
+        let config = self.worker.config();
+        let mut asked = false;
+        while let Some(last) = self.items.back().map(|item| item.delivery.clone()) {
+            let room = config.window.saturating_sub(self.items.len());
+            let max = room.min(config.batch.max(1));
+            if max == 0 || self.worker.stop.is_requested() {
+                break;
+            }
+            asked = true;
+            let deliveries = self.meanwhile(subscription.ahead(&last, max)).await?;
+            let is_all = deliveries.len() < max;
+            self.take_in(deliveries);
+            if is_all {
+                break;
+            }
+        }
+        if !asked {
+            self.meanwhile(subscription.keep()).await?;
+        }
+        self.worker.trouble(self.congestion());
+        Ok(())
+    }
+
+    /// What an operator should know of a batch that takes no more.
+    fn congestion(&self) -> Option<String> {
+        let front = self.items.front()?;
+        (self.items.len() >= self.worker.config().window).then(|| {
+            format!(
+                "{} messages wait behind the one at {}, which is not handled",
+                self.items.len() - 1,
+                front.delivery.position
+            )
+        })
     }
 
     /// Settles what is finished; repeats what may pass. Handlers have ended by now.
@@ -162,15 +236,16 @@ impl<'w> Batch<'w> {
                 return Err(error);
             }
             attempt += 1;
+            worker.trouble(Some(error.to_string()));
             tracing::warn!(topic = worker.topic, %error, "acknowledging again");
-            let pause = worker.config().backoff().delay(attempt, worker.rng());
+            let pause = worker.config().reconnect().delay(attempt, worker.rng());
             let pause = worker.stop.unless_requested(tokio::time::sleep(pause));
             if pause.await.is_none() {
                 return Ok(Ended::Stopped);
             }
         }
-        let is_settled = self.settled == self.outcomes.len();
-        Ok(if is_settled {
+        worker.trouble(None);
+        Ok(if self.items.is_empty() {
             Ended::Settled
         } else {
             Ended::Stopped
@@ -180,103 +255,53 @@ impl<'w> Batch<'w> {
     /// Acknowledges the finished messages at the front, and sets aside what gave up. May be called
     /// again after an error: it goes on where it was.
     async fn settle(&mut self, subscription: &mut dyn Subscription) -> Result<()> {
-        loop {
-            let open = &self.outcomes[self.settled..];
-            let is_handled = |o: &&Option<Outcome>| matches!(o, Some(Outcome::Handled));
-            let handled = open.iter().take_while(is_handled).count();
-            if handled > 0 {
-                let last = self.settled + handled - 1;
-                subscription.ack(&self.deliveries[last]).await?;
-                self.settled += handled;
-                continue;
+        while let Some(next) = self.settling() {
+            match next {
+                Settling::Handled(count) => {
+                    let last = self.items[count - 1].delivery.clone();
+                    self.meanwhile(subscription.ack(&last)).await?;
+                    self.items.drain(..count);
+                }
+                Settling::Aside(reason) => {
+                    let front = self.items[0].delivery.clone();
+                    let told = subscription.dead_letter(&front, &reason);
+                    self.meanwhile(told).await?;
+                    self.set_aside(&reason);
+                }
             }
-            let reason = match open.first() {
-                Some(Some(Outcome::GaveUp(why))) => why.clone(),
-                Some(Some(Outcome::Behind(at))) => format!("waits behind position {at}"),
-                _ => return Ok(()),
-            };
-            let delivery = &self.deliveries[self.settled];
-            subscription.dead_letter(delivery, &reason).await?;
-            let counter = &self.worker.counters.dead_lettered;
-            counter.fetch_add(1, Ordering::Relaxed);
-            self.worker.report(delivery, &reason);
-            self.settled += 1;
+        }
+        Ok(())
+    }
+
+    fn settling(&self) -> Option<Settling> {
+        let is_handled = |item: &&Item| matches!(item.outcome, Some(Outcome::Handled));
+        let handled = self.items.iter().take_while(is_handled).count();
+        if handled > 0 {
+            return Some(Settling::Handled(handled));
+        }
+        match self.items.front()?.outcome.as_ref()? {
+            Outcome::GaveUp(why) => Some(Settling::Aside(why.clone())),
+            Outcome::Behind(at) => Some(Settling::Aside(format!("waits behind position {at}"))),
+            Outcome::Handled => None,
         }
     }
-}
 
-impl Worker {
-    /// Tries a message until it is handled or given up; `None` if the stop came first.
-    async fn handle(&self, delivery: Delivery) -> Option<Outcome> {
-        let Some(handler) = self.routes.find(&delivery.message.kind) else {
-            return Some(Outcome::Handled);
+    /// The engine has set the front aside. From now on it holds back the key by itself.
+    fn set_aside(&mut self, reason: &str) {
+        let Some(item) = self.items.pop_front() else {
+            return;
         };
-        let mut attempt = 1;
-        loop {
-            let mut span = self.span(&delivery, attempt);
-            let work = call(handler, delivery.clone());
-            let answer = trace::scope(span.context().clone(), work).await;
-            let why = match answer {
-                Ok(()) => {
-                    self.counters.handled.fetch_add(1, Ordering::Relaxed);
-                    return Some(Outcome::Handled);
-                }
-                Err(HandlerError::Reject(why)) => {
-                    span.fail(why.clone());
-                    return Some(Outcome::GaveUp(why));
-                }
-                Err(HandlerError::Retry(why)) => why,
-            };
-            span.fail(why.clone());
-            drop(span);
-            if attempt >= self.config().attempts {
-                return Some(Outcome::GaveUp(format!("{why} (after {attempt} attempts)")));
-            }
-            self.counters.retried.fetch_add(1, Ordering::Relaxed);
-            let message = &delivery.message;
-            let (kind, id) = (&message.kind, &message.id);
-            tracing::warn!(topic = self.topic, kind, id, attempt, why, "trying again");
-            let pause = self.config().backoff().delay(attempt, self.rng());
-            self.stop
-                .unless_requested(tokio::time::sleep(pause))
-                .await?;
-            attempt += 1;
+        let counter = &self.worker.counters.dead_lettered;
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.worker.report(&item.delivery, reason);
+        let key = item.delivery.message.ordering_key();
+        let position = Some(item.delivery.position);
+        if self
+            .lanes
+            .get(key)
+            .is_some_and(|lane| lane.gave_up == position)
+        {
+            self.lanes.remove(key);
         }
-    }
-
-    fn span(&self, delivery: &Delivery, attempt: u32) -> Span {
-        let message = &delivery.message;
-        let name = format!("{} {}", telemetry::SPAN_PROCESS, message.kind);
-        let span = self.tracer().span(name).kind(SpanKind::Consumer);
-        let mut span = span.parent(message.trace_context()).start();
-        if !span.is_recorded() {
-            return span;
-        }
-        span.set(telemetry::SYSTEM, telemetry::SYSTEM_IEUM);
-        span.set(telemetry::DESTINATION, self.topic.clone());
-        span.set(telemetry::GROUP, self.group().to_owned());
-        span.set(telemetry::MESSAGE_ID, message.id.clone());
-        span.set(telemetry::MESSAGE_TYPE, message.kind.clone());
-        span.set(telemetry::ATTEMPT, i64::from(attempt));
-        let order = message.extension(telemetry::ORDER_ID_EXTENSION);
-        let is_order = message.kind.starts_with("order.");
-        if let Some(order) = order.or(message.subject.as_deref().filter(|_| is_order)) {
-            span.set(telemetry::ORDER_ID, order.to_owned());
-        }
-        span
-    }
-
-    /// Tells an operator about a dead letter. The reason is the service's own text.
-    fn report(&self, delivery: &Delivery, reason: &str) {
-        let message = &delivery.message;
-        tracing::error!(
-            topic = self.topic,
-            group = self.group(),
-            position = delivery.position,
-            kind = message.kind,
-            id = message.id,
-            reason,
-            "a message became a dead letter; its key waits behind it"
-        );
     }
 }

@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// How many messages are fetched at once, 1 or more. Default 64.
     pub batch: usize,
-    /// How many keys of a batch are worked on at the same time, 1 or more. Default 16.
+    /// The most messages that are neither acknowledged nor given up at once: how far a message that
+    /// is tried again is looked past. Then its topic stands still, which the handle tells. 1 or more.
+    /// Default 1,024.
+    pub window: usize,
+    /// How many messages are worked on at the same time, 1 or more. Default 16.
     pub concurrency: usize,
     /// How often a message is tried before it becomes a dead letter. Default 250: with the default
     /// pauses about ten minutes, so that an outage of minutes costs nothing but time.
@@ -18,6 +22,8 @@ pub struct Config {
     pub first_pause: HumanDuration,
     /// The longest pause before any attempt. Default 5 s.
     pub longest_pause: HumanDuration,
+    /// The longest pause before an engine that did not answer is asked again. Default 1 s.
+    pub longest_reconnect: HumanDuration,
     /// How often finished messages of an unfinished batch are acknowledged, and the lease renewed.
     /// Default 1 s.
     pub heartbeat: HumanDuration,
@@ -29,10 +35,12 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             batch: 64,
+            window: 1_024,
             concurrency: 16,
             attempts: 250,
             first_pause: HumanDuration::from_millis(50),
             longest_pause: HumanDuration::from_secs(5),
+            longest_reconnect: HumanDuration::from_secs(1),
             heartbeat: HumanDuration::from_secs(1),
             drain: HumanDuration::from_secs(10),
         }
@@ -40,6 +48,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The pauses before an engine is asked again, with full jitter.
+    pub(super) fn reconnect(&self) -> Backoff {
+        Backoff::new(self.first_pause.0, self.longest_reconnect.0)
+    }
+
     /// The pauses between attempts, with full jitter.
     pub(super) fn backoff(&self) -> Backoff {
         Backoff::new(self.first_pause.0, self.longest_pause.0)

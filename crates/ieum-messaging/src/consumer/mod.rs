@@ -29,6 +29,7 @@
 //! # }
 //! ```
 
+mod attempt;
 mod batch;
 mod config;
 mod handler;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::try_join_all;
 use ieum_base::trace::Tracer;
 use ieum_base::{Rng, Stop, TaskKind, Tasks};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::batch::{Batch, Ended};
@@ -160,6 +161,7 @@ impl Service {
             consumer: consumer.clone(),
             counters: Arc::clone(&counters),
             stop: stop.clone(),
+            turns: Semaphore::new(consumer.config.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
         });
         let running = workers.map(|worker| Box::pin(worker.run()));
         try_join_all(running).await.map(drop)
@@ -217,7 +219,8 @@ impl Handle {
         self.0.dead_lettered.load(Ordering::Relaxed)
     }
 
-    /// Why a topic cannot be read at present, for a health check; `None` if all is well.
+    /// Why a topic stands still at present, for a health check: the engine does not answer, its room
+    /// for dead letters is used up, or too much waits behind one message. `None` if all is well.
     pub fn trouble(&self) -> Option<String> {
         let all = &self.0.trouble;
         let all = all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -233,9 +236,16 @@ pub(super) struct Worker {
     consumer: Consumer,
     pub(super) counters: Arc<Counters>,
     pub(super) stop: Stop,
+    /// Turns to run a handler.
+    pub(super) turns: Semaphore,
 }
 
 impl Worker {
+    /// Says why the topic stands still, or that it does not.
+    pub(super) fn trouble(&self, trouble: Option<String>) {
+        self.counters.note(&self.topic, trouble);
+    }
+
     pub(super) const fn config(&self) -> &Config {
         &self.consumer.config
     }
@@ -268,7 +278,7 @@ impl Worker {
             failures += 1;
             self.counters.note(&self.topic, Some(error.to_string()));
             tracing::warn!(topic = self.topic, group = self.group(), %error, "reading again");
-            let pause = self.config().backoff().delay(failures, self.rng());
+            let pause = self.config().reconnect().delay(failures, self.rng());
             self.stop.unless_requested(tokio::time::sleep(pause)).await;
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! The consumer against the broker in memory, on virtual time.
 
+mod keys;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -137,9 +137,10 @@ struct View<'a> {
 impl View<'_> {
     /// What lies after the checkpoint, without parked keys. Parked messages that nothing else
     /// stands before are dealt with at once, so that they are not looked at again.
-    fn pending(&mut self, max: usize) -> Result<Vec<Delivery>> {
+    fn pending(&mut self, after: u64, max: usize) -> Result<Vec<Delivery>> {
         let mut deliveries = Vec::new();
-        let mut position = self.group.checkpoint;
+        let mut position = self.group.checkpoint.max(after);
+        let is_front = position == self.group.checkpoint;
         while deliveries.len() < max
             && let Some(message) = self.at(position + 1)
         {
@@ -147,7 +148,7 @@ impl View<'_> {
             if !self.is_parked(message) {
                 let message = message.clone();
                 deliveries.push(Delivery { position, message });
-            } else if deliveries.is_empty() {
+            } else if is_front && deliveries.is_empty() {
                 self.advance(position)?;
             }
         }
@@ -325,12 +326,24 @@ impl Groups for Broker {
         max: usize,
         wait: Duration,
     ) -> Result<Vec<Delivery>> {
+        self.pull_after(topic, group, epoch, 0, max, wait).await
+    }
+
+    async fn pull_after(
+        &self,
+        topic: &str,
+        group: &str,
+        epoch: Epoch,
+        after: u64,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Delivery>> {
         let deadline = Deadline::after(wait);
         // Subscribed before the first look, so that nothing slips in between.
         let mut published = self.published.subscribe();
         loop {
             published.mark_unchanged();
-            let found = self.as_worker((topic, group, epoch), |view| view.pending(max))?;
+            let found = self.as_worker((topic, group, epoch), |view| view.pending(after, max))?;
             if !found.is_empty() || max == 0 {
                 return Ok(found);
             }

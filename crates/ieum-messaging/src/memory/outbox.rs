@@ -60,8 +60,13 @@ impl Outbox {
 #[async_trait]
 impl OutboxStore for Outbox {
     async fn pending(&self, limit: usize) -> Result<Vec<OutboxRow>> {
+        self.pending_besides(&[], limit).await
+    }
+
+    async fn pending_besides(&self, besides: &[String], limit: usize) -> Result<Vec<OutboxRow>> {
         let rows = self.lock();
-        let oldest = rows.pending.iter().take(limit);
+        let wanted = |(_, (topic, _)): &(&i64, &(String, Message))| !besides.contains(topic);
+        let oldest = rows.pending.iter().filter(wanted).take(limit);
         Ok(oldest
             .map(|(&id, (topic, message))| OutboxRow {
                 id,

@@ -13,7 +13,8 @@ pub struct Config {
     pub poll: HumanDuration,
     /// The longest pause after a first failure; it doubles with each. Default 50 ms.
     pub first_pause: HumanDuration,
-    /// The longest pause after any failure. Default 5 s.
+    /// The longest pause after any failure. Default 1 s: a broker that was started again is used at
+    /// once.
     pub longest_pause: HumanDuration,
 }
 
@@ -23,7 +24,7 @@ impl Default for Config {
             batch: 256,
             poll: HumanDuration::from_secs(1),
             first_pause: HumanDuration::from_millis(50),
-            longest_pause: HumanDuration::from_secs(5),
+            longest_pause: HumanDuration::from_secs(1),
         }
     }
 }

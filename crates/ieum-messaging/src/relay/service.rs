@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ieum_base::{Rng, Stop, TaskKind, Tasks};
+use tokio::time::Instant;
 
 use super::Config;
 use crate::{Error, ErrorKind, Message, OutboxRow, OutboxStore, Publisher, Result};
@@ -96,22 +97,28 @@ impl Service {
     }
 
     async fn run_for_ever(&self) {
+        let mut away = Away::default();
         let mut failures = 0;
         loop {
-            match self.round().await {
-                Ok(0) => {
+            match self.round_of(&mut away).await {
+                Ok(sent) => {
                     failures = 0;
-                    self.note(None);
-                    self.outbox.changed(self.config.poll.0).await;
-                }
-                Ok(_) => {
-                    failures = 0;
-                    self.note(None);
+                    self.note(away.trouble());
+                    match away.next_try() {
+                        None if sent == 0 => self.outbox.changed(self.config.poll.0).await,
+                        // The rows of a topic that is away are always there: they would be found at
+                        // once, and again. Those of others are looked for in between.
+                        Some(next) if sent == 0 => {
+                            let soon = Instant::now() + self.config.first_pause.0;
+                            tokio::time::sleep_until(next.min(soon)).await;
+                        }
+                        _ => {}
+                    }
                 }
                 Err(error) => {
                     failures += 1;
                     self.counters.retries.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(%error, failures, "the outbox relay tries again");
+                    tracing::warn!(%error, failures, "the outbox cannot be read; again");
                     self.note(Some(error.to_string()));
                     let pause = self.config.backoff().delay(failures, &self.rng);
                     tokio::time::sleep(pause).await;
@@ -123,8 +130,19 @@ impl Service {
     /// Reads rows, publishes them topic by topic, marks them; answers how many were dealt with. A
     /// topic that fails does not keep the others from being tried.
     pub async fn round(&self) -> Result<usize> {
-        let rows = self.outbox.pending(self.config.batch.max(1)).await?;
-        let count = rows.len();
+        let mut away = Away::default();
+        let sent = self.round_of(&mut away).await?;
+        match away.0.into_values().next() {
+            Some(failing) => Err(failing.error),
+            None => Ok(sent),
+        }
+    }
+
+    /// The same for the topics that are not `away`, or are due to be tried again.
+    async fn round_of(&self, away: &mut Away) -> Result<usize> {
+        let besides = away.not_due();
+        let limit = self.config.batch.max(1);
+        let rows = self.outbox.pending_besides(&besides, limit).await?;
         let mut topics: BTreeMap<String, Rows> = BTreeMap::new();
         for row in rows {
             let OutboxRow { id, topic, message } = row;
@@ -132,13 +150,30 @@ impl Service {
             rows.ids.push(id);
             rows.messages.push(message);
         }
-        let mut failed = None;
+        let mut sent = 0;
         for (topic, rows) in topics {
-            if let Err(error) = self.send(&topic, &rows).await {
-                failed.get_or_insert(error);
+            match self.send(&topic, &rows).await {
+                Ok(()) => {
+                    sent += rows.ids.len();
+                    away.0.remove(&topic);
+                }
+                Err(error) => self.put_off(away, topic, error),
             }
         }
-        failed.map_or(Ok(count), Err)
+        Ok(sent)
+    }
+
+    fn put_off(&self, away: &mut Away, topic: String, error: Error) {
+        self.counters.retries.fetch_add(1, Ordering::Relaxed);
+        let failures = away.0.get(&topic).map_or(0, |known| known.failures) + 1;
+        tracing::warn!(topic, %error, failures, "the outbox relay tries again");
+        let pause = self.config.backoff().delay(failures, &self.rng);
+        let failing = Failing {
+            failures,
+            next_try: Instant::now() + pause,
+            error,
+        };
+        away.0.insert(topic, failing);
     }
 
     /// Publishes rows of one topic. If the broker refuses them for ever, each is tried alone, so
@@ -203,6 +238,33 @@ impl std::fmt::Debug for Service {
             .field("config", &self.config)
             .field("counters", &self.counters)
             .finish_non_exhaustive()
+    }
+}
+
+/// The topics that take nothing at present, each with a backoff of its own.
+#[derive(Default)]
+struct Away(BTreeMap<String, Failing>);
+
+struct Failing {
+    failures: u32,
+    next_try: Instant,
+    error: Error,
+}
+
+impl Away {
+    fn not_due(&self) -> Vec<String> {
+        let now = Instant::now();
+        let waiting = self.0.iter().filter(|(_, failing)| failing.next_try > now);
+        waiting.map(|(topic, _)| topic.clone()).collect()
+    }
+
+    fn next_try(&self) -> Option<Instant> {
+        self.0.values().map(|failing| failing.next_try).min()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let (topic, failing) = self.0.iter().next()?;
+        Some(format!("{topic}: {}", failing.error))
     }
 }
 

@@ -87,6 +87,68 @@ async fn h29_what_was_committed_is_published_in_order_whatever_the_broker_does()
     }
 }
 
+/// Takes nothing for one topic.
+struct Partial(Broker, &'static str);
+
+#[async_trait]
+impl Publisher for Partial {
+    async fn publish(&self, topic: &str, messages: &[Message]) -> Result<()> {
+        if topic == self.1 {
+            return Err(Error::new(ErrorKind::Unavailable, "publishing"));
+        }
+        self.0.publish(topic, messages).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h29_a_topic_that_takes_nothing_starves_no_other() {
+    let broker = Broker::default();
+    let outbox = Arc::new(Outbox::default());
+    // More than one batch of what cannot be sent stands before what can.
+    for id in 1..=1_000 {
+        outbox.add("audit.events", message(id));
+    }
+    let tasks = Tasks::new(Stop::new());
+    let store: Arc<dyn OutboxStore> = Arc::clone(&outbox) as _;
+    let publisher = Arc::new(Partial(broker.clone(), "audit.events"));
+    let handle = Service::new(store, publisher, Config::default()).spawn(&tasks);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!((50..400).contains(&handle.retries()), "no busy loop");
+    for id in 1_001..=1_600 {
+        outbox.add("order.events", message(id));
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let expected: Vec<String> = (1_001..=1_600).map(|id: u64| id.to_string()).collect();
+    assert_eq!(published(&broker, "order.events").await, expected);
+    let trouble = handle.trouble().expect("it is told");
+    assert!(trouble.starts_with("audit.events"), "{trouble}");
+    tasks.shut_down(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn h29_a_broker_that_is_back_is_used_within_a_second() {
+    let outbox = Arc::new(Outbox::default());
+    outbox.add("order.events", message(1));
+    let broker = Broker::default();
+    let flaky = Flaky {
+        broker: broker.clone(),
+        failures: AtomicU32::new(u32::MAX),
+        kind: ErrorKind::Unavailable,
+        took_them: false,
+    };
+    let flaky = Arc::new(flaky);
+    let tasks = Tasks::new(Stop::new());
+    let store: Arc<dyn OutboxStore> = Arc::clone(&outbox) as _;
+    let publisher: Arc<dyn Publisher> = Arc::clone(&flaky) as _;
+    Service::new(store, publisher, Config::default()).spawn(&tasks);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(outbox.len(), 1);
+    flaky.failures.store(0, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert!(outbox.is_empty());
+    tasks.shut_down(Duration::from_secs(5)).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn h29_a_row_that_can_never_be_sent_is_marked_and_the_rest_goes_on() {
     let config = memory::Config {

@@ -37,6 +37,9 @@ pub struct Joined {
 pub struct Pull {
     /// The worker's term.
     pub epoch: Epoch,
+    /// Only messages behind this position, wherever the checkpoint is; all behind it by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
     /// The most messages in the answer. 0 only renews the lease.
     pub max: usize,
     /// How long to wait for the first; not at all by default.

@@ -179,7 +179,9 @@ async fn pull(
 ) -> ApiResult<Json<Pulled>> {
     let max = body.max.min(limits::MAX_PAGE);
     let wait = limits::wait(Some(body.wait));
-    let pulling = topics.groups.pull(&topic, &group, body.epoch, max, wait);
+    let after = body.after.unwrap_or(0);
+    let groups = &topics.groups;
+    let pulling = groups.pull_after(&topic, &group, body.epoch, after, max, wait);
     let pulled = topics.stop.unless_requested(pulling).await.transpose()?;
     Ok(Json(Pulled {
         deliveries: pulled.unwrap_or_default(),

@@ -112,9 +112,14 @@ impl Store {
 #[async_trait]
 impl OutboxStore for Store {
     async fn pending(&self, limit: usize) -> Result<Vec<OutboxRow>> {
+        self.pending_besides(&[], limit).await
+    }
+
+    async fn pending_besides(&self, besides: &[String], limit: usize) -> Result<Vec<OutboxRow>> {
+        let besides = besides.to_vec();
         let (rows, broken) = self
             .database
-            .read(move |connection| pending(connection, limit))
+            .read(move |connection| pending(connection, &besides, limit))
             .await?;
         // A row that is no message would otherwise stand before all others for ever.
         for (id, reason) in broken {
@@ -157,7 +162,7 @@ impl OutboxStore for Store {
     async fn changed(&self, wait: Duration) {
         let mut last = self.last.subscribe();
         // Registered first, then looked: a row that commits in between is not missed (H10).
-        let look = self.database.read(|connection| pending(connection, 1));
+        let look = self.database.read(|connection| pending(connection, &[], 1));
         if look
             .await
             .is_ok_and(|(rows, broken)| !rows.is_empty() || !broken.is_empty())
@@ -170,13 +175,16 @@ impl OutboxStore for Store {
 
 type Pending = (Vec<OutboxRow>, Vec<(i64, String)>);
 
-/// The unsent rows, and those that are no messages.
-fn pending(connection: &Connection, limit: usize) -> crate::Result<Pending> {
+/// The unsent rows of other topics than `besides`, and those that are no messages.
+fn pending(connection: &Connection, besides: &[String], limit: usize) -> crate::Result<Pending> {
     let mut statement = connection.prepare_cached(
         "SELECT id, topic, message FROM ieum_outbox \
-         WHERE sent_at IS NULL AND error IS NULL ORDER BY id LIMIT ?1",
+         WHERE sent_at IS NULL AND error IS NULL \
+         AND topic NOT IN (SELECT value FROM json_each(?2)) ORDER BY id LIMIT ?1",
     )?;
-    let mut found = statement.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let besides = serde_json::Value::from(besides).to_string();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut found = statement.query(params![limit, besides])?;
     let (mut rows, mut broken) = (Vec::new(), Vec::new());
     while let Some(row) = found.next()? {
         match read_row(row)? {

@@ -64,6 +64,27 @@ pub(super) async fn what_was_not_acknowledged_is_delivered_again(room: Room) -> 
     )
 }
 
+pub(super) async fn h30_a_pull_looks_past_what_is_not_acknowledged(room: Room) -> Verdict {
+    room.publish(&["a", "b", "c", "d", "b"]).await?;
+    let epoch = room.join().await?;
+    let groups = &room.engine.groups;
+    let ahead = async |after, max| {
+        groups
+            .pull_after(&room.topic, GROUP, epoch, after, max, NOW)
+            .await
+    };
+    let pulled = room.pull(epoch, 2).await?;
+    let last = position(&pulled, 1)?;
+    let behind = ahead(last, 2).await?;
+    same("behind", &ids(&behind), &numbers(3..=4))?;
+    let end = position(&behind, 1)?;
+    same("the end", &ids(&ahead(end, 9).await?), &numbers([5]))?;
+    // The checkpoint stays, and stands above what is asked for.
+    same("again", &ids(&room.pull(epoch, 2).await?), &numbers(1..=2))?;
+    room.ack(epoch, end).await?;
+    same("acknowledged", &ids(&ahead(last, 9).await?), &numbers([5]))
+}
+
 pub(super) async fn an_ack_never_goes_back(room: Room) -> Verdict {
     room.publish(&["a", "b", "a"]).await?;
     let epoch = room.join().await?;

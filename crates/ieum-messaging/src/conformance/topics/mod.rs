@@ -14,8 +14,8 @@ use consuming::{
     an_ack_beyond_the_end_is_refused, an_ack_never_goes_back, an_operator_sees_topics_and_groups,
     another_member_is_refused_while_the_worker_is_alive, giving_up_again_changes_nothing,
     groups_do_not_share_their_checkpoints, h13_a_superseded_member_is_refused,
-    h30_a_dead_letter_parks_only_its_key, h30_what_an_ack_passes_on_a_parked_key_is_parked,
-    what_was_not_acknowledged_is_delivered_again,
+    h30_a_dead_letter_parks_only_its_key, h30_a_pull_looks_past_what_is_not_acknowledged,
+    h30_what_an_ack_passes_on_a_parked_key_is_parked, what_was_not_acknowledged_is_delivered_again,
 };
 use publishing::{
     a_batch_with_a_wrong_message_is_refused_whole, a_large_batch_comes_page_by_page,
@@ -93,6 +93,7 @@ const CASES: &[(&str, Case)] = cases![
     another_member_is_refused_while_the_worker_is_alive,
     h13_a_superseded_member_is_refused,
     h30_a_dead_letter_parks_only_its_key,
+    h30_a_pull_looks_past_what_is_not_acknowledged,
     h30_what_an_ack_passes_on_a_parked_key_is_parked,
     giving_up_again_changes_nothing,
     a_subscription_goes_on_after_a_crash,

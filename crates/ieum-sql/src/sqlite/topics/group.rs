@@ -117,8 +117,14 @@ impl Name {
         Ok(Epoch(unsigned(epoch)))
     }
 
-    /// The messages after the checkpoint without parked keys, at most `max`.
-    pub(super) fn look(&self, connection: &Connection, row: &Row, max: usize) -> Result<Found> {
+    /// The messages after the checkpoint, and after `after`, without parked keys, at most `max`.
+    pub(super) fn look(
+        &self,
+        connection: &Connection,
+        row: &Row,
+        after: Position,
+        max: usize,
+    ) -> Result<Found> {
         let has_parked = self.letters(connection)? > 0;
         let mut found = Found {
             deliveries: Vec::new(),
@@ -127,7 +133,8 @@ impl Name {
         if max == 0 {
             return Ok(found);
         }
-        let mut position = row.position;
+        let mut position = row.position.max(after);
+        let is_front = position == row.position;
         for _ in 0..LOOK.div_ceil(max) {
             let events =
                 log::category_events(connection, &self.topic, position, max).map_err(failed)?;
@@ -135,7 +142,7 @@ impl Name {
             for event in &events {
                 position = event.position;
                 if has_parked && self.parked_behind(connection, event.stream.id())?.is_some() {
-                    if found.deliveries.is_empty() {
+                    if is_front && found.deliveries.is_empty() {
                         found.passed = Some(position);
                     }
                     continue;

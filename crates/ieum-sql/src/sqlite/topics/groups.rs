@@ -44,12 +44,25 @@ impl Groups for Topics {
         max: usize,
         wait: Duration,
     ) -> Result<Vec<Delivery>> {
+        self.pull_after(topic, group, epoch, 0, max, wait).await
+    }
+
+    async fn pull_after(
+        &self,
+        topic: &str,
+        group: &str,
+        epoch: Epoch,
+        after: u64,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Delivery>> {
+        let after = Position(after);
         let (name, deadline) = (Name::new(topic, group), Deadline::after(wait));
         // Registered before the first look, so that nothing slips in between (H10).
         let mut published = self.published(topic);
         loop {
             published.mark_unchanged();
-            let found = self.look(name.clone(), epoch, max).await?;
+            let found = self.look(name.clone(), epoch, after, max).await?;
             if let Some(passed) = found.passed {
                 self.advance(name.clone(), epoch, passed).await?;
             }
@@ -90,13 +103,14 @@ impl Groups for Topics {
 }
 
 impl Topics {
-    async fn look(&self, name: Name, epoch: Epoch, max: usize) -> Result<Found> {
+    async fn look(&self, name: Name, epoch: Epoch, after: Position, max: usize) -> Result<Found> {
         let (topics, now) = (self.clone(), Instant::now());
         self.log
             .database()
             .read(move |connection| {
                 let row = name.current(connection, epoch)?;
-                let found = name.look(connection, &row, max.min(topics.config.limits.batch))?;
+                let found =
+                    name.look(connection, &row, after, max.min(topics.config.limits.batch))?;
                 topics.renew(name, now);
                 Ok(found)
             })
