@@ -22,6 +22,8 @@ pub struct Live {
     /// One waker per service that somebody waits for.
     wakers: Mutex<HashMap<String, Arc<Notify>>>,
     membership: watch::Sender<u64>,
+    /// How often somebody registered, also what was registered already.
+    registrations: watch::Sender<u64>,
     /// The index of the last change of anything.
     changes: watch::Sender<u64>,
     /// What answers all who wait.
@@ -44,6 +46,7 @@ impl Live {
             }),
             wakers: Mutex::default(),
             membership: watch::Sender::new(1),
+            registrations: watch::Sender::new(0),
             changes: watch::Sender::new(1),
             stop: OnceLock::new(),
         }
@@ -138,6 +141,12 @@ impl Live {
         self.changes.subscribe()
     }
 
+    /// A receiver that changes with every registration, also one that changes nothing: whoever
+    /// registers again has just started.
+    pub(crate) fn registrations(&self) -> watch::Receiver<u64> {
+        self.registrations.subscribe()
+    }
+
     /// When `check` was last heard of: its last result or registration, or the start of the process.
     pub fn heard(&self, check: &CheckId) -> Option<Instant> {
         self.lock().heard.get(check).copied()
@@ -178,6 +187,8 @@ impl Live {
         for check in checks {
             state.heard.insert(check.id.clone(), Instant::now());
         }
+        drop(state);
+        self.registrations.send_modify(|count| *count += 1);
     }
 
     /// What follows if `check` has not been heard of since `since`: nothing, if it has.

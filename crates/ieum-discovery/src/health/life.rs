@@ -35,7 +35,10 @@ impl<'a> Life<'a> {
             CheckKind::Ttl { ttl } => *ttl,
             CheckKind::Told | CheckKind::Elsewhere => return,
         };
+        let live = self.shared.registry.live();
+        let mut registrations = live.registrations();
         loop {
+            registrations.mark_unchanged();
             let next = match &self.wanted.kind {
                 CheckKind::Ttl { ttl } => self.expire(*ttl).await,
                 _ => self.ask().await.map(|()| self.jittered(pace)),
@@ -46,7 +49,21 @@ impl<'a> Life<'a> {
             let Ok(due) = self.remove_if_due().await else {
                 return;
             };
-            tokio::time::sleep(due.map_or(next, |due| due.min(next))).await;
+            let heard = live.heard(&self.wanted.id);
+            let again = async {
+                // The instance was started again: it is not to wait for its callers until its turn.
+                while registrations.changed().await.is_ok() {
+                    if live.heard(&self.wanted.id) != heard {
+                        return;
+                    }
+                }
+                std::future::pending().await
+            };
+            let rest = due.map_or(next, |due| due.min(next));
+            let soonest = self.shared.config.least_interval.0.min(rest);
+            tokio::time::sleep(soonest).await;
+            // No error: either way it is time to look again.
+            let _sooner = tokio::time::timeout(rest.saturating_sub(soonest), again).await;
         }
     }
 

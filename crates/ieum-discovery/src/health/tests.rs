@@ -172,6 +172,35 @@ async fn an_http_check_follows_the_answers_of_its_instance() {
 }
 
 #[tokio::test]
+async fn an_instance_that_registers_again_is_asked_at_once() {
+    let bench = Bench::new().await;
+    let server = Server::start(&bench.tasks).await;
+    let seldom = || {
+        CheckKind::http(
+            format!("http://{}/health", server.address),
+            Duration::from_secs(3_600),
+            Duration::from_secs(5),
+        )
+    };
+    server.status.store(503, Ordering::Relaxed);
+    bench.register(seldom(), None).await;
+    while server.asked.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(bench.status(), Some(Status::Critical));
+    // It was started again, and says so; its registration is the one that is known.
+    server.status.store(200, Ordering::Relaxed);
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while bench.status() != Some(Status::Passing) {
+            bench.register(seldom(), None).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("long before its interval is over");
+}
+
+#[tokio::test]
 async fn a_tcp_check_finds_out_whether_somebody_listens() {
     let bench = Bench::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
