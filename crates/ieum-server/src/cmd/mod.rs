@@ -5,6 +5,7 @@
 
 mod check;
 mod events;
+mod health;
 mod platform;
 mod sagas;
 mod schema;
@@ -36,6 +37,7 @@ pub struct Cli {
 enum Command {
     Up(up::Up),
     Check(check::Check),
+    Health(health::Health),
     Schema(schema::Schema),
     Services(services::Services),
     Sagas(sagas::Sagas),
@@ -52,6 +54,7 @@ impl Cli {
         let outcome = match self.command {
             Command::Up(up) => up.run(),
             Command::Check(check) => check.run(),
+            Command::Health(health) => health.run(),
             Command::Schema(schema) => schema.run(),
             Command::Services(services) => services.run(),
             Command::Sagas(sagas) => sagas.run(),
