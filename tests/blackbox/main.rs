@@ -5,6 +5,7 @@ mod chaos;
 mod command_line;
 mod contracts;
 mod demo;
+mod deployment;
 mod gateway;
 mod platform;
 mod readme;

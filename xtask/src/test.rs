@@ -10,7 +10,13 @@ use anyhow::{Context, Result, bail};
 use crate::workspace::{self, cargo};
 
 /// Programs that the black-box tests call, and the Debian package that has each.
-const PROGRAMS: [(&str, &str); 3] = [("bash", "bash"), ("curl", "curl"), ("cc", "gcc")];
+const PROGRAMS: [(&str, &str); 5] = [
+    ("bash", "bash"),
+    ("curl", "curl"),
+    ("cc", "gcc"),
+    ("systemd-analyze", "systemd"),
+    ("docker-compose", "docker-compose"),
+];
 
 #[derive(Default)]
 struct Counts {
