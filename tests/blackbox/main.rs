@@ -3,6 +3,7 @@
 
 mod chaos;
 mod command_line;
+mod consul_clients;
 mod contracts;
 mod demo;
 mod deployment;

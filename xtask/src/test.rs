@@ -10,10 +10,15 @@ use anyhow::{Context, Result, bail};
 use crate::workspace::{self, cargo};
 
 /// Programs that the black-box tests call, and the Debian package that has each.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("bash", "bash"),
     ("curl", "curl"),
     ("cc", "gcc"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("python3", "python3"),
+    ("pip3", "python3-pip"),
+    ("javac", "default-jdk-headless"),
     ("systemd-analyze", "systemd"),
     ("docker-compose", "docker-compose"),
 ];
@@ -58,11 +63,7 @@ fn run_step(what: &str, command: &mut Command) -> Result<()> {
 }
 
 fn install_missing_programs() -> Result<()> {
-    let missing: Vec<&str> = PROGRAMS
-        .iter()
-        .filter(|(program, _)| !is_installed(program))
-        .map(|(_, package)| *package)
-        .collect();
+    let missing = packages_of_missing_programs();
     if missing.is_empty() {
         return Ok(());
     }
@@ -74,7 +75,16 @@ fn install_missing_programs() -> Result<()> {
     install
         .args(["install", "-y", "-qq", "--no-install-recommends"])
         .args(&missing);
-    run_step(&format!("installing {}", missing.join(", ")), &mut install)
+    run_step(&format!("installing {}", missing.join(", ")), &mut install)?;
+    match packages_of_missing_programs().as_slice() {
+        [] => Ok(()),
+        still => bail!("the tests need programs of: {}", still.join(", ")),
+    }
+}
+
+fn packages_of_missing_programs() -> Vec<&'static str> {
+    let missing = PROGRAMS.iter().filter(|(name, _)| !is_installed(name));
+    missing.map(|(_, package)| *package).collect()
 }
 
 fn is_installed(program: &str) -> bool {

@@ -19,7 +19,15 @@ pub struct Stub {
 impl Stub {
     /// Starts a server on a free loopback port that answers each request with `answer`.
     pub fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::at("127.0.0.1:0", answer)
+    }
+
+    /// The same at an address, such as that of somebody who died.
+    pub fn at(
+        address: &str,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let (seen, stopped) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let stub = Self {
