@@ -5,5 +5,5 @@ mod idle;
 mod request;
 mod response;
 
-pub(crate) use request::{Progress, RequestBody, RequestBodyError, Source};
+pub(crate) use request::{Bounds, Progress, RequestBody, RequestBodyError, Source};
 pub(crate) use response::{Held, ResponseBody};

@@ -78,6 +78,8 @@ pub(crate) struct Shared {
 struct Stream {
     incoming: Incoming,
     idle: Idle,
+    /// From the first wait to the last byte: one that trickles is never silent.
+    whole: Idle,
     /// Bytes that may still come.
     allowed: u64,
     /// What went by, as long as it is short enough.
@@ -87,15 +89,22 @@ struct Stream {
     turn: u32,
 }
 
+/// How much a client may send, and how slowly.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Bytes that may come.
+    pub(crate) most: u64,
+    /// Bytes that are kept for another try.
+    pub(crate) room: usize,
+    /// The longest silence.
+    pub(crate) silence: Duration,
+    /// The longest time until the last byte.
+    pub(crate) whole: Duration,
+}
+
 impl Source {
-    /// The body of `incoming`, of which at most `allowed` bytes may come and `room` are kept; and
-    /// that of the first try.
-    pub(crate) fn new(
-        incoming: Incoming,
-        allowed: u64,
-        room: usize,
-        silence: Duration,
-    ) -> (Self, RequestBody) {
+    /// The body of `incoming` within `bounds`, and that of the first try.
+    pub(crate) fn new(incoming: Incoming, bounds: Bounds) -> (Self, RequestBody) {
         if incoming.is_end_stream() {
             return (Self::Empty, RequestBody::EMPTY);
         }
@@ -103,10 +112,11 @@ impl Source {
             progress: AtomicU8::new(ARRIVING),
             stream: Mutex::new(Stream {
                 incoming,
-                idle: Idle::new(silence),
-                allowed,
+                idle: Idle::new(bounds.silence),
+                whole: Idle::new(bounds.whole),
+                allowed: bounds.most,
                 kept: Vec::new(),
-                room: Some(room),
+                room: Some(bounds.room),
                 turn: 1,
             }),
         });
@@ -213,7 +223,11 @@ impl Stream {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let Poll::Ready(polled) = Pin::new(&mut self.incoming).poll_frame(cx) else {
-            ready!(self.idle.poll_silence(cx));
+            // Both, so that either wakes.
+            let (silence, whole) = (self.idle.poll_silence(cx), self.whole.poll_silence(cx));
+            if silence.is_pending() {
+                ready!(whole);
+            }
             return Poll::Ready(Some(Err(RequestBodyError::Silent)));
         };
         self.idle.heard();

@@ -105,6 +105,7 @@ impl Config {
 /// request = "15s"
 /// connect = "1s"
 /// header = "10s"
+/// upload = "1m"
 /// idle = "5m"
 /// drain = "30s"
 /// ```
@@ -119,6 +120,9 @@ pub struct Timeouts {
     /// Receiving the head of a request, and how long an unused connection of a client is kept.
     /// Default `10s`; above 0s, at most `10m`.
     pub header: HumanDuration,
+    /// Receiving the body of a request, from the first wait for it to its end. A route may set its
+    /// own. Default `1m`; above 0s, at most `24h`.
+    pub upload: HumanDuration,
     /// The longest silence inside a body, in both directions. Default `5m`; above 0s, at most `24h`.
     pub idle: HumanDuration,
     /// Finishing the running requests at a stop. Default `30s`; at most `1h`.
@@ -131,6 +135,7 @@ impl Default for Timeouts {
             request: HumanDuration::from_secs(15),
             connect: HumanDuration::from_secs(1),
             header: HumanDuration::from_secs(10),
+            upload: HumanDuration::from_secs(60),
             idle: HumanDuration::from_secs(300),
             drain: HumanDuration::from_secs(30),
         }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use ieum_base::{ByteSize, HumanDuration};
 use ieum_discovery::balance;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One route. Exactly one of `service`, `url` and `compose` says who answers.
 ///
@@ -34,8 +35,13 @@ pub struct RouteConfig {
     /// `/api/v1/users/{id}` is exactly one more segment; `/files/{id}/{*rest}` is everything below
     /// `/files/…/`. Required.
     pub path: String,
-    /// Methods in upper case. Default: all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Methods in upper case, at least one. Default: all.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "at_least_one"
+    )]
+    #[schemars(length(min = 1))]
     pub methods: Vec<String>,
     /// The service that answers, by its name in the registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,9 +91,24 @@ pub struct RouteConfig {
     /// The largest body of a request. Default: `gateway.limits.body`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_body: Option<ByteSize>,
+    /// The longest time for receiving the body of a request. Default: `gateway.timeouts.upload`; above
+    /// 0s, at most `24h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload_timeout: Option<HumanDuration>,
     /// Whether a request may turn its connection into a tunnel (WebSocket). Default false.
     #[serde(default)]
     pub upgrade: bool,
+}
+
+/// An empty list would be a route that nobody can call, or one that everybody can: nobody knows which.
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let methods = Vec::<String>::deserialize(deserializer)?;
+    if methods.is_empty() {
+        return Err(D::Error::custom(
+            "`methods` must name at least one; leave it out for all",
+        ));
+    }
+    Ok(methods)
 }
 
 /// Who may call a route.

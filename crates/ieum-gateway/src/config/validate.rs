@@ -124,6 +124,7 @@ impl Config {
         check.time("timeouts.request", times.request, HOUR);
         check.time("timeouts.connect", times.connect, Duration::from_secs(60));
         check.time("timeouts.header", times.header, Duration::from_secs(600));
+        check.time("timeouts.upload", times.upload, 24 * HOUR);
         check.time("timeouts.idle", times.idle, 24 * HOUR);
         check.time("connections.idle", self.connections.idle, HOUR);
         check.that(

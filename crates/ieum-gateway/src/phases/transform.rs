@@ -13,7 +13,7 @@ use ieum_http::propagation::{X_REQUEST_ID, is_b3};
 
 use super::accept::Exchange;
 use super::forwarded::{self, Peer};
-use crate::body::{RequestBody, Source};
+use crate::body::{Bounds, RequestBody, Source};
 use crate::errors::{Code, Refusal};
 use crate::table::{Fallback, Route, Table};
 use crate::upstream::Upstream;
@@ -123,10 +123,14 @@ fn with_body(
     request: Request<Incoming>,
 ) -> (Box<Request<RequestBody>>, Source) {
     let room = table.config.limits.retained_body.0;
-    let room = usize::try_from(room).unwrap_or(usize::MAX);
-    let silence = table.config.timeouts.idle.0;
+    let bounds = Bounds {
+        most: route.max_body,
+        room: usize::try_from(room).unwrap_or(usize::MAX),
+        silence: table.config.timeouts.idle.0,
+        whole: route.upload,
+    };
     let (head, incoming) = request.into_parts();
-    let (source, body) = Source::new(incoming, route.max_body, room, silence);
+    let (source, body) = Source::new(incoming, bounds);
     let mut request = Box::new(Request::from_parts(head, body));
     *request.version_mut() = Version::HTTP_11;
     // What the server found out about the client's connection means nothing on ours.

@@ -61,6 +61,7 @@ pub(crate) struct Route {
     pub(crate) fallback: Option<Fallback>,
     pub(crate) rules: Rules,
     pub(crate) max_body: u64,
+    pub(crate) upload: Duration,
     pub(crate) upgrade: bool,
     pub(crate) metrics: RouteMetrics,
 }
@@ -212,6 +213,7 @@ impl Route {
             rewrite: plan.rewrite,
             rules: plan.rules,
             max_body: plan.max_body,
+            upload: plan.upload,
             upgrade: plan.upgrade,
         }
     }

@@ -29,6 +29,7 @@ pub(crate) struct RoutePlan {
     pub(crate) fallback: Option<PlannedFallback>,
     pub(crate) rules: Rules,
     pub(crate) max_body: u64,
+    pub(crate) upload: Duration,
     pub(crate) upgrade: bool,
 }
 
@@ -129,6 +130,7 @@ impl Reader<'_> {
             fallback,
             rules,
             max_body: route.max_body.unwrap_or(config.limits.body).0,
+            upload: self.upload(config, route),
             upgrade: route.upgrade,
             pattern,
         })
@@ -196,6 +198,14 @@ impl Reader<'_> {
             idempotent: route.idempotent,
             balance: route.balance,
         }
+    }
+
+    fn upload(&mut self, config: &Config, route: &RouteConfig) -> Duration {
+        let upload = route.upload_timeout.unwrap_or(config.timeouts.upload).0;
+        let holds = !upload.is_zero() && upload <= LONGEST_UPLOAD;
+        let message = "must be above 0s and at most 24h";
+        self.require(holds, ".upload-timeout", message);
+        upload
     }
 
     fn timeout(
@@ -375,3 +385,6 @@ impl Reader<'_> {
 }
 
 const MOST_PARTS: usize = 16;
+
+/// The longest time for receiving a body that may be asked for.
+const LONGEST_UPLOAD: Duration = Duration::from_secs(24 * 3600);

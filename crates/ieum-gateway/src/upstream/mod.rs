@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::Uri;
 use http::uri::PathAndQuery;
 use ieum_discovery::{Instance, InstanceId, Resolver, Service};
+use ieum_http::egress;
 use ieum_resilience::{Budget, Bulkhead, bulkhead, retry};
 
 /// A service that the gateway calls.
@@ -67,6 +68,11 @@ impl Fixed {
         let target = ieum_http::Target::of(&uri).map_err(|error| error.to_string())?;
         if uri.query().is_some() {
             return Err("must not have a query".to_owned());
+        }
+        // What a name points to, and whether loopback may be called, is seen when it is called.
+        if let Ok(address) = target.host().parse() {
+            let policy = egress::Policy::default();
+            policy.check(address).map_err(|error| error.to_string())?;
         }
         Ok(Self {
             is_secure: target.is_secure(),
@@ -193,6 +199,9 @@ mod tests {
             "http://",
             "http://host/?q=1",
             "http://u:p@host/",
+            "http://169.254.169.254/latest",
+            "http://[fe80::1]/",
+            "http://0.0.0.0:80/",
         ] {
             assert!(Fixed::parse(text).is_err(), "{text}");
         }

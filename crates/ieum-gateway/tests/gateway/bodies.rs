@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use ieum_testkit::{Reply, Request, Stub};
 
-use crate::support::{World, echo, gateway};
+use crate::support::{World, always, echo, gateway};
 
 fn open(address: &str) -> World {
     gateway(&format!(
@@ -159,4 +159,30 @@ fn a_head_has_no_body() {
     .expect("a stub");
     let reply = open(&upstream.address()).send(&Request::new("HEAD", "/"));
     assert_eq!((reply.status, reply.get("x-length")), (200, Some("9")));
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9>: what trickles is late, not silent.
+#[test]
+fn a_body_that_trickles_is_cut_off_at_its_time() {
+    let upstream = always(200, "ok");
+    let world = gateway(&format!(
+        "[[gateway.routes]]\nname = 'r'\npath = '/'\nauth = 'none'\nurl = 'http://{}'\n\
+         upload-timeout = '200ms'\n",
+        upstream.address()
+    ));
+    let mut client = TcpStream::connect(world.handle.addr()).expect("connected");
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
+    client.write_all(head).expect("sent");
+    let mut trickle = client.try_clone().expect("a second handle");
+    let trickling = std::thread::spawn(move || {
+        // Ends when the gateway has closed the connection.
+        while trickle.write_all(b"x").is_ok() {
+            std::thread::park_timeout(std::time::Duration::from_millis(20));
+        }
+    });
+    let mut answer = vec![0; 4096];
+    let length = client.read(&mut answer).expect("an answer");
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    trickling.join().expect("the client ends");
 }
