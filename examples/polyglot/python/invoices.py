@@ -328,9 +328,10 @@ def settings():
 def main():
     """Serves until SIGTERM or SIGINT."""
     args = settings()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os._exit(1) if stop.is_set() else stop.set())
+    # Blocked before the first thread, so that all have it so, and waited for below: a handler would run
+    # in the middle of whatever the main thread holds.
+    stops = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     if args.lifeline:
         threading.Thread(target=hold_lifeline, name="lifeline", daemon=True).start()
     ledger = Ledger(args.data, NAME, TABLES)
@@ -340,7 +341,9 @@ def main():
     threading.Thread(target=server.serve_forever, args=(0.05,), name="accept", daemon=True).start()
     registration = Registration(args.platform, NAME, "team-accounting", host, port)
     print(f"{NAME} listens on http://{host}:{port}", flush=True)
-    stop.wait()
+    signal.sigwait(stops)
+    # A second one ends it at once.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
     server.stopping = True
     registration.leave()
     time.sleep(args.linger)
