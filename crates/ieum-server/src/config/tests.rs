@@ -295,7 +295,7 @@ fn one_process_owns_the_log_and_gateways_follow_it() {
     check(
         &follow("[platform]\nroles = [\"gateway\", \"sagas\"]\n"),
         &[
-            "4:9 the role `sagas` is not possible with a registry that is followed: sagas are run by \
+            "4:1 the role `sagas` is not possible with a registry that is followed: sagas are run by \
            the process that owns the log",
         ],
     );
@@ -337,4 +337,24 @@ fn the_command_line_wins_and_is_blamed() {
     let expected = "= key: platform.roles (given on the command line)";
     assert!(report.contains(expected), "{report}");
     assert!(!report.contains("ieum.toml:2"), "{report}");
+}
+
+#[test]
+fn a_route_that_cannot_work_is_refused() {
+    let route = |rest: &str| {
+        format!("[[gateway.routes]]\nname = \"a\"\npath = \"/a\"\nauth = \"none\"\n{rest}")
+    };
+    check(
+        &route("methods = []\nurl = \"http://127.0.0.1:1\"\n"),
+        &["5:11 `methods` must name at least one; leave it out for all"],
+    );
+    let found = problems(&route("url = \"http://169.254.169.254/\"\n"));
+    assert!(
+        found[0].starts_with("5:7 ") && found[0].contains("metadata"),
+        "{found:?}"
+    );
+    let found = problems(&route(
+        "url = \"http://127.0.0.1:1\"\nupload-timeout = \"0s\"\n",
+    ));
+    assert!(found[0].starts_with("6:"), "{found:?}");
 }
