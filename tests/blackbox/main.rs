@@ -11,6 +11,7 @@ mod gateway;
 mod platform;
 mod readme;
 mod registry;
+mod reload;
 mod roles;
 mod secrets;
 mod shop;
