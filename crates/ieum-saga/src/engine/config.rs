@@ -51,6 +51,9 @@ pub struct Config {
     pub max_input: ByteSize,
     /// The largest answer of a participant. Default `64KiB`, at most `512KiB`.
     pub max_answer: ByteSize,
+    /// After how many ended sagas it is written down which are open, so that a start needs not read
+    /// further back. Default 2000, at least 1.
+    pub snapshot_every: u64,
     /// How often a subscription looks for events although nothing woke it, and how often lost sagas
     /// are looked for. Default `5s`.
     pub sweep: HumanDuration,
@@ -76,6 +79,7 @@ impl Default for Config {
             participants_remember: HumanDuration::from_secs(30 * 24 * 3_600),
             max_input: ByteSize(256 << 10),
             max_answer: ByteSize(64 << 10),
+            snapshot_every: 2_000,
             sweep: HumanDuration::from_secs(5),
             drain: HumanDuration::from_secs(20),
         }
@@ -97,6 +101,7 @@ impl Config {
             "`participant-concurrency` is at least 1",
         );
         check(self.max_open > 0, "`max-open` is at least 1");
+        check(self.snapshot_every > 0, "`snapshot-every` is at least 1");
         check(self.attempts > 0, "`attempts` is at least 1");
         check(self.undo_attempts > 0, "`undo-attempts` is at least 1");
         check(self.unsent_attempts > 0, "`unsent-attempts` is at least 1");

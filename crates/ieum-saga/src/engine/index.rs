@@ -223,8 +223,14 @@ impl Index {
             .chain(&inner.finished)
             .filter(|summary| wanted(summary))
             .collect();
-        found.sort_by_key(|summary| (std::cmp::Reverse(summary.started_at), summary.id));
-        found.into_iter().take(limit).cloned().collect()
+        // Only those that are answered are put in order: this holds the lock.
+        let place = |summary: &&Summary| (std::cmp::Reverse(summary.started_at), summary.id);
+        if limit < found.len() {
+            found.select_nth_unstable_by_key(limit, place);
+            found.truncate(limit);
+        }
+        found.sort_unstable_by_key(place);
+        found.into_iter().cloned().collect()
     }
 
     /// The ids of open sagas whose task has died.

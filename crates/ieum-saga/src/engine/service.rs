@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use ieum_base::trace::SpanSink;
-use ieum_base::{Clock, Rng, Stop, TaskKind, Tasks, Uuid};
+use ieum_base::{Clock, Rng, Stop, TaskKind, Tasks};
 use ieum_eventstore::{Checkpoints, EventStore, Fences};
 use tokio::sync::mpsc;
 
 use super::handle::MAILBOX;
+use super::recovery::Fold;
 use super::shared::{Parts, Shared};
 use super::{Config, Error, ErrorKind, Handle, Result};
 use crate::port::Participants;
@@ -47,6 +48,7 @@ impl std::fmt::Debug for Deps {
 #[derive(Debug)]
 pub struct Service {
     shared: Arc<Shared>,
+    fold: Fold,
 }
 
 impl Service {
@@ -66,21 +68,26 @@ impl Service {
             tasks,
         }));
         shared.definitions.load(&shared.store).await?;
-        let recovered = shared.recover().await?;
+        let (recovered, fold) = shared.recover().await?;
         tracing::info!(
             epoch = shared.fence.epoch,
             recovered,
             "the saga engine is open"
         );
         let handle = Handle::new(Arc::clone(&shared));
-        Ok((Self { shared }, handle))
+        Ok((Self { shared, fold }, handle))
     }
 
     /// Works until `stop`, then lets the calls in flight end within the drain time. An error means
     /// that a later engine has taken over.
     pub async fn run(self, stop: Stop) -> Result<()> {
-        let shared = &self.shared;
+        let Self { shared, fold } = self;
+        let shared = &shared;
         let own = shared.tasks.stop().clone();
+        let keep_fold = Arc::clone(shared).keep_fold(fold);
+        shared
+            .tasks
+            .spawn(TaskKind::Background, "saga-snapshot", keep_fold);
         let mut triggers = HashSet::new();
         loop {
             for name in shared.definitions.triggered() {
@@ -92,7 +99,7 @@ impl Service {
                 () = stop.requested() => break,
                 () = own.requested() => break,
                 () = shared.redefined.notified() => {}
-                () = shared.clock.sleep(shared.config.sweep.0) => self.revive(),
+                () = shared.clock.sleep(shared.config.sweep.0) => revive(shared),
             }
         }
         let abandoned = shared.tasks.shut_down(shared.config.drain.0).await;
@@ -108,20 +115,16 @@ impl Service {
         }
         Ok(())
     }
+}
 
-    /// Runs sagas again whose task has died.
-    fn revive(&self) {
-        for id in self.shared.index.dead() {
-            self.revive_one(id);
-        }
-    }
-
-    fn revive_one(&self, id: Uuid) {
+/// Runs sagas again whose task has died.
+fn revive(shared: &Arc<Shared>) {
+    for id in shared.index.dead() {
         let (mailbox, commands) = mpsc::channel(MAILBOX);
-        if self.shared.index.reopen(id, mailbox) {
+        if shared.index.reopen(id, mailbox) {
             tracing::error!(saga = %id, "the task of a saga has died; it is started again");
-            self.shared.counters.revived.add(1);
-            self.shared.run_saga(id, commands, None);
+            shared.counters.revived.add(1);
+            shared.run_saga(id, commands, None);
         }
     }
 }

@@ -81,9 +81,15 @@ pub struct MortalLog<L> {
     life: Life,
     crash: Option<Crash>,
     appends: Arc<AtomicU64>,
+    read: Arc<AtomicU64>,
 }
 
 impl<L> MortalLog<L> {
+    /// How many events the process has read through the whole log.
+    pub fn events_read(&self) -> u64 {
+        self.read.load(Ordering::SeqCst)
+    }
+
     /// The same log, for a process that dies at `crash`.
     pub fn new(log: L, life: Life, crash: Option<Crash>) -> Self {
         Self {
@@ -91,6 +97,7 @@ impl<L> MortalLog<L> {
             life,
             crash,
             appends: Arc::default(),
+            read: Arc::default(),
         }
     }
 }
@@ -126,9 +133,11 @@ impl<L: EventStore> EventStore for MortalLog<L> {
     }
 
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page> {
-        self.life
-            .live(self.log.read_all(after, filter, limit))
-            .await
+        let read = self.log.read_all(after, filter, limit);
+        let page = self.life.live(read).await?;
+        let events = u64::try_from(page.events.len()).unwrap_or(u64::MAX);
+        self.read.fetch_add(events, Ordering::SeqCst);
+        Ok(page)
     }
 
     async fn head(&self) -> Result<Head> {

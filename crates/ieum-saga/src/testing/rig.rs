@@ -33,6 +33,7 @@ pub struct Process {
     pub handle: Handle,
     /// Whether it lives.
     pub life: Life,
+    log: Arc<MortalLog<memory::Store>>,
     tasks: Tasks,
 }
 
@@ -61,7 +62,7 @@ impl Rig {
         let deps = Deps {
             store: Arc::clone(&log) as Arc<dyn ieum_eventstore::EventStore>,
             checkpoints: Arc::clone(&log) as Arc<dyn ieum_eventstore::Checkpoints>,
-            fences: log,
+            fences: Arc::clone(&log) as Arc<dyn ieum_eventstore::Fences>,
             participants: Arc::new(participants),
             clock: self.clock.clone(),
             rng: Rng::seeded(1),
@@ -78,6 +79,7 @@ impl Rig {
         Ok(Process {
             handle,
             life,
+            log,
             tasks,
         })
     }
@@ -120,6 +122,11 @@ impl Process {
             () = self.life.ended() => None,
             settled = work => settled,
         }
+    }
+
+    /// How many events of the whole log the engine has read.
+    pub fn events_read(&self) -> u64 {
+        self.log.events_read()
     }
 
     /// Stops the engine as a service manager would.
