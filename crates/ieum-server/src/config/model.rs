@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ieum_base::trace::Propagators;
 use ieum_base::{ByteSize, HumanDuration, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -227,6 +228,9 @@ pub struct Telemetry {
     pub traces: Traces,
     /// The log of the process, on standard error.
     pub log: LogOutput,
+    /// The formats in which trace contexts go into outgoing requests: `tracecontext` (W3C), `b3`,
+    /// `b3multi`. All of them are read. Default: `OTEL_PROPAGATORS`, otherwise `tracecontext`.
+    pub propagators: Option<Propagators>,
 }
 
 /// `[telemetry.traces]`: how much is kept, in memory.

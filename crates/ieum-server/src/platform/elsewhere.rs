@@ -1,48 +1,11 @@
-//! What a process that follows another's registry leaves to that one: its spans, and most of the API.
+//! What a process that follows another's registry leaves to that one: most of the API.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ieum_base::EngineUrl;
-use ieum_base::trace::SpanSink;
-use ieum_telemetry::otlp::{self, Exporter};
 
-use super::gateway;
 use crate::api::Absent;
 use crate::config::{Config, Role};
-
-/// Sends the spans of this process to the platform that it follows.
-pub(super) struct Spans(Option<Exporter>);
-
-impl Spans {
-    /// To the platform at `url`; nowhere, if that is no platform but a Consul agent.
-    pub(super) fn to(url: &EngineUrl) -> Self {
-        let scheme = match url.scheme() {
-            ieum_remote::SCHEME => "http",
-            ieum_remote::SCHEME_TLS => "https",
-            _ => return Self(None),
-        };
-        let platform = format!("{scheme}://{}", url.rest().trim_end_matches('/'));
-        Self(Exporter::start(&otlp::Config {
-            platform: Some(platform),
-            platform_token: url.password().cloned(),
-            ..otlp::Config::new(gateway::SERVICE)
-        }))
-    }
-
-    /// What spans are recorded into.
-    pub(super) fn sink(&self) -> Option<Arc<dyn SpanSink>> {
-        let exporter = self.0.as_ref()?.clone();
-        Some(Arc::new(exporter))
-    }
-
-    /// Sends what is waiting; called when nothing records any more.
-    pub(super) async fn flush(&self) {
-        if let Some(exporter) = &self.0 {
-            exporter.shut_down(FLUSH_LIMIT).await;
-        }
-    }
-}
 
 /// The parts of the API that this process does not have, and why.
 pub(super) fn absent(config: &Config, followed: Option<&EngineUrl>) -> Vec<Absent> {
@@ -85,5 +48,3 @@ const ELSEWHERE: [(&[&str], &str); 5] = [
     ),
     (&["/v1"], "Consul's API"),
 ];
-
-const FLUSH_LIMIT: Duration = Duration::from_secs(5);

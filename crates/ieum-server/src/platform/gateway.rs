@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ieum_base::trace::{SpanSink, Tracer};
+use ieum_base::trace::{Propagators, SpanSink, Tracer};
 use ieum_base::{Clock, Rng};
 use ieum_discovery::Resolver;
 use ieum_gateway::{Deps, Gateway, Handle};
@@ -19,6 +19,7 @@ pub(super) fn start(
     config: &Config,
     resolver: &Resolver,
     sink: Option<Arc<dyn SpanSink>>,
+    propagators: Propagators,
     clock: &Clock,
     egress: egress::Policy,
 ) -> Result<(Handle, Option<Moved>), StartError> {
@@ -27,7 +28,9 @@ pub(super) fn start(
         None => Tracer::off(SERVICE),
     };
     let deps = Deps {
-        tracer: tracer.sampling(config.telemetry.traces.sample),
+        tracer: tracer
+            .sampling(config.telemetry.traces.sample)
+            .propagating(propagators),
         clock: clock.clone(),
         rng: Rng::system(),
         egress,

@@ -9,6 +9,7 @@
 
 mod elsewhere;
 mod error;
+mod exports;
 mod gateway;
 mod listen;
 mod parts;

@@ -11,7 +11,8 @@ use ieum_discovery::Registry;
 use ieum_http::{egress, server};
 use tokio::net::TcpListener;
 
-use super::elsewhere::{self, Spans};
+use super::elsewhere;
+use super::exports::Exports;
 use super::listen::{self, Bound};
 use super::storage::{self, Storage};
 use super::vitals::{self, Seen, routes_of};
@@ -26,8 +27,8 @@ pub(super) struct Parts {
     gateway: Option<ieum_gateway::Handle>,
     /// Sagas, checks, watches.
     work: Tasks,
-    /// Where spans go that are not kept here.
-    spans: Option<Spans>,
+    /// What is told to others.
+    exports: Exports,
     /// The API.
     api: Tasks,
     /// The log; `None` in a process that follows the registry of another.
@@ -73,7 +74,7 @@ impl Parts {
         let mut parts = Self {
             gateway: None,
             work: Tasks::new(Stop::new()),
-            spans: followed.as_ref().map(Spans::to),
+            exports: Exports::start(config, followed.as_ref()),
             api: Tasks::new(Stop::new()),
             storage,
             drain: config.platform.drain.0,
@@ -106,22 +107,48 @@ impl Parts {
         let (registry, consul) = self.open_registry(&plan).await?;
         let is_followed = plan.followed.is_some();
         let resolver = registry::resolver(config, registry.clone(), is_followed, &self.work)?;
-        let traces = self.storage.as_ref().map(|_| Store::new(limits(config)));
+        let traces = self
+            .storage
+            .as_ref()
+            .map(|_| Store::new(limits(config)).handing_on(self.exports.sink()));
 
+        let formats = self.exports.propagators();
         let mut moved: Vec<_> = bound.moved.into_iter().collect();
         if config.platform.plays(Role::Gateway) {
             let sink = self.sink(traces.as_ref());
-            let (handle, away) = gateway::start(config, &resolver, sink, &plan.clock, plan.egress)?;
+            let (handle, away) =
+                gateway::start(config, &resolver, sink, formats, &plan.clock, plan.egress)?;
             moved.extend(away);
             self.gateway = Some(handle);
         }
-        let mut more = Vec::new();
+        let (mut more, mut sagas) = (Vec::new(), None);
         if let (true, Some(storage), Some(traces)) =
             (config.platform.plays(Role::Sagas), &self.storage, &traces)
         {
-            let opened = sagas::open(config, storage, &resolver, traces, &plan.clock, &self.work);
-            more.push(api::sagas::routes(opened.await?));
+            let opened = sagas::open(
+                config,
+                storage,
+                &resolver,
+                traces,
+                formats,
+                &plan.clock,
+                &self.work,
+            );
+            let engine = opened.await?;
+            more.push(api::sagas::routes(engine.clone()));
+            sagas = Some(engine);
         }
+        let vitals = vitals::of(Seen {
+            storage: self.storage.as_ref(),
+            traces: traces.as_ref(),
+            resolver: &resolver,
+            gateway: self.gateway.clone(),
+            sagas,
+            exported: self.exports.outcomes(),
+            followed: plan.followed.as_ref().map(place),
+            retired: self.retired.clone(),
+        });
+        self.exports.read_metrics(&vitals.metrics, &plan.clock);
         let api = api::Parts {
             guard: api::Guard::new(plan.token, &config.platform.allowed_hosts),
             max_body: usize::try_from(config.platform.max_body.0).unwrap_or(usize::MAX),
@@ -130,14 +157,7 @@ impl Parts {
                 .storage
                 .as_ref()
                 .map(|storage| self.topics_api(storage)),
-            vitals: vitals::of(Seen {
-                storage: self.storage.as_ref(),
-                traces: traces.as_ref(),
-                resolver: &resolver,
-                gateway: self.gateway.clone(),
-                followed: plan.followed.as_ref().map(place),
-                retired: self.retired.clone(),
-            }),
+            vitals,
             traces,
             catalogue: api::Catalogue {
                 registry,
@@ -185,7 +205,7 @@ impl Parts {
     fn sink(&self, traces: Option<&Store>) -> Option<Arc<dyn SpanSink>> {
         match traces {
             Some(store) => Some(Arc::new(store.clone())),
-            None => self.spans.as_ref()?.sink(),
+            None => self.exports.sink(),
         }
     }
 
@@ -250,9 +270,7 @@ impl Parts {
             abandoned.extend((count > 0).then_some(Abandoned { name, count }));
         }
         abandoned.extend(self.work.shut_down(self.drain).await);
-        if let Some(spans) = &self.spans {
-            spans.flush().await;
-        }
+        self.exports.flush().await;
         abandoned.extend(self.api.shut_down(self.drain).await);
         if let Some(storage) = &self.storage
             && let Err(error) = storage.log.database().close().await

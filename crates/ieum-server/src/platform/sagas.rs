@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ieum_base::trace::{SpanSink, Tracer};
+use ieum_base::trace::{Propagators, SpanSink, Tracer};
 use ieum_base::{Clock, Rng, TaskKind, Tasks};
 use ieum_discovery::Resolver;
 use ieum_saga::{Deps, Handle, Service};
@@ -22,6 +22,7 @@ pub(super) async fn open(
     storage: &Storage,
     resolver: &Resolver,
     traces: &Store,
+    propagators: Propagators,
     clock: &Clock,
     tasks: &Tasks,
 ) -> Result<Handle, StartError> {
@@ -30,7 +31,7 @@ pub(super) async fn open(
         .map_err(|problems| config.source.report(problems))?;
     let settings = config.sagas.engine.clone();
     let sink: Arc<dyn SpanSink> = Arc::new(traces.clone());
-    let tracer = Tracer::new(SERVICE, Arc::clone(&sink), clock.clone());
+    let tracer = Tracer::new(SERVICE, Arc::clone(&sink), clock.clone()).propagating(propagators);
     let participants =
         Participants::new(resolver.clone(), settings.max_answer, tracer, tasks.clone());
     let deps = Deps {

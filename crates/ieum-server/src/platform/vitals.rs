@@ -9,11 +9,13 @@ use ieum_base::Stop;
 use ieum_discovery::Resolver;
 use ieum_eventstore::EventStore;
 use ieum_gateway::Handle;
+use ieum_messaging::Inspect;
+use ieum_telemetry::otlp::Outcomes;
 use serde_json::Value;
 
 use super::storage::Storage;
 use crate::api;
-use crate::telemetry::{self, Measured};
+use crate::telemetry::{self, Measured, SagaFigures};
 use crate::traces::Store;
 
 /// The gateway's routes, as the API lists them.
@@ -34,6 +36,10 @@ pub(super) struct Seen<'a> {
     pub(super) traces: Option<&'a Store>,
     pub(super) resolver: &'a Resolver,
     pub(super) gateway: Option<Handle>,
+    /// The saga engine, if it is here.
+    pub(super) sagas: Option<ieum_saga::Handle>,
+    /// What became of what this process exported.
+    pub(super) exported: Option<Outcomes>,
     /// The registry that is followed, for people.
     pub(super) followed: Option<String>,
     /// Requested when nothing new is to be sent here.
@@ -52,9 +58,11 @@ pub(super) fn of(seen: Seen<'_>) -> api::Vitals {
     }
     let log = seen.storage.map(|storage| storage.log.clone());
     let (traces, resolver) = (seen.traces.cloned(), seen.resolver.clone());
-    let gateway = seen.gateway;
+    let topics = seen.storage.map(|storage| storage.topics.clone());
+    let (gateway, sagas, exported) = (seen.gateway, seen.sagas, seen.exported);
     let metrics = move || -> BoxFuture<'static, String> {
         let (log, traces, resolver) = (log.clone(), traces.clone(), resolver.clone());
+        let (topics, sagas, exported) = (topics.clone(), sagas.clone(), exported.clone());
         let gateway = gateway.as_ref().map(Handle::metrics_text);
         async move {
             let head = match log {
@@ -64,9 +72,15 @@ pub(super) fn of(seen: Seen<'_>) -> api::Vitals {
             let measured = Measured {
                 position: head.map(|head| head.position.0),
                 traces: traces.map(|traces| traces.held()).unwrap_or_default(),
+                groups: match topics {
+                    Some(topics) => topics.groups().await.unwrap_or_default(),
+                    None => Vec::new(),
+                },
+                sagas: sagas.as_ref().map(SagaFigures::of),
+                exported,
             };
             let endpoints = ieum_discovery::telemetry::render(&resolver.samples());
-            telemetry::render(measured, &[endpoints, gateway.unwrap_or_default()])
+            telemetry::render(&measured, &[endpoints, gateway.unwrap_or_default()])
         }
         .boxed()
     };

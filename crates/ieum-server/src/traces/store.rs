@@ -25,6 +25,8 @@ pub struct Limits {
 pub struct Store {
     limits: Limits,
     inner: Arc<Mutex<Inner>>,
+    /// Where what this process records goes beside.
+    onward: Option<Arc<dyn SpanSink>>,
 }
 
 #[derive(Default)]
@@ -68,7 +70,16 @@ impl Store {
         Self {
             limits,
             inner: Arc::default(),
+            onward: None,
         }
+    }
+
+    /// The same store, which hands on what this process records. What others sent here they send
+    /// onward themselves.
+    #[must_use]
+    pub fn handing_on(mut self, to: Option<Arc<dyn SpanSink>>) -> Self {
+        self.onward = to;
+        self
     }
 
     /// Keeps `spans`.
@@ -122,6 +133,9 @@ impl Store {
 
 impl SpanSink for Store {
     fn record(&self, span: SpanData) {
+        if let Some(onward) = &self.onward {
+            onward.record(span.clone());
+        }
         self.add([span]);
     }
 }
