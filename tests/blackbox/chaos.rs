@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ieum_testkit::{Process, Request, TempFolder, binary, eventually, free_port};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::platform::SOON;
 use crate::shop::{DEMO, alone, demo, run_demo};
@@ -159,9 +159,17 @@ fn a_service_serves_without_the_platform_and_is_degraded_until_it_comes() -> Res
     let listed = Request::new("GET", "/products").send(&format!("127.0.0.1:{port}"))?;
     assert_eq!(listed.status, 200, "{}", listed.text());
 
+    let put = Request::new("POST", "/products")
+        .header("x-user-id", "u-1")
+        .header("x-user-roles", "admin")
+        .json(&json!({ "name": "가방", "price": 45_000, "stock": 3 }));
+    put.send(&format!("127.0.0.1:{port}"))?.expect(201)?;
     service.terminate()?;
     let status = service.wait(Duration::from_secs(20))?;
-    assert_eq!(status.code(), Some(0), "{}", service.output());
+    let said = service.output();
+    assert_eq!(status.code(), Some(0), "{said}");
+    let abandoned = "abandoned at the stop: 1 × event not sent yet";
+    assert!(said.contains(abandoned), "{said}");
     Ok(())
 }
 

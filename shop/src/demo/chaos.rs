@@ -19,6 +19,7 @@ use super::processes::PLATFORM;
 use super::progress::Progress;
 use super::report::Kills;
 use crate::audit::{self, Open};
+use crate::cli::DemoArgs;
 
 /// Of this many kills one is the platform's.
 const EVERY: u32 = 4;
@@ -42,6 +43,27 @@ pub(super) struct Chaos {
     pub(super) seed: u64,
     /// How many orders there are.
     pub(super) orders: u32,
+}
+
+impl Chaos {
+    /// Refuses more kills than there are orders to hit.
+    pub(super) fn validate(args: &DemoArgs) -> Result<()> {
+        let DemoArgs { kills, orders, .. } = args;
+        ensure!(
+            !args.chaos || orders > kills,
+            "{kills} kills need more than {orders} orders: see --kills and --orders"
+        );
+        Ok(())
+    }
+
+    /// What `args` ask for, over `orders` orders: fewer than asked for if an earlier demo left few.
+    pub(super) fn new(args: &DemoArgs, orders: u32) -> Self {
+        Self {
+            kills: args.kills.min(orders.saturating_sub(1)),
+            seed: args.seed.unwrap_or_else(|| Rng::system().bits()),
+            orders,
+        }
+    }
 }
 
 /// What has happened.
@@ -72,12 +94,6 @@ impl Chaos {
     }
 
     async fn kill_all(&self, field: &Field<'_>, toll: &mut Toll) -> Result<()> {
-        ensure!(
-            self.orders > self.kills,
-            "{} kills need more than {} orders",
-            self.kills,
-            self.orders
-        );
         let rng = Rng::seeded(self.seed);
         let mut allowed = 0;
         for kill in 1..=self.kills {

@@ -15,6 +15,9 @@ pub(super) fn places(places: &Places) -> String {
         "configuration",
         places.config.display()
     ));
+    if let Some(logs) = &places.logs {
+        text.push_str(&format!("{:<14} {}\n", "logs", logs.display()));
+    }
     let password = places.password.expose();
     text.push_str(&format!("{:<14} {STAFF}, password {password}\n", "staff"));
     text

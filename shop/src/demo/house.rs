@@ -21,6 +21,8 @@ pub(super) struct Places {
     pub(super) api: SocketAddr,
     /// The configuration that the platform was started with.
     pub(super) config: PathBuf,
+    /// What the processes print, if they are not this one.
+    pub(super) logs: Option<PathBuf>,
     /// Where each service listens.
     pub(super) services: BTreeMap<&'static str, SocketAddr>,
     /// The staff's password, made at this start.

@@ -30,6 +30,7 @@ use ieum::base::{Stop, Tasks};
 use ieum_server::console;
 use tokio::time::Instant;
 
+use self::chaos::Chaos;
 use self::gateway::Gateway;
 use self::house::House;
 use self::plan::{Outcome, Shares};
@@ -53,6 +54,7 @@ const REFUNDS: u8 = 10;
 /// Runs the demo on the data in `data`. True if the books balance.
 pub(crate) async fn run(args: &DemoArgs, data: &Path, stop: &Stop) -> Result<bool> {
     let shares = shares(args).validated()?;
+    Chaos::validate(args)?;
     let before = open(data).await?;
     let plan = Plan::open(data)?;
     let house = House::start(args, data).await?;

@@ -60,6 +60,7 @@ impl Process {
                 gateway,
                 api: platform.api_addr,
                 config,
+                logs: None,
                 services: BTreeMap::new(),
                 password: Secret::new(ieum::base::Uuid::new_v4().to_string()),
             },

@@ -27,6 +27,8 @@ use crate::support::service::Spec;
 
 /// The name of the platform's process.
 pub(super) const PLATFORM: &str = "platform";
+/// The folder of what the processes print, in the data folder.
+const LOGS: &str = "logs";
 /// The ports of the gateway and of the platform's API, where they are free.
 const PORTS: (u16, u16) = (8080, 8500);
 /// How long what watches over the children may take to end.
@@ -49,7 +51,7 @@ impl Processes {
         let tasks = Tasks::new(Stop::new());
         let mut started = Self {
             places: places(args, data)?,
-            children: Children::new(data.join("logs"), tasks.clone())?,
+            children: Children::new(data.join(LOGS), tasks.clone())?,
             tasks,
         };
         let table = Table {
@@ -116,6 +118,7 @@ fn places(args: &DemoArgs, data: &Path) -> Result<Places> {
         gateway,
         api,
         config: config::write(data, &listeners, saga, &key)?,
+        logs: Some(data.join(LOGS)),
         services,
         password: Secret::new(ieum::base::Uuid::new_v4().to_string()),
     })

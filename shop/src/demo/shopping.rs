@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use ieum::base::{Rng, Tasks};
+use ieum::base::Tasks;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 
@@ -101,11 +101,7 @@ impl Scene<'_> {
         if !self.args.chaos {
             return Ok(());
         }
-        let chaos = Chaos {
-            kills: self.args.kills,
-            seed: self.args.seed.unwrap_or_else(|| Rng::system().bits()),
-            orders,
-        };
+        let chaos = Chaos::new(self.args, orders);
         say(self.args, &format!("chaos: --seed {}\n", chaos.seed));
         let field = Field {
             children: &processes.children,
