@@ -80,6 +80,7 @@ impl Chassis {
         let propagators = settings.propagators;
         let exporter = Exporter::start(&otlp::Config {
             platform: config.platform.clone(),
+            platform_token: config.platform_token.clone(),
             settings,
             ..otlp::Config::new(&*name)
         });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use ieum_base::{ByteSize, HumanDuration};
+use ieum_base::{ByteSize, HumanDuration, Secret};
 use ieum_http::server;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,10 @@ pub struct Config {
     /// The platform that takes its spans, as a URL. Default: none, and no span is recorded.
     #[serde(default)]
     pub platform: Option<String>,
+    /// The token that the platform asks for. Not to be read from a file of settings: the program says
+    /// it. Default: none.
+    #[serde(skip)]
+    pub platform_token: Option<Secret>,
     /// The team that answers for it; registered as the fact `owner`.
     #[serde(default)]
     pub owner: Option<String>,
@@ -111,6 +115,7 @@ impl Config {
             next_free_port: false,
             advertise: None,
             platform: None,
+            platform_token: None,
             owner: None,
             tags: Vec::new(),
             meta: BTreeMap::new(),

@@ -103,6 +103,7 @@ impl Service {
             advertise: settings.advertise,
             next_free_port: settings.next_free_port,
             platform: Some(settings.platform.clone()),
+            platform_token: settings.token.clone(),
             owner: Some(spec.owner.to_owned()),
             linger: HumanDuration(settings.linger),
             ..Config::new(spec.name)
