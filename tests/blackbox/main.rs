@@ -9,6 +9,7 @@ mod demo;
 mod deployment;
 mod gateway;
 mod platform;
+mod polyglot;
 mod readme;
 mod registry;
 mod reload;

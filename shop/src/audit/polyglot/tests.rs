@@ -1,5 +1,7 @@
 //! Crafted ledgers beside honest books: one defect at a time.
 
+use std::slice::from_ref;
+
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -147,7 +149,7 @@ fn what_was_tampered_with_is_seen() {
     );
     let stranger = json!({ "entry": { "orderId": "o-9", "kind": "pledge", "amount": 2 } });
     check(
-        |shop| donated(shop, &[&pledges()[..], &[stranger.clone()]].concat()),
+        |shop| donated(shop, &[&pledges()[..], from_ref(&stranger)].concat()),
         some,
     );
 }
