@@ -139,9 +139,26 @@ impl<'a> Life<'a> {
 
     fn jittered(&self, interval: Duration) -> Duration {
         let config = &self.shared.config;
-        let jitter = config.jitter.clamp(0.0, 1.0);
-        // Only ever sooner: a dead instance is found out within the interval that was registered.
-        let factor = 1.0 - jitter * self.shared.rng.fraction();
-        interval.mul_f64(factor).max(config.least_interval.0)
+        let fraction = self.shared.rng.fraction();
+        sooner(interval, config.jitter, fraction).max(config.least_interval.0)
+    }
+}
+
+/// At most `jitter` of the interval sooner, and never later: a dead instance is found out within the
+/// interval that was registered.
+fn sooner(interval: Duration, jitter: f64, fraction: f64) -> Duration {
+    interval.mul_f64(1.0 - jitter.clamp(0.0, 1.0) * fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_never_run_later_than_its_interval() {
+        let interval = Duration::from_secs(10);
+        assert_eq!(sooner(interval, 0.1, 0.0), interval);
+        assert_eq!(sooner(interval, 0.1, 1.0), Duration::from_secs(9));
+        assert_eq!(sooner(interval, 7.0, 0.5), Duration::from_secs(5));
     }
 }

@@ -21,10 +21,10 @@ pub struct Config {
     pub max_keys: usize,
     /// The most bytes of all keys and values together. Default `64MiB`.
     pub max_bytes: ByteSize,
-    /// The most bytes of a value, and of all values of a transaction; at most `512KiB`, which is the
-    /// default, as in Consul.
+    /// The most bytes of a value, and of all values of a transaction. Default `512KiB`, as in Consul,
+    /// and at most that.
     pub max_value: ByteSize,
-    /// The most bytes of a key. Default 512.
+    /// The most bytes of a key. Default 512; range 1 to 4,096.
     pub max_key_bytes: usize,
     /// The most sessions. Default 4,096.
     pub max_sessions: usize,
@@ -46,10 +46,46 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The most bytes of a value, whatever was configured: an event must hold it.
+    /// The most bytes of a value.
     pub fn most_value(&self) -> usize {
         usize::try_from(self.max_value.0.min(MOST_VALUE)).unwrap_or(usize::MAX)
+    }
+
+    /// What is wrong with it, a sentence each.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.max_value.0 > MOST_VALUE {
+            let most = ByteSize(MOST_VALUE);
+            problems.push(format!(
+                "`max-value` is above {most}: an event of the log has to hold it"
+            ));
+        }
+        if !(1..=MOST_KEY).contains(&self.max_key_bytes) {
+            problems.push(format!("`max-key-bytes` is not between 1 and {MOST_KEY}"));
+        }
+        if self.least_session_ttl.0.is_zero() {
+            problems.push("`least-session-ttl` is 0: sessions would end at once".to_owned());
+        }
+        problems
     }
 }
 
 const MOST_VALUE: u64 = 512 << 10;
+const MOST_KEY: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_right_and_what_no_event_holds_is_wrong() {
+        assert!(Config::default().problems().is_empty());
+        let wrong = Config {
+            max_value: ByteSize(MOST_VALUE + 1),
+            max_key_bytes: 0,
+            least_session_ttl: HumanDuration::from_secs(0),
+            ..Config::default()
+        };
+        assert_eq!(wrong.problems().len(), 3);
+    }
+}

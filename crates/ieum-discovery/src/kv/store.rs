@@ -149,9 +149,10 @@ impl Store {
     /// Begins a session. Durable at return.
     ///
     /// # Errors
-    /// `Invalid` if its node is not there, or a check of it is not there or critical; `Full`,
-    /// `Unavailable`.
+    /// `Invalid` if its node is not there, a check of it is not there or critical, or it has too much;
+    /// `Full`, `Unavailable`.
     pub async fn begin_session(&self, session: Session) -> Result<Uuid> {
+        check_session(&session)?;
         let id = session.id;
         let shared = Arc::clone(&self.0);
         let decide = move |state: &State| {
@@ -385,6 +386,18 @@ fn check_sizes(ops: &[Op], config: &Config) -> Result<()> {
     }
 }
 
+fn check_session(session: &Session) -> Result<()> {
+    let checks = session.node_checks.len() + session.service_checks.len();
+    let why = if session.name.len() > MOST_NAME {
+        format!("the name of a session has more than {MOST_NAME} bytes")
+    } else if checks > MOST_CHECKS {
+        format!("a session has {checks} checks, more than {MOST_CHECKS}")
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::Invalid, why))
+}
+
 fn stream() -> Result<StreamName> {
     StreamName::new(CATEGORY, "store").map_err(|error| {
         Error::new(ErrorKind::Internal, "naming the key-value store's stream").caused_by(error)
@@ -418,6 +431,10 @@ const SERF_HEALTH: &str = "serfHealth";
 
 /// How often a decision is made again because another process was quicker.
 const MAX_RACES: usize = 16;
+
+/// The longest name and the most checks of a session.
+const MOST_NAME: usize = 255;
+const MOST_CHECKS: usize = 64;
 
 /// How many events are read at once; each may have a value of 512 KiB.
 const PAGE: usize = 32;

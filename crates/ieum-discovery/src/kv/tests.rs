@@ -442,6 +442,12 @@ async fn what_is_beyond_the_bounds_is_refused_and_can_be_deleted() {
         })
         .await;
     assert!(bench.set("c", "1").await);
+    let named = Session {
+        name: "x".repeat(256),
+        ..session()
+    };
+    let refused = bench.store.begin_session(named).await;
+    assert_eq!(refused.expect_err("too long").kind(), ErrorKind::Invalid);
     bench.begin(session()).await;
     let refused = bench.store.begin_session(session()).await;
     assert_eq!(refused.expect_err("one too many").kind(), ErrorKind::Full);

@@ -23,6 +23,8 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     }
     let engine = config.sagas.engine.problems().into_iter();
     problems.extend(engine.map(|what| Problem::new(what).key("sagas.engine")));
+    let kv = config.registry.kv.problems().into_iter();
+    problems.extend(kv.map(|what| Problem::new(what).key("registry.kv")));
     problems.extend(config.saga_definitions().err().unwrap_or_default());
     for (index, instance) in config.registry.instances.iter().enumerate() {
         static_instance(index, instance, &mut problems);

@@ -242,6 +242,10 @@ async fn a_session_that_cannot_be_is_refused() {
         );
         assert!(answer.text.contains(text), "{body}: {}", answer.text);
     }
+    let bare = client
+        .call("PUT", "/v1/session/create", String::new())
+        .await;
+    assert_eq!(bare.status, StatusCode::OK, "none is said, all is default");
     let malformed = client.put("/v1/session/destroy/x", &Value::Null).await;
     assert_eq!(malformed.status, StatusCode::BAD_REQUEST);
 }
