@@ -9,6 +9,8 @@ mod opening;
 #[cfg(test)]
 mod participant;
 #[cfg(test)]
+mod sagas;
+#[cfg(test)]
 mod topics;
 #[cfg(test)]
 mod views;
