@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask tidy`, `test`, `bench` and `torture`.
 
 mod bench;
+mod shutdown;
 mod test;
 mod tidy;
 mod torture;
@@ -18,6 +19,9 @@ usage: cargo xtask COMMAND
   torture shop  the chaos demo ten times, one line of JSON each and one for all;
                 [--runs N] [--kills N] [--orders N] [--flow FLOW] [--polyglot] [--seed N] [--json]
                 [-- FLAG…]; status 0 only if every run balances
+  torture shutdown
+                stop gateways and services under load 20 times; no accepted request may be lost;
+                [--runs N]
   help          print this text";
 
 fn main() -> ExitCode {
@@ -27,6 +31,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["test", rest @ ..] => test::run(rest),
         ["torture", "shop", rest @ ..] => torture::run(rest),
+        ["torture", "shutdown", rest @ ..] => shutdown::run(rest),
         ["bench", name, rest @ ..] => bench::run(name, rest),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
