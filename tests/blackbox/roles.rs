@@ -22,13 +22,18 @@ struct Follower {
 
 impl Follower {
     fn start(platform: &str) -> Result<Self> {
+        Self::of(&format!("ieum://{platform}"))
+    }
+
+    /// One that follows the registry behind `url`.
+    fn of(url: &str) -> Result<Self> {
         let (gateway, api, folder) = (address()?, address()?, TempFolder::new()?);
         let config = format!(
             "[platform]\nlisten = \"{api}\"\ndata-dir = \"data\"\nlinger = \"0s\"\n\n[gateway]\n\
              listen = \"{gateway}\"\n\n{ROUTE}"
         );
         folder.write("ieum.toml", config)?;
-        let process = Self::process(&folder, platform)?;
+        let process = Self::process(&folder, url)?;
         let follower = Self {
             process,
             gateway,
@@ -40,15 +45,22 @@ impl Follower {
     }
 
     fn restart(&mut self, platform: &str) -> Result<()> {
-        self.process = Self::process(&self.folder, platform)?;
+        self.process = Self::process(&self.folder, &format!("ieum://{platform}"))?;
         self.wait()
     }
 
-    fn process(folder: &TempFolder, platform: &str) -> Result<Process> {
-        let url = format!("ieum://{platform}");
+    fn process(folder: &TempFolder, url: &str) -> Result<Process> {
         let mut command = Command::new(binary("ieum")?);
         command
-            .args(["up", "-c", "ieum.toml", "--roles", "gateway", "--registry", &url])
+            .args([
+                "up",
+                "-c",
+                "ieum.toml",
+                "--roles",
+                "gateway",
+                "--registry",
+                url,
+            ])
             .current_dir(folder.path());
         Process::start(&mut command)
     }
@@ -86,7 +98,10 @@ fn gateways_go_on_when_the_platform_is_killed_and_follow_it_when_it_returns() ->
     let mut platform = Platform::start("")?;
     let (first, second) = (things("first")?, things("second")?);
     platform.register("things", "things-1", &first.address())?;
-    let followers = [Follower::start(&platform.api)?, Follower::start(&platform.api)?];
+    let followers = [
+        Follower::start(&platform.api)?,
+        Follower::start(&platform.api)?,
+    ];
     let mut loads = Vec::new();
     for follower in &followers {
         follower.becomes_200()?;
@@ -138,8 +153,17 @@ fn a_gateway_that_starts_while_the_platform_is_away_serves_from_what_was_known()
     platform.process.kill()?;
     follower.restart(&platform.api)?;
     let reply = follower.get()?;
-    assert_eq!(reply.status, 200, "{}\n{}", reply.text(), follower.process.output());
-    assert!(!follower.folder.path().join("data/log.db").exists(), "it owns no log");
+    assert_eq!(
+        reply.status,
+        200,
+        "{}\n{}",
+        reply.text(),
+        follower.process.output()
+    );
+    assert!(
+        !follower.folder.path().join("data/log.db").exists(),
+        "it owns no log"
+    );
     Ok(())
 }
 
@@ -147,7 +171,12 @@ fn a_gateway_that_starts_while_the_platform_is_away_serves_from_what_was_known()
 fn a_gateway_says_what_it_does_not_do_and_who_does() -> Result<()> {
     let platform = Platform::start("")?;
     let follower = Follower::start(&platform.api)?;
-    for target in ["/api/v1/log", "/api/v1/topics", "/api/v1/sagas", "/v1/catalog/services"] {
+    for target in [
+        "/api/v1/log",
+        "/api/v1/topics",
+        "/api/v1/sagas",
+        "/v1/catalog/services",
+    ] {
         let reply = Request::new("GET", target).send(&follower.api)?;
         let problem = reply.expect(501)?;
         assert_eq!(problem["code"], "IEUM-5016", "{target}");
@@ -159,9 +188,22 @@ fn a_gateway_says_what_it_does_not_do_and_who_does() -> Result<()> {
     assert!(services.status.success(), "{services:?}");
     let trace = ieum(&["trace", "t-1", "--platform", &here])?;
     let said = String::from_utf8_lossy(&trace.stderr).into_owned();
-    assert!(!trace.status.success() && said.contains(there.as_str()), "{said}");
+    assert!(
+        !trace.status.success() && said.contains(there.as_str()),
+        "{said}"
+    );
     assert!(!said.contains("no platform answers"), "{said}");
     Ok(())
+}
+
+#[test]
+fn a_gateway_follows_an_agent_of_consul() -> Result<()> {
+    // The platform speaks Consul's API; nothing else of it is used here.
+    let platform = Platform::start("")?;
+    let stub = things("consul")?;
+    platform.register("things", "things-1", &stub.address())?;
+    let follower = Follower::of(&format!("consul://{}", platform.api))?;
+    follower.becomes_200()
 }
 
 #[test]
@@ -188,11 +230,21 @@ fn roles_that_cannot_work_are_refused_with_what_is_possible() -> Result<()> {
     folder.write("ieum.toml", "")?;
     let file = folder.path().join("ieum.toml");
     let file = file.to_string_lossy();
-    let follow = ["check", "-c", &*file, "--registry", "ieum://127.0.0.1:8500", "--roles"];
+    let follow = [
+        "check",
+        "-c",
+        &*file,
+        "--registry",
+        "ieum://127.0.0.1:8500",
+        "--roles",
+    ];
     let refused = ieum(&[&follow[..], &["sagas"]].concat())?;
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1), "{said}");
-    assert!(said.contains("sagas are run by the process that owns the log"), "{said}");
+    assert!(
+        said.contains("sagas are run by the process that owns the log"),
+        "{said}"
+    );
     assert!(said.contains("one process owns the log"), "{said}");
     let fine = ieum(&[&follow[..], &["gateway"]].concat())?;
     let said = String::from_utf8_lossy(&fine.stdout).into_owned();
