@@ -360,3 +360,21 @@ async fn the_whole_api_is_described() {
     }
     stop(running).await;
 }
+
+#[tokio::test]
+async fn a_registry_that_asks_for_a_token_is_followed_with_it() {
+    let folder = Folder::new("token");
+    std::fs::write(folder.0.join("token"), "a/b@c:d\n").expect("written");
+    let owner = "[platform]\nlisten = \"127.0.0.1:0\"\ntoken-file = \"token\"\nroles = []\n\
+                 [log]\nurl = \"memory:\"\n";
+    let owner = start(folder.config(owner)).await.expect("starts");
+    let text = follower(&owner.api_addr.to_string());
+    for (settings, is_let_in) in [("token-file = \"token\"\n", true), ("", false)] {
+        let text = text.replace("[registry]\n", &format!("[registry]\n{settings}"));
+        let gateway = start(folder.config(&text)).await.expect("starts");
+        let services = get(gateway.api_addr, "/api/v1/services").await;
+        assert_eq!(services.status() == 200, is_let_in, "{settings}");
+        stop(gateway).await;
+    }
+    stop(owner).await;
+}
