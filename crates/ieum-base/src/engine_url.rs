@@ -102,7 +102,8 @@ impl fmt::Display for EngineUrl {
         write!(f, "{}://", self.scheme)?;
         match (&self.user, &self.password) {
             (Some(user), Some(password)) => write!(f, "{user}:{password}@")?,
-            (Some(user), None) => write!(f, "{user}@")?,
+            // Alone it may be a token, as for NATS, or a password whose scheme was forgotten.
+            (Some(_), None) => write!(f, "{}@", crate::redact::HIDDEN)?,
             (None, _) => {}
         }
         // A password may also be among the parameters.
@@ -169,6 +170,14 @@ mod tests {
 
     #[test]
     fn never_shows_the_password() {
+        assert_eq!(
+            parse("nats://t0ken@broker").to_string(),
+            "nats://***@broker"
+        );
+        assert_eq!(
+            parse("pg://db/shop?password=s3cret").to_string(),
+            "pg://db/shop?password=***"
+        );
         let url = parse("amqp://app:s3cret@broker");
         assert_eq!(
             format!("{url} {url:?}"),
