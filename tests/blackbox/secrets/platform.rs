@@ -271,6 +271,10 @@ fn sagas(world: &mut World) -> Result<()> {
     world
         .api(append.json(&json!({ "events": [event] })))?
         .expect(201)?;
+    let value = world.canaries.data("a value of a key");
+    let mut put = Request::new("PUT", "/v1/kv/canary");
+    put.body = value.into_bytes();
+    world.api(put)?.expect(200)?;
     let message = world.canaries.data("a message");
     let publish = json!({ "specversion": "1.0", "id": "m-1", "source": "test", "type": "canary.sent",
         "data": { "secret": message } });
@@ -359,11 +363,24 @@ pub(super) fn arguments(world: &mut World) -> Result<()> {
         format!("services --password={}", secret("an unknown flag")),
         format!("up --token {}", secret("a token that is refused")),
         format!(
+            "up -c GATEWAY --registry ieum://:{}@127.0.0.1:1",
+            secret("a registry with a token")
+        ),
+        format!(
+            "up -c GATEWAY --registry vault://a:{}@127.0.0.1:1",
+            secret("a registry that is none")
+        ),
+        format!(
+            "health http://user:{}@127.0.0.1:1",
+            secret("a process with a user")
+        ),
+        format!(
             "up --token={}",
             secret("a token that is refused, with a sign")
         ),
     ];
     for line in lines {
+        let line = line.replace("GATEWAY", "wrong.toml --roles gateway --listen 127.0.0.1:0");
         world.ieum(&line.split(' ').collect::<Vec<_>>())?;
     }
     Ok(())

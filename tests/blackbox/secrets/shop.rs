@@ -1,7 +1,9 @@
 //! Secrets in everything that customers give the shop: passwords, cards, sessions.
 
+use std::process::Command;
+
 use anyhow::{Context, Result};
-use ieum_testkit::{Reply, Request};
+use ieum_testkit::{Reply, Request, TempFolder, binary};
 use serde_json::{Value, json};
 
 use super::canary::{Canaries, Written};
@@ -191,6 +193,52 @@ fn services(customers: &mut Customers) -> Result<()> {
     Ok(())
 }
 
+/// Command lines that a service refuses, or that lead nowhere.
+fn arguments(customers: &mut Customers) -> Result<()> {
+    let mut secret = |place: &str| customers.canaries.secret(&format!("an argument: {place}"));
+    let lines = [
+        format!(
+            "serve users --database postgres://shop:{}@db/users",
+            secret("a database's URL")
+        ),
+        format!(
+            "serve users --database postgres://db/users?password={}",
+            secret("its parameter")
+        ),
+        format!(
+            "serve users --database shop:{}@db/x",
+            secret("a URL without a scheme")
+        ),
+        format!(
+            "serve products --platform ftp://u:{}@127.0.0.1:1",
+            secret("a platform's URL")
+        ),
+        format!(
+            "serve products --platform http://127.0.0.1:1/?token={}",
+            secret("its token")
+        ),
+        format!("serve users --password={}", secret("an unknown flag")),
+    ];
+    for line in lines {
+        let folder = TempFolder::new()?;
+        let output = Command::new(binary("shop")?)
+            .args(line.split(' '))
+            .current_dir(folder.path())
+            .env("IEUM_LOG", "debug")
+            .env(
+                "SHOP_SIGNING_KEY",
+                secret(&format!("a key that is none for {line}")),
+            )
+            .output()?;
+        anyhow::ensure!(!output.status.success(), "{line} is refused");
+        let printed = [&output.stdout[..], &output.stderr].concat();
+        customers
+            .answers
+            .push(Written::new(format!("the output of shop {line}"), printed));
+    }
+    Ok(())
+}
+
 /// Everything that the shop wrote.
 fn written(customers: &mut Customers) -> Result<Vec<Written>> {
     let platform = customers.shop.platform.clone();
@@ -235,6 +283,7 @@ fn no_secret_of_a_customer_is_written() -> Result<()> {
     let token = passwords(&mut customers)?;
     cards(&mut customers, &token)?;
     services(&mut customers)?;
+    arguments(&mut customers)?;
     let all = written(&mut customers)?;
     let places = customers.canaries.count();
     println!("{places} places");

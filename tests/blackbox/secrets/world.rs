@@ -43,6 +43,10 @@ impl World {
             canaries.secret("a key for tokens in the environment")
         );
         let otlp = canaries.secret("a header of the telemetry's receiver");
+        let endpoint = canaries.secret("the credentials of the telemetry's receiver");
+        let parameter = canaries.secret("a parameter of the telemetry's receiver");
+        // Nobody listens there: what cannot be sent is what is logged.
+        let endpoint = format!("http://user:{endpoint}@127.0.0.1:9/?token={parameter}");
         folder.write("api.token", &token)?;
         folder.write("jwt.key", &jwt_key)?;
         let (gateway, api) = (address()?, address()?);
@@ -54,6 +58,7 @@ impl World {
             .current_dir(folder.path())
             .env("RUST_LOG", "debug")
             .env("SECRETS_JWT_KEY", env_key)
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
             .env(
                 "OTEL_EXPORTER_OTLP_HEADERS",
                 format!("authorization=Bearer {otlp}"),
