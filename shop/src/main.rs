@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use ieum::chassis::telemetry::{self, LogFormat};
 
 use self::cli::{Cli, Command};
 
@@ -40,7 +40,7 @@ fn run(cli: Cli) -> Result<bool> {
             block_on(Box::pin(cmd::demo::run(&args)))
         }
         Command::Serve(args) => {
-            ieum::chassis::telemetry::init("shop");
+            telemetry::init("shop");
             block_on(cmd::serve::run(&args))
         }
         Command::Audit(args) => block_on(cmd::audit::run(&args)),
@@ -59,10 +59,5 @@ fn block_on(work: impl Future<Output = Result<bool>>) -> Result<bool> {
 /// Logs what goes wrong, on standard error: a demo's own words are for people. `IEUM_LOG` says
 /// otherwise.
 fn log_warnings() {
-    let filter = EnvFilter::try_from_env("IEUM_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    // An error says that somebody logs already, which is as good.
-    let _ = lines.try_init();
+    telemetry::init_filtered("shop", LogFormat::Text, "warn");
 }

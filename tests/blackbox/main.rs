@@ -17,3 +17,4 @@ mod roles;
 mod secrets;
 mod shop;
 mod shutdown;
+mod telemetry;

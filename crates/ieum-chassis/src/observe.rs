@@ -14,8 +14,8 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
+use ieum_base::trace::{self, Span, SpanKind, Tracer};
 use ieum_base::{Clock, redact};
-use ieum_base::trace::{self, Span, SpanKind, TraceId, Tracer};
 use ieum_http::{body, problem, propagation};
 use tokio::time::Instant;
 
@@ -69,7 +69,7 @@ pub(crate) async fn observe(
         path: route,
         status_code: status.as_u16(),
     };
-    observer.tell(&labels, &path, context.trace_id, began.elapsed());
+    trace::sync_scope(context, || observer.tell(&labels, &path, began.elapsed()));
     response
 }
 
@@ -86,7 +86,7 @@ impl Observer {
         span
     }
 
-    fn tell(&self, labels: &RequestLabels, path: &str, trace_id: TraceId, took: Duration) {
+    fn tell(&self, labels: &RequestLabels, path: &str, took: Duration) {
         self.metrics.observe(labels, took.as_secs_f64() * 1_000.0);
         tracing::info!(
             target: "access",
@@ -95,7 +95,6 @@ impl Observer {
             path,
             status = labels.status_code,
             micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            %trace_id,
             "answered"
         );
     }

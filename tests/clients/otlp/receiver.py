@@ -40,7 +40,7 @@ def is_first(transport):
 
 
 def keep(path, transport, key, message):
-    body = MessageToDict(message)
+    body = each_id(MessageToDict(message), lambda text: base64.b64decode(text).hex())
     with lock:
         received.append({"path": path, "transport": transport, "key": key, "body": body})
 
@@ -74,7 +74,8 @@ class Handler(BaseHTTPRequestHandler):
         request, response = KINDS[self.path]
         media_type = self.headers["content-type"]
         if media_type == "application/json":
-            message = Parse(ids_to_base64(body), request())
+            to_base64 = lambda text: base64.b64encode(bytes.fromhex(text)).decode()
+            message = Parse(json.dumps(each_id(json.loads(body), to_base64)), request())
             answer = b"{}"
         else:
             message = request.FromString(body)
@@ -83,20 +84,17 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, media_type, answer)
 
 
-def ids_to_base64(body):
+def each_id(value, change):
     """OTLP's JSON has ids in hex, where protobuf's own has base64."""
-
-    def walk(value):
-        if isinstance(value, dict):
-            return {name: ids(name, walk(inner)) for name, inner in value.items()}
-        return [walk(inner) for inner in value] if isinstance(value, list) else value
-
-    def ids(name, value):
-        if name in ("traceId", "spanId", "parentSpanId"):
-            return base64.b64encode(bytes.fromhex(value)).decode()
+    if isinstance(value, list):
+        return [each_id(inner, change) for inner in value]
+    if not isinstance(value, dict):
         return value
-
-    return json.dumps(walk(json.loads(body)))
+    ids = ("traceId", "spanId", "parentSpanId")
+    return {
+        name: change(inner) if name in ids else each_id(inner, change)
+        for name, inner in value.items()
+    }
 
 
 def servicer(base, path, response):

@@ -152,6 +152,11 @@ pub async fn scope<F: Future>(context: TraceContext, work: F) -> F::Output {
     CURRENT.scope(context, work).await
 }
 
+/// Runs `work`, which does not wait, under `context`, so that [`current`] answers it.
+pub fn sync_scope<T>(context: TraceContext, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(context, work)
+}
+
 /// The flag of a trace that is recorded.
 const SAMPLED: u8 = 1;
 /// The flag of a trace whose id was drawn at random.

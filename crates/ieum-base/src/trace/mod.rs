@@ -9,6 +9,6 @@ mod propagators;
 mod span;
 mod state;
 
-pub use context::{SpanId, TraceContext, TraceId, current, scope};
+pub use context::{SpanId, TraceContext, TraceId, current, scope, sync_scope};
 pub use propagators::{Propagator, Propagators};
 pub use span::{AttributeValue, Span, SpanBuilder, SpanData, SpanKind, SpanSink, Tracer};

@@ -12,7 +12,12 @@ pub fn init(service: &str) {
 
 /// As [`init`], with a format that is given.
 pub fn init_with(service: &str, format: LogFormat) {
-    let filter = EnvFilter::try_from_env("IEUM_LOG").unwrap_or_else(|_| DEFAULT_FILTER.into());
+    init_filtered(service, format, DEFAULT_FILTER);
+}
+
+/// As [`init_with`], with what is logged where `IEUM_LOG` says nothing.
+pub fn init_filtered(service: &str, format: LogFormat, default: &str) {
+    let filter = EnvFilter::try_from_env("IEUM_LOG").unwrap_or_else(|_| default.into());
     let started = logs::start(Log {
         service: service.to_owned(),
         format,

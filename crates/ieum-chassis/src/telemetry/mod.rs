@@ -6,4 +6,4 @@ pub(crate) mod names;
 
 pub use ieum_telemetry::logs::LogFormat;
 pub use ieum_telemetry::otlp::{Exporter, Figures, Settings};
-pub use logs::{init, init_with};
+pub use logs::{init, init_filtered, init_with};
