@@ -8,24 +8,19 @@ use ieum::messaging::{OutboxStore, Publisher, consumer, relay};
 use ieum::sql::Error;
 use ieum::sql::sqlite::Database;
 
-/// The longest pause until a platform that was away is tried again: its return is what every open
-/// order waits for.
+/// The longest pause until a consumer tries again what failed: it is mostly the platform's return
+/// that every open order waits for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a service that stops sends what is left. A platform that is away costs nothing: what is
 /// not sent is sent at the next start.
 const FLUSH: Duration = Duration::from_secs(5);
 
 /// Sends what is in the outbox, as a task of `tasks`, until its stop; then what was added last.
-pub(super) fn start(store: Arc<dyn OutboxStore>, publisher: Arc<dyn Publisher>, tasks: &Tasks) {
-    let relay = || {
-        let (store, publisher) = (Arc::clone(&store), Arc::clone(&publisher));
-        let config = relay::Config {
-            longest_pause: HumanDuration(LONGEST_PAUSE),
-            ..relay::Config::default()
-        };
-        relay::Service::new(store, publisher, config)
-    };
-    let (relay, last) = (relay(), relay());
+pub(super) fn start(store: &Arc<dyn OutboxStore>, publisher: &Arc<dyn Publisher>, tasks: &Tasks) {
+    let [relay, last] = [(); 2].map(|()| {
+        let config = relay::Config::default();
+        relay::Service::new(Arc::clone(store), Arc::clone(publisher), config)
+    });
     let stop = tasks.stop().clone();
     tasks.spawn(TaskKind::Essential, "outbox relay", async move {
         relay.run(stop).await;
@@ -34,7 +29,7 @@ pub(super) fn start(store: Arc<dyn OutboxStore>, publisher: Arc<dyn Publisher>, 
     });
 }
 
-/// How consumers try again: as often as the relay, and for as long as by default.
+/// How consumers try again: as often as the relay does, and for as long as by default.
 pub(super) fn patience() -> consumer::Config {
     let usual = consumer::Config::default();
     let shorter = usual.longest_pause.0.as_secs_f64() / LONGEST_PAUSE.as_secs_f64();

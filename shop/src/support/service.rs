@@ -18,7 +18,7 @@ use ieum::base::{Clock, HumanDuration, Secret, Stop, Tasks};
 use ieum::chassis::{self, Chassis, Config};
 use ieum::client::Client;
 use ieum::messaging::consumer::{Consumer, HandlerError};
-use ieum::messaging::{Delivery, Message};
+use ieum::messaging::{Delivery, Message, OutboxStore};
 use ieum::sql::sqlite::{Database, Log, Migration, Tx, barrier, idempotency, inbox, log, outbox};
 use rusqlite::Connection;
 
@@ -111,9 +111,8 @@ impl Service {
         let platform = Platform::connect(&settings.platform, settings.token, &chassis)?;
         let outbox = Arc::new(outbox::Store::new(database.clone()));
         retention::keep(&database, &outbox, chassis.tasks());
-        let store = LossyOutbox::new(outbox, settings.sabotage);
-        let publisher = Arc::clone(&platform.publisher);
-        sending::start(Arc::new(store), publisher, chassis.tasks());
+        let store: Arc<dyn OutboxStore> = Arc::new(LossyOutbox::new(outbox, settings.sabotage));
+        sending::start(&store, &platform.publisher, chassis.tasks());
         Ok(Arc::new(Self {
             spec,
             sabotage: settings.sabotage,
