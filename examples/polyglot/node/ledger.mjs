@@ -205,8 +205,10 @@ const isFinal = ({ status }) => ![408, 425, 429].includes(status) && status < 50
 /** Holds a socket that is named after the file: at most one process of this machine has it. */
 async function own(file) {
   const name = `ieum-ledger-${createHash("sha256").update(file).digest("hex")}`;
-  // On Linux it has no file, and ends with its process. Elsewhere it is a file that may be stale.
-  const address = process.platform === "linux" ? `\0${name}` : path.join(os.tmpdir(), name.slice(0, 40));
+  // Where it can be without a file, it ends with its process. Elsewhere its file may be stale, and
+  // two processes that start in the same instant after a kill are not told apart.
+  const fileless = hasFilelessSockets();
+  const address = fileless ? `\0${name}` : path.join(os.tmpdir(), name.slice(0, 40));
   const listen = () =>
     new Promise((resolve, reject) => {
       const server = net.createServer((socket) => socket.destroy());
@@ -216,13 +218,19 @@ async function own(file) {
   try {
     return await listen();
   } catch (error) {
-    const taken = process.platform === "linux" || (await answers(address));
+    const taken = fileless || (await answers(address));
     if (error.code !== "EADDRINUSE" || taken) {
       throw new Error(`${file} belongs to another process`, { cause: error });
     }
     fs.rmSync(address, { force: true });
     return await listen();
   }
+}
+
+/** Linux has them; a libuv before 1.46 (Node 18) takes all their names for the same one. */
+function hasFilelessSockets() {
+  const [major, minor] = process.versions.uv.split(".").map(Number);
+  return process.platform === "linux" && (major > 1 || minor >= 46);
 }
 
 function answers(address) {

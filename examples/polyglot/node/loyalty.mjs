@@ -130,7 +130,9 @@ async function bodyOf({ stream, headers }, op) {
   } catch (error) {
     return invalid(error.message);
   }
-  const isId = (of) => typeof of === "string" && of.isWellFormed() && of.length > 0 && Buffer.byteLength(of) <= LONGEST_ID;
+  // Half of a surrogate pair, which JSON can hold and a database cannot, does not come back the same.
+  const isText = (of) => typeof of === "string" && Buffer.from(of).toString() === of;
+  const isId = (of) => isText(of) && of.length > 0 && Buffer.byteLength(of) <= LONGEST_ID;
   if (!isId(body?.orderId)) return invalid("orderId must be a text of 1 to 200 bytes");
   if (op === "undo") return { orderId: body.orderId };
   if (!isId(body.userId)) return invalid("userId must be a text of 1 to 200 bytes");
@@ -183,6 +185,7 @@ class Service {
   /** Waits until no request runs, or the deadline; answers how many are abandoned. */
   async drain() {
     this.server.close();
+    this.server.closeIdleConnections();
     const deadline = Date.now() + DRAIN_MS;
     while (this.#running > 0 && Date.now() < deadline) await pause(10);
     return this.#running;

@@ -56,7 +56,7 @@ struct Runtime {
 }
 
 const RUNTIMES: [Runtime; 6] = [
-    runtime("node", &["--version"], (20, 0)),
+    runtime("node", &["--version"], (18, 20)),
     runtime("npm", &["--version"], (7, 0)),
     runtime("python3", &["--version"], (3, 10)),
     runtime("python3", &["-m", "pip", "--version"], (20, 0)),
