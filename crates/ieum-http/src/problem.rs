@@ -263,6 +263,16 @@ mod tests {
     }
 
     #[test]
+    fn a_problem_repeats_no_secret_of_its_request() {
+        let problem = Problem::new(StatusCode::NOT_FOUND)
+            .detail("there is no order `4242424242424242` at http://u:hunter2@host/")
+            .instance("/orders/4242424242424242");
+        let expected = "there is no order `***` at http://***@host/";
+        assert_eq!(problem.detail.as_deref(), Some(expected));
+        assert_eq!(problem.instance.as_deref(), Some("/orders/***"));
+    }
+
+    #[test]
     fn a_problem_survives_the_wire() {
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS)
             .code("IEUM-0429")

@@ -365,6 +365,8 @@ fn a_harmless_request_id_is_kept_and_any_other_replaced() {
     assert!(kept("ticket-17/a"));
     assert!(!kept("a b"));
     assert!(!kept("<script>"));
+    assert!(!kept("user:hunter2@host"));
+    assert!(!kept("4242424242424242"));
     assert!(!kept(&"x".repeat(129)));
     assert!(!kept(""));
     assert_eq!(request_id(&HeaderMap::new(), &clock).len(), 36);
