@@ -70,7 +70,9 @@ fn a_gateway_that_is_stopped_under_load_loses_no_request() -> Result<()> {
         platform.process.terminate()?;
         let status = platform.process.wait(Duration::from_secs(10))?;
         let (tally, output) = (load.stop(), platform.process.output());
-        tally.check().with_context(|| format!("round {round}\n{output}"))?;
+        tally
+            .check()
+            .with_context(|| format!("round {round}\n{output}"))?;
         assert_eq!(status.code(), Some(0), "{output}");
         assert!(!output.contains("abandoned"), "{output}");
     }
@@ -139,7 +141,9 @@ impl Instance {
 fn is_listed(list: &Value, listen: &str) -> bool {
     let entries = list.as_array().into_iter().flatten();
     let ports = entries.map(|entry| entry["Service"]["Port"].to_string());
-    ports.into_iter().any(|port| listen.ends_with(&format!(":{port}")))
+    ports
+        .into_iter()
+        .any(|port| listen.ends_with(&format!(":{port}")))
 }
 
 /// A platform with a route to `products` and a token that may write there.
@@ -169,7 +173,9 @@ fn a_service_with_another_instance_is_stopped_under_load_and_nobody_notices() ->
     }
     let get = Request::new("GET", "/products?limit=1").bearer(&token);
     let product = json!({ "name": "운동화", "price": 100, "currency": "KRW", "stock": 1 });
-    let post = Request::new("POST", "/products").bearer(&token).json(&product);
+    let post = Request::new("POST", "/products")
+        .bearer(&token)
+        .json(&product);
     let load = load_on(&platform.gateway, vec![get.clone(), post, get.clone(), get])?;
     wait_for_answers(&load, 200)?;
     for round in 0..2 * rounds() {
@@ -179,7 +185,9 @@ fn a_service_with_another_instance_is_stopped_under_load_and_nobody_notices() ->
         let output = instance.process.output();
         assert_eq!(status.code(), Some(0), "{output}");
         let so_far = load.so_far();
-        so_far.check().with_context(|| format!("round {round}\n{output}"))?;
+        so_far
+            .check()
+            .with_context(|| format!("round {round}\n{output}"))?;
         let listen = instance.address.clone();
         instances[round % 2] = Instance::start(&platform, &folder, &listen)?;
         wait_for_answers(&load, 200)?;
@@ -194,7 +202,8 @@ fn a_service_with_another_instance_is_stopped_under_load_and_nobody_notices() ->
 fn a_deregistration_reaches_the_gateway_long_before_the_service_stops_accepting() -> Result<()> {
     let gone = Stub::start(|_| Reply::json_of(200, &json!({ "from": "gone" })))?;
     let stays = Stub::start(|_| Reply::json_of(200, &json!({ "from": "stays" })))?;
-    let route = "[[gateway.routes]]\nname = \"r\"\npath = \"/\"\nservice = \"s\"\nauth = \"none\"\n";
+    let route =
+        "[[gateway.routes]]\nname = \"r\"\npath = \"/\"\nservice = \"s\"\nauth = \"none\"\n";
     let platform = Platform::start(route)?;
     platform.register("s", "s-1", &gone.address())?;
     platform.register("s", "s-2", &stays.address())?;
@@ -217,7 +226,10 @@ fn a_deregistration_reaches_the_gateway_long_before_the_service_stops_accepting(
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "black-box tests measure real time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "black-box tests measure real time"
+)]
 fn now() -> Instant {
     Instant::now()
 }

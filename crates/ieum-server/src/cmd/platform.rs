@@ -1,7 +1,7 @@
 //! The platform that a command asks.
 
 use anyhow::{Context, anyhow, bail};
-use ieum_base::{EngineUrl, Stop, Tasks, redact};
+use ieum_base::{EngineUrl, Secret, Stop, Tasks, redact};
 use ieum_remote::{ErrorKind, Platform};
 
 /// Which platform to ask, and how to show what it answers.
@@ -48,13 +48,14 @@ impl Asking {
             Some(("https" | "ieums", address)) => ("ieums", address),
             Some((other, _)) => bail!("a platform is called with http or https, not `{other}`"),
         };
-        let credentials = self.token.as_ref().map(|token| format!(":{token}@"));
-        let url = format!("{scheme}://{}{address}", credentials.unwrap_or_default());
-        url.parse()
-            .with_context(|| {
-                let platform = redact::text(&self.platform);
-                format!("`{platform}` is not the address of a platform")
-            })
+        let url: EngineUrl = format!("{scheme}://{address}").parse().with_context(|| {
+            let platform = redact::text(&self.platform);
+            format!("`{platform}` is not the address of a platform")
+        })?;
+        Ok(match &self.token {
+            Some(token) => url.with_password(Secret::new(token.clone())),
+            None => url,
+        })
     }
 
     /// What to do when nobody answers.
@@ -68,8 +69,9 @@ impl Asking {
 
     /// Says what to do when the platform could not be asked.
     pub(super) fn explain(&self, error: ieum_remote::Error) -> anyhow::Error {
+        // One that answers with a code is there; what it lacks stands in its answer.
         let hint = match error.kind() {
-            ErrorKind::Unavailable => self.unreachable(),
+            ErrorKind::Unavailable if error.code().is_none() => self.unreachable(),
             ErrorKind::Denied => "set IEUM_TOKEN or `--token` to the platform's token".to_owned(),
             _ => return anyhow!(error),
         };
