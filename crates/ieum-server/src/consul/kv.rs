@@ -10,7 +10,7 @@ use axum::routing::{MethodRouter, get};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ieum_base::Uuid;
-use ieum_discovery::kv::{Entry, Op, Watched};
+use ieum_discovery::kv::{Entry, Op, Store, Watched};
 use serde::Serialize;
 
 use super::Consul;
@@ -90,39 +90,56 @@ async fn read(
     let blocking = query.blocking(&consul)?;
     let kv = &consul.kv;
     kv.watch(&watched, blocking.index, blocking.wait).await?;
-    if names {
-        let separator = query.get("separator").unwrap_or_default();
-        let (index, names) = kv
-            .look(|state| {
-                let keys = state.tree(&key).map(|entry| entry.key.as_str());
-                let names = up_to(keys, &key, separator).into_iter();
-                let names: Vec<String> = names.map(str::to_owned).collect();
-                (watched.index(state), names)
-            })
-            .await?;
-        return Ok(if names.is_empty() {
-            not_there(index)
-        } else {
-            indexed(index, &names)
-        });
+    match names {
+        true => {
+            names_of(
+                kv,
+                &watched,
+                &key,
+                query.get("separator").unwrap_or_default(),
+            )
+            .await
+        }
+        false => entries_of(kv, &watched, query.switch("raw")?).await,
     }
+}
+
+/// The names of keys, up to a separator.
+async fn names_of(kv: &Store, tree: &Watched, prefix: &str, separator: &str) -> Result<Response> {
+    let (index, names) = kv
+        .look(|state| {
+            let keys = state.tree(prefix).map(|entry| entry.key.as_str());
+            let names = up_to(keys, prefix, separator).into_iter();
+            let names: Vec<String> = names.map(str::to_owned).collect();
+            (tree.index(state), names)
+        })
+        .await?;
+    Ok(match names.is_empty() {
+        true => not_there(index),
+        false => indexed(index, &names),
+    })
+}
+
+/// Entries with their values, or the bare value of the first.
+async fn entries_of(kv: &Store, watched: &Watched, bare: bool) -> Result<Response> {
     let (index, entries) = kv
         .look(|state| {
-            let entries: Vec<Entry> = match &watched {
+            let entries: Vec<Entry> = match watched {
                 Watched::Tree(prefix) => state.tree(prefix).cloned().collect(),
-                _ => state.entry(&key).cloned().into_iter().collect(),
+                Watched::Key(key) => state.entry(key).cloned().into_iter().collect(),
+                Watched::Sessions => Vec::new(),
             };
             (watched.index(state), entries)
         })
         .await?;
-    match entries.first() {
-        None => Ok(not_there(index)),
-        Some(entry) if query.switch("raw")? => Ok(raw(index, entry.value.clone())),
+    Ok(match entries.first() {
+        None => not_there(index),
+        Some(entry) if bare => raw(index, entry.value.clone()),
         Some(_) => {
             let shown = entries.iter().map(|entry| Shown::of(entry, true));
-            Ok(indexed(index, &shown.collect::<Vec<_>>()))
+            indexed(index, &shown.collect::<Vec<_>>())
         }
-    }
+    })
 }
 
 async fn write(

@@ -19,6 +19,8 @@ mod adapter_tests;
 mod agent;
 mod blocking;
 mod catalog;
+#[cfg(test)]
+mod catalog_tests;
 mod checks;
 #[cfg(test)]
 mod coordination_tests;
