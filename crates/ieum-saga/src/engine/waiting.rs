@@ -162,6 +162,7 @@ impl Saga<'_> {
                 if absent.may_be_back(&*host) {
                     return;
                 }
+                absent.participant.look_soon();
             }
         };
         let woken = async {

@@ -93,6 +93,11 @@ impl World {
         self.1.send_modify(|presence| *presence += 1);
     }
 
+    /// They can be called again, and nobody tells: a circuit breaker was open for long enough.
+    pub fn close_the_breaker(&self) {
+        self.lock().away = false;
+    }
+
     /// They come back, and the host learns of it.
     pub fn come_back(&self) {
         self.lock().away = false;

@@ -72,6 +72,24 @@ async fn h22_the_hosts_news_of_a_return_wakes_a_saga_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn h22_a_breaker_that_lets_calls_through_again_is_noticed_soon() {
+    let rig = Rig::new();
+    let process = rig.boot().await.expect("open");
+    rig.world.leave();
+    let ids = start_many(&process, &order(), 1).await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    // The wait before its next attempt has just begun.
+    let attempts = rig.world.calls().len();
+    while rig.world.calls().len() == attempts {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    rig.world.close_the_breaker();
+    let took = time_to_complete(&process, &ids).await;
+    assert!(took < Duration::from_millis(150), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn h22_an_engine_that_begins_goes_on_with_every_open_saga_at_once() {
     let rig = Rig::new();
     rig.world.always("charge", Do, Behaviour::Refuse);
