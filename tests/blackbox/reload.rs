@@ -32,6 +32,7 @@ fn new_routes_are_taken_over_under_load_and_a_mistake_changes_nothing() -> Resul
         requests: vec![Request::new("GET", "/old")],
         rate: 200.0,
         connections: 8,
+        excused: None,
     };
     let load = load.start()?;
     rewrite(&platform, &format!("{old}{new}"))?;

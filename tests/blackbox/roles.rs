@@ -110,6 +110,7 @@ fn gateways_go_on_when_the_platform_is_killed_and_follow_it_when_it_returns() ->
             requests: vec![Request::new("GET", "/things")],
             rate: 100.0,
             connections: 8,
+            excused: None,
         };
         loads.push(load.start()?);
     }
@@ -267,6 +268,7 @@ fn a_platform_that_is_frozen_does_not_stop_its_gateways() -> Result<()> {
         requests: vec![Request::new("GET", "/things")],
         rate: 100.0,
         connections: 4,
+        excused: None,
     };
     let load = load.start()?;
     eventually("requests without the platform", SOON, || {
