@@ -4,7 +4,7 @@
 //! HTTP) and [`static_`]. A [`Resolver`] watches a registry and keeps the live [`Endpoint`]s of each
 //! [`Service`] with their load and breaker; [`balance`] says how one is picked, and [`recall`] keeps
 //! them for a process that starts while the registry is away. [`health`] runs the checks of the
-//! registries that live in this process.
+//! registries that live in this process, and [`kv`] keeps what services agree on beside where they are.
 
 mod error;
 mod model;

@@ -10,6 +10,8 @@
 
 mod config;
 mod draft;
+#[cfg(test)]
+mod histories;
 mod keeper;
 mod model;
 mod state;
