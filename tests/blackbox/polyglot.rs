@@ -148,7 +148,7 @@ fn a_java_service_keeps_the_contract_over_kills() -> Result<()> {
 /// Many callers at once, while the service is killed and started again and again: each call is made
 /// until it is answered, some steps are undone at the same time.
 fn assert_survives(service: Service) -> Result<()> {
-    const KILLS: usize = 3;
+    const KILLS: usize = 2;
     let mut running = Running::alone(service)?;
     let (address, over) = (running.address.clone(), AtomicBool::new(false));
     let made = std::thread::scope(|scope| {
