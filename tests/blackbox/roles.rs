@@ -264,7 +264,7 @@ fn a_platform_that_is_frozen_does_not_stop_its_gateways() -> Result<()> {
     follower.becomes_200()?;
     platform.process.freeze()?;
     let load = Load {
-        address: follower.gateway.clone(),
+        address: follower.gateway,
         requests: vec![Request::new("GET", "/things")],
         rate: 100.0,
         connections: 4,
