@@ -21,6 +21,7 @@ struct Bench {
     log: Arc<memory::Store>,
     registry: Arc<embedded::Registry>,
     store: Store,
+    tasks: Tasks,
 }
 
 impl Bench {
@@ -33,11 +34,13 @@ impl Bench {
             embedded::Registry::open(log.clone(), Clock::system(), Limits::default()).await;
         let registry = registry.expect("a registry");
         let tasks = Tasks::new(Stop::new());
-        let store = Store::new(Arc::clone(&registry), "ieum".to_owned(), config, tasks);
+        let home = "ieum".to_owned();
+        let store = Store::new(Arc::clone(&registry), home, config, tasks.clone());
         Self {
             log,
             registry,
             store,
+            tasks,
         }
     }
 
@@ -467,4 +470,30 @@ async fn h10_deleting_wakes_who_waits_for_the_key() {
     let (watched, _) = tokio::join!(bench.store.watch(&key, index, wait), deletes);
     watched.expect("watched");
     assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_who_waits_and_no_session_holds_up_a_shutdown() {
+    let bench = Bench::new().await;
+    bench.begin(session()).await;
+    bench.set("a", "1").await;
+    let index = bench.entry("a").await.expect("there").modified;
+    let key = Watched::Key("a".to_owned());
+    let begun = Instant::now();
+    let waits = bench.store.watch(&key, index, Duration::from_secs(600));
+    let stops = bench.tasks.shut_down(Duration::from_secs(30));
+    let (watched, abandoned) = tokio::join!(waits, stops);
+    watched.expect("watched");
+    assert!(abandoned.is_empty(), "{abandoned:?}");
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_read_or_run_before_the_first_use() {
+    let bench = Bench::new().await;
+    assert!(bench.tasks.is_empty());
+    bench.set("a", "1").await;
+    assert!(bench.tasks.is_empty(), "no session, nobody to watch over");
+    bench.begin(session()).await;
+    assert_eq!(bench.tasks.len(), 1, "the keeper of the sessions");
 }
