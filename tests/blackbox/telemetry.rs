@@ -308,9 +308,22 @@ fn metrics_are_what_prometheus_reads() -> Result<()> {
     }
     for address in shop.services.values() {
         let names = families(address)?;
-        assert!(names.contains("api_requests"), "{names:?}");
-        assert!(names.contains("ieum_telemetry_exported"), "{names:?}");
+        for name in [
+            "api_requests",
+            "ieum_telemetry_exported",
+            "ieum_outbox_sent",
+            "ieum_outbox_unsent",
+        ] {
+            assert!(names.contains(name), "{name}: {names:?}");
+        }
     }
+    let notified = r#"ieum_messages_handled_total{topic="order.events"}"#;
+    eventually("messages are counted", SOON, || {
+        let text = Request::new("GET", "/metrics").send(&shop.services["notifications"]);
+        let text = text.ok()?.text();
+        let line = text.lines().find(|line| line.starts_with(notified))?;
+        (!line.ends_with(" 0")).then_some(())
+    })?;
     shop.process.terminate()?;
     shop.process.wait(DEMO)?;
     Ok(())

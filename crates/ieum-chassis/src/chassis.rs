@@ -303,7 +303,10 @@ impl Chassis {
     fn read_metrics(&self) {
         if let Some(exporter) = &self.exporter {
             let metrics = self.metrics.clone();
-            let text = move || std::future::ready(metrics.encode()).boxed();
+            let text = move || {
+                let metrics = metrics.clone();
+                async move { metrics.show().await }.boxed()
+            };
             exporter.read_metrics(Arc::new(text), &self.clock);
         }
     }

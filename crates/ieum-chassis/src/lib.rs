@@ -7,6 +7,7 @@
 
 mod chassis;
 mod config;
+pub mod figures;
 mod health;
 mod identity;
 mod json;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::{Metric, Registry};
 
@@ -11,7 +13,13 @@ pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; chars
 
 /// A registry of metrics. Clones are the same registry.
 #[derive(Clone, Default)]
-pub struct Metrics(Arc<Mutex<Registry>>);
+pub struct Metrics {
+    registry: Arc<Mutex<Registry>>,
+    refreshers: Arc<Mutex<Vec<Refresher>>>,
+}
+
+/// Brings metrics up to date.
+type Refresher = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl Metrics {
     /// An empty registry.
@@ -26,7 +34,23 @@ impl Metrics {
         metric
     }
 
-    /// All metrics in the OpenMetrics text format.
+    /// Has `refresh` called before metrics are shown: for what is counted elsewhere.
+    pub fn refresh<F>(&self, refresh: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let refresh: Refresher = Arc::new(move || refresh().boxed());
+        self.refreshers().push(refresh);
+    }
+
+    /// All metrics, up to date, in the OpenMetrics text format.
+    pub async fn show(&self) -> String {
+        let refreshers = self.refreshers().clone();
+        join_all(refreshers.iter().map(|refresh| refresh())).await;
+        self.encode()
+    }
+
+    /// All metrics as they are in the OpenMetrics text format.
     pub fn encode(&self) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -35,7 +59,13 @@ impl Metrics {
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refreshers(&self) -> MutexGuard<'_, Vec<Refresher>> {
+        self.refreshers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -40,5 +40,5 @@ async fn show_health(State(health): State<Health>) -> Response {
 }
 
 async fn show_metrics(State(metrics): State<Metrics>) -> Response {
-    ([(CONTENT_TYPE, metrics::MEDIA_TYPE)], metrics.encode()).into_response()
+    ([(CONTENT_TYPE, metrics::MEDIA_TYPE)], metrics.show().await).into_response()
 }

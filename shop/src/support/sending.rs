@@ -16,17 +16,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const FLUSH: Duration = Duration::from_secs(5);
 
 /// Sends what is in the outbox, as a task of `tasks`, until its stop; then what was added last.
-pub(super) fn start(store: &Arc<dyn OutboxStore>, publisher: &Arc<dyn Publisher>, tasks: &Tasks) {
+pub(super) fn start(
+    store: &Arc<dyn OutboxStore>,
+    publisher: &Arc<dyn Publisher>,
+    tasks: &Tasks,
+) -> relay::Handle {
     let [relay, last] = [(); 2].map(|()| {
         let config = relay::Config::default();
         relay::Service::new(Arc::clone(store), Arc::clone(publisher), config)
     });
-    let stop = tasks.stop().clone();
+    let (stop, handle) = (tasks.stop().clone(), relay.handle());
     tasks.spawn(TaskKind::Essential, "outbox relay", async move {
         relay.run(stop).await;
         // An error says that the platform is away, or that the time is over: see `FLUSH`.
         let _ = tokio::time::timeout(FLUSH, flush(&last)).await;
     });
+    handle
 }
 
 /// How consumers try again: as often as the relay does, and for as long as by default.

@@ -15,6 +15,7 @@ use axum::Router;
 use axum::response::{IntoResponse, Response};
 use ieum::base::trace::{self, Tracer};
 use ieum::base::{Clock, HumanDuration, Secret, Stop, Tasks};
+use ieum::chassis::figures::{self, Consumers};
 use ieum::chassis::{self, Chassis, Config};
 use ieum::client::Client;
 use ieum::messaging::consumer::{Consumer, HandlerError};
@@ -87,6 +88,7 @@ pub(crate) struct Service {
     platform: Platform,
     tracer: Tracer,
     tasks: Tasks,
+    consumers: Consumers,
     /// Taken when the service begins to serve.
     chassis: Mutex<Option<Chassis>>,
 }
@@ -112,7 +114,12 @@ impl Service {
         let outbox = Arc::new(outbox::Store::new(database.clone()));
         retention::keep(&database, &outbox, chassis.tasks());
         let store: Arc<dyn OutboxStore> = Arc::new(LossyOutbox::new(outbox, settings.sabotage));
-        sending::start(&store, &platform.publisher, chassis.tasks());
+        let relay = sending::start(&store, &platform.publisher, chassis.tasks());
+        let unsent = database.clone();
+        figures::watch_relay(chassis.metrics(), relay, move || {
+            let unsent = unsent.clone();
+            async move { sending::unsent(&unsent).await }
+        });
         Ok(Arc::new(Self {
             spec,
             sabotage: settings.sabotage,
@@ -121,6 +128,7 @@ impl Service {
             platform,
             tracer: chassis.tracer().clone(),
             tasks: chassis.tasks().clone(),
+            consumers: Consumers::register(chassis.metrics()),
             chassis: Mutex::new(Some(chassis)),
         }))
     }
@@ -144,7 +152,7 @@ impl Service {
         if hears.kinds.is_empty() {
             consumer = consumer.otherwise(handler);
         }
-        let _handle = consumer.spawn(&self.tasks);
+        self.consumers.watch(topic, consumer.spawn(&self.tasks));
     }
 
     async fn receive(
