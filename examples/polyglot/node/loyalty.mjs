@@ -199,7 +199,8 @@ function find({ method, url }) {
   const handler = ROUTES[`${method} ${route}`];
   if (handler) return { path, route, handler };
   const allowed = Object.keys(ROUTES).filter((name) => name.endsWith(` ${route}`)).map((name) => name.split(" ")[0]);
-  if (allowed.length === 0) return { route: "{unmatched}", refusal: problem(404, "not-found", "There is no such thing") };
+  const unknown = problem(404, "not-found", "There is no such thing");
+  if (allowed.length === 0) return { route: "{unmatched}", refusal: unknown };
   const refusal = problem(405, "method-not-allowed", `Only ${allowed.join(", ")} is allowed here`);
   return { route, refusal: { ...refusal, headers: { allow: allowed.join(", ") } } };
 }

@@ -1,5 +1,6 @@
 """Being found: registered with PyPI's `py-consul`, kept registered, deregistered at the stop."""
 
+import os
 import sys
 import threading
 from urllib.parse import urlsplit
@@ -16,7 +17,14 @@ class Registration:
 
     def __init__(self, platform, name, owner, host, port):
         at = urlsplit(platform)
-        self._consul = consul.Consul(at.hostname, at.port, scheme=at.scheme, connections_timeout=REQUEST_SECONDS)
+        self._consul = consul.Consul(
+            at.hostname,
+            at.port,
+            # Never an argument of this process, which everybody could read.
+            token=os.environ.get("IEUM_TOKEN"),
+            scheme=at.scheme,
+            connections_timeout=REQUEST_SECONDS,
+        )
         self._stop = threading.Event()
         # Made of name and address: an instance that died and came back replaces itself.
         self._id = f"{name}-{host}-{port}"

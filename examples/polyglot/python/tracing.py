@@ -1,6 +1,7 @@
 """Spans, sent to the platform as OTLP/HTTP in its JSON encoding, off the way of requests."""
 
 import json
+import os
 import re
 import secrets
 import threading
@@ -104,6 +105,8 @@ class Tracer:
         scope = {"scope": {"name": "ieum-example"}, "spans": spans}
         body = json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]}).encode()
         request = urllib.request.Request(self._url, body, {"content-type": "application/json"})
+        if token := os.environ.get("IEUM_TOKEN"):
+            request.add_header("authorization", f"Bearer {token}")
         try:
             with urllib.request.urlopen(request, timeout=REQUEST_SECONDS):
                 return True

@@ -59,6 +59,9 @@ impl Service {
     }
 }
 
+/// What the services send to a platform that asks for it.
+pub(crate) const TOKEN: &str = "a-token-of-the-test";
+
 /// A service that runs, on a ledger of its own.
 pub(crate) struct Running {
     pub(crate) service: Service,
@@ -171,6 +174,7 @@ impl Call<'_> {
 
 fn start(service: Service, data: &Path, address: &str, platform: &str) -> Result<Process> {
     let mut command = service.command(&kit()?);
+    command.env("IEUM_TOKEN", TOKEN);
     command.args(["--listen", address, "--linger", "1"]);
     command.args(["--platform", &format!("http://{platform}"), "--data"]);
     Process::start(command.arg(data))
