@@ -100,6 +100,16 @@ fn assert_exported(receiver: &Receiver, environment: &[(&str, &str)]) -> Result<
         (got == wanted && wanted.len() >= ids(&whole).len()).then_some(())
     })
     .with_context(|| format!("{:?}\n{:?}", receiver.spans(TRACE), ids(&whole)))?;
+    // What the caller's vendor said went through the outbox of orders, the event, the saga, its call,
+    // and the outbox of who was called.
+    for category in ["order.events", "payment.events"] {
+        let states = states(&shop.platform, category)?;
+        assert!(!states.is_empty(), "{category}");
+        assert!(
+            states.iter().all(|state| state == "vendor=kept"),
+            "{states:?}"
+        );
+    }
     eventually("metrics and logs", SOON, || {
         let received = receiver.received().ok()?;
         (has_metric(&received) && has_log(&received)).then_some(())
@@ -128,6 +138,19 @@ fn order_under(shop: &Shop, traceparent: &str) -> Result<String> {
     let order = placed["id"].as_str().context("an id")?.to_owned();
     shop.finished(&order, &token)?;
     Ok(order)
+}
+
+/// The `tracestate` of every event of a category that was written under the caller's trace.
+fn states(platform: &str, category: &str) -> Result<Vec<Value>> {
+    let target = format!("/api/v1/log?category={category}&limit=1000");
+    let page = Request::new("GET", &target).send(platform)?.expect(200)?;
+    let ours = list(&page, "events").filter(|event| {
+        let parent = event["metadata"]["traceparent"].as_str();
+        parent.is_some_and(|parent| parent.contains(TRACE))
+    });
+    Ok(ours
+        .map(|event| event["metadata"]["tracestate"].clone())
+        .collect())
 }
 
 /// What `ieum trace` says.
