@@ -99,3 +99,20 @@ pub trait Inspect: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<DeadLetter>>;
 }
+
+/// What an operator does about dead letters. Engines that keep a log offer it.
+///
+/// Both begin a term that nobody works in: the group's worker joins again and goes on from there.
+/// They answer how many messages they dealt with, 0 if nothing of the key was set aside; repeating
+/// them is harmless. Durable at return.
+#[async_trait]
+pub trait Operate: Send + Sync + 'static {
+    /// Lets the group handle the dead letters of `key`, and what waits behind them, once more. It
+    /// goes back to the first of them, so that what came later is delivered again on every key:
+    /// inboxes keep its effects from happening twice.
+    async fn replay(&self, topic: &str, group: &str, key: &str) -> Result<usize>;
+
+    /// Gives up the dead letters of `key`, and what waits behind them, for good. Later messages of
+    /// the key are delivered.
+    async fn skip(&self, topic: &str, group: &str, key: &str) -> Result<usize>;
+}

@@ -19,7 +19,7 @@ pub mod relay;
 pub mod telemetry;
 
 pub use dead_letter::{
-    DeadLetter, DeadLetterFilter, DeadLetterReason, GroupState, Inspect, TopicState,
+    DeadLetter, DeadLetterFilter, DeadLetterReason, GroupState, Inspect, Operate, TopicState,
 };
 pub use envelope::{Limits, Message, MessageError, SpecVersion};
 pub use error::{Error, ErrorKind, Result};

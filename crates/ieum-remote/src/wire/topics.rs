@@ -9,6 +9,8 @@
 //! | `POST /api/v1/topics/{topic}/groups/{group}/ack` | [`Ack`] | 204 |
 //! | `POST /api/v1/topics/{topic}/groups/{group}/dead-letters` | [`GiveUp`] | 204 |
 //! | `GET /api/v1/groups` | | 200 [`Groups`] |
+//! | `POST /api/v1/topics/{topic}/groups/{group}/dead-letters/replay` | [`DeadLetterKey`] | 200 [`Settled`] |
+//! | `POST /api/v1/topics/{topic}/groups/{group}/dead-letters/skip` | [`DeadLetterKey`] | 200 [`Settled`] |
 //! | `GET /api/v1/dead-letters` | [`ListDeadLetters`] | 200 [`DeadLetters`] |
 
 use ieum_base::HumanDuration;
@@ -53,6 +55,22 @@ pub struct Pull {
 pub struct Pulled {
     /// The messages, in order.
     pub deliveries: Vec<Delivery>,
+}
+
+/// Names what was set aside by its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeadLetterKey {
+    /// The key.
+    pub key: String,
+}
+
+/// How many messages an operator dealt with; none if nothing of the key was set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settled {
+    /// How many.
+    pub messages: usize,
 }
 
 /// Acknowledges messages.

@@ -111,6 +111,7 @@ fn parts(tasks: &Tasks, broken: &Arc<AtomicBool>) -> Parts {
             publisher: Arc::new(topics.clone()),
             groups: Arc::new(topics.clone()),
             limits: ieum_messaging::Limits::default(),
+            operate: Arc::new(topics.clone()),
             inspect: Arc::new(topics),
             stop: tasks.stop().clone(),
         }),
@@ -236,6 +237,35 @@ async fn a_group_gets_what_was_published_until_it_acknowledges() {
         .expect("acknowledges");
     let states = remote.inspect().groups().await.expect("lists");
     assert_eq!((states[0].group.as_str(), states[0].lag), ("billing", 0));
+}
+
+#[tokio::test]
+async fn an_operator_lets_dead_letters_be_handled_again_or_gives_them_up() {
+    let api = Api::start();
+    let remote = api.remote();
+    let group = "/api/v1/topics/order.events/groups/billing";
+    for (id, verb, lag) in [("1", "replay", 1), ("2", "skip", 0)] {
+        let placed = Message::new("/orders", id, "order.placed", &json!({}));
+        let placed = placed.expect("json").with_key(id);
+        let published = remote.publisher().publish("order.events", &[placed]).await;
+        published.expect("publishes");
+        let post = async |verb: &str, body: Value| {
+            let path = format!("{group}/{verb}");
+            api.json(Method::POST, &path, &body).await
+        };
+        let (_, joined) = post("join", json!({"member": "billing-1"})).await;
+        let epoch = &joined["epoch"];
+        let (_, pulled) = post("pull", json!({"epoch": epoch, "max": 9})).await;
+        let last = pulled["deliveries"].as_array().and_then(|d| d.last());
+        let position = &last.expect("a message")["position"];
+        let give_up = json!({"epoch": epoch, "position": position, "reason": "no such order"});
+        assert_eq!(post("dead-letters", give_up).await.0, 204);
+        let told = post(&format!("dead-letters/{verb}"), json!({"key": id})).await;
+        assert_eq!(told, (200, json!({"messages": 1})));
+        let (_, groups) = api.get("/api/v1/groups").await;
+        assert_eq!(groups["groups"][0]["lag"], json!(lag));
+        assert_eq!(groups["groups"][0]["deadLetters"], json!(0));
+    }
 }
 
 #[tokio::test]

@@ -10,10 +10,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use ieum_base::Stop;
 use ieum_messaging::http_binding::{self, BATCH, BindingError, STRUCTURED};
-use ieum_messaging::{Groups, Inspect, Limits, Publisher};
+use ieum_messaging::{Groups, Inspect, Limits, Operate, Publisher};
 use ieum_remote::wire::topics::{
-    Ack, DeadLetters, GiveUp, Groups as GroupList, Join, Joined, ListDeadLetters, Pull, Pulled,
-    Topics as TopicList,
+    Ack, DeadLetterKey, DeadLetters, GiveUp, Groups as GroupList, Join, Joined, ListDeadLetters,
+    Pull, Pulled, Settled, Topics as TopicList,
 };
 
 use super::extract::{Json, Path, Query};
@@ -30,6 +30,8 @@ pub(crate) struct Topics {
     pub(crate) groups: Arc<dyn Groups>,
     /// What a message and a batch may be at most.
     pub(crate) limits: Limits,
+    /// For what an operator does.
+    pub(crate) operate: Arc<dyn Operate>,
     /// For lists.
     pub(crate) inspect: Arc<dyn Inspect>,
     /// Ends the waits.
@@ -44,7 +46,7 @@ const WORKING: &[&errors::ErrorCode] = &[
 
 /// The routes of topics.
 pub(crate) fn routes(topics: Topics) -> Routes {
-    lists(groups(Routes::new()))
+    lists(operations(groups(Routes::new())))
         .add(
             Operation::post("/api/v1/topics/{topic}", "publish")
                 .summary(
@@ -101,6 +103,58 @@ fn groups(routes: Routes<Topics>) -> Routes<Topics> {
             .refuses(WORKING),
             give_up,
         )
+}
+
+/// What an operator does about messages that were set aside.
+fn operations(routes: Routes<Topics>) -> Routes<Topics> {
+    routes
+        .add(
+            Operation::post(
+                "/api/v1/topics/{topic}/groups/{group}/dead-letters/replay",
+                "replayDeadLetters",
+            )
+            .summary("Goes back to the first dead letter of a key; inboxes know what came since.")
+            .body("DeadLetterKey")
+            .answers(200, "they are delivered again", "SettledDeadLetters")
+            .refuses(&[errors::MESSAGE_INVALID, errors::TOPICS_UNAVAILABLE]),
+            replay,
+        )
+        .add(
+            Operation::post(
+                "/api/v1/topics/{topic}/groups/{group}/dead-letters/skip",
+                "skipDeadLetters",
+            )
+            .summary("Gives up the dead letters of a key for good; its later messages go on.")
+            .body("DeadLetterKey")
+            .answers(200, "they are forgotten", "SettledDeadLetters")
+            .refuses(&[errors::MESSAGE_INVALID, errors::TOPICS_UNAVAILABLE]),
+            skip,
+        )
+}
+
+async fn replay(
+    State(topics): State<Topics>,
+    Path((topic, group)): Path<(String, String)>,
+    Json(body): Json<DeadLetterKey>,
+) -> ApiResult<Json<Settled>> {
+    let messages = topics.operate.replay(&topic, &group, &body.key).await?;
+    tracing::info!(topic, group, messages, "dead letters are delivered again");
+    Ok(Json(Settled { messages }))
+}
+
+async fn skip(
+    State(topics): State<Topics>,
+    Path((topic, group)): Path<(String, String)>,
+    Json(body): Json<DeadLetterKey>,
+) -> ApiResult<Json<Settled>> {
+    let messages = topics.operate.skip(&topic, &group, &body.key).await?;
+    tracing::warn!(
+        topic,
+        group,
+        messages,
+        "dead letters were given up for good"
+    );
+    Ok(Json(Settled { messages }))
 }
 
 /// Looking.

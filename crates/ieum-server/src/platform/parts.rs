@@ -225,6 +225,7 @@ impl Parts {
             publisher: Arc::new(topics.clone()),
             groups: Arc::new(topics.clone()),
             limits: ieum_messaging::Limits::default(),
+            operate: Arc::new(topics.clone()),
             inspect: Arc::new(topics.clone()),
             stop: self.api.stop().clone(),
         }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use ieum_eventstore::Position;
 use ieum_messaging::{
     DeadLetterFilter, DeadLetterReason, Delivery, Epoch, ErrorKind, Groups, Inspect, Message,
-    Publisher, Result,
+    Operate, Publisher, Result,
 };
 use ieum_sql::sqlite::topics::Config as TopicsConfig;
 use ieum_sql::sqlite::{Config, Location, Log, Topics};
@@ -371,6 +371,36 @@ async fn an_operator_lets_a_parked_key_go_on() {
         .expect("seeks");
     let epoch = topics.join(TOPIC, "mail", "m1").await.expect("joins");
     assert_eq!(ids(&pull(&topics, epoch, 9).await), ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn h11_a_replay_goes_back_to_the_first_dead_letter_of_the_key_and_a_skip_does_not() {
+    let topics = topics();
+    let epoch = topics.join(TOPIC, "mail", "m1").await.expect("joins");
+    let batch =
+        [(1, "b"), (2, "a"), (3, "b"), (4, "a"), (5, "c")].map(|(id, key)| message(id, key));
+    publish(&topics, &batch).await;
+    let all = pull(&topics, epoch, 9).await;
+    for at in [0, 1] {
+        let given_up = topics.dead_letter(TOPIC, "mail", epoch, all[at].position, "x");
+        given_up.await.expect("gives up");
+    }
+    let end = all[4].position;
+    topics.ack(TOPIC, "mail", epoch, end).await.expect("acks");
+    assert_eq!(topics.replay(TOPIC, "mail", "c").await.expect("nothing"), 0);
+    let still = topics.ack(TOPIC, "mail", epoch, end).await;
+    still.expect("nothing happened: the term goes on");
+    assert_eq!(topics.replay(TOPIC, "mail", "a").await.expect("replays"), 2);
+    let late = topics.ack(TOPIC, "mail", epoch, end).await;
+    assert_eq!(refused(late), ErrorKind::Superseded);
+    let epoch = topics.join(TOPIC, "mail", "m1").await.expect("joins");
+    // What waits on the other key still waits.
+    assert_eq!(ids(&pull(&topics, epoch, 9).await), ["2", "4", "5"]);
+    topics.ack(TOPIC, "mail", epoch, end).await.expect("acks");
+    assert_eq!(topics.skip(TOPIC, "mail", "b").await.expect("skips"), 2);
+    publish(&topics, &[message(6, "b")]).await;
+    let epoch = topics.join(TOPIC, "mail", "m1").await.expect("joins");
+    assert_eq!(ids(&pull(&topics, epoch, 9).await), ["6"]);
 }
 
 #[tokio::test]

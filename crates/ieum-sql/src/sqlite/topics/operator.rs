@@ -1,7 +1,8 @@
 //! What an operator does to a group: move its checkpoint, let a parked key go on.
 
+use async_trait::async_trait;
 use ieum_eventstore::Position;
-use ieum_messaging::{Epoch, Error, ErrorKind, Result};
+use ieum_messaging::{Epoch, Error, ErrorKind, Operate, Result};
 use rusqlite::params;
 
 use super::group::{self, Name};
@@ -52,6 +53,38 @@ impl Topics {
             })
             .await
     }
+}
+
+#[async_trait]
+impl Operate for Topics {
+    async fn replay(&self, topic: &str, group: &str, key: &str) -> Result<usize> {
+        let stream = super::stream_of(topic, key)?;
+        let name = Name::new(topic, group);
+        self.log
+            .database()
+            .write(move |tx| replay(tx, &name, stream.id()))
+            .await
+    }
+
+    async fn skip(&self, topic: &str, group: &str, key: &str) -> Result<usize> {
+        self.forget_dead_letters(topic, group, key).await
+    }
+}
+
+/// Forgets what was set aside and goes back to the first of it, in one transaction: in between, the
+/// worker would pass it over for good.
+fn replay(tx: &Tx<'_>, name: &Name, key: &str) -> Result<usize> {
+    let of_key = params![name.topic, name.group, key];
+    let first = "SELECT min(position) FROM ieum_dead_letters \
+                 WHERE topic = ?1 AND name = ?2 AND key = ?3";
+    let first: Option<i64> = tx
+        .query_row(first, of_key, |row| row.get(0))
+        .map_err(sql_error)?;
+    let Some(first) = first else { return Ok(0) };
+    let forget = "DELETE FROM ieum_dead_letters WHERE topic = ?1 AND name = ?2 AND key = ?3";
+    let forgotten = tx.execute(forget, of_key).map_err(sql_error)?;
+    seek(tx, name, Position(unsigned(first).saturating_sub(1)))?;
+    Ok(forgotten)
 }
 
 fn seek(tx: &Tx<'_>, name: &Name, to: Position) -> Result<Epoch> {
