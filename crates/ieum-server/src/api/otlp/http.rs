@@ -176,3 +176,59 @@ const INVALID_ARGUMENT: i32 = 3;
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 const MEDIA_TYPES: &[&str] = &[JSON, PROTOBUF];
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use axum::http::HeaderValue;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use ieum_telemetry::proto::{ResourceSpans, ScopeSpans, Span, TracesRequest};
+
+    use super::*;
+    use crate::traces::{Limits, Store};
+
+    /// Posts protobuf with gzip; answers the status and what was kept.
+    async fn posted(plain: &[u8]) -> (u16, usize) {
+        let store = Store::new(Limits {
+            traces: 10,
+            bytes: 1 << 20,
+            spans: 10,
+        });
+        let receiver = Receiver {
+            store: store.clone(),
+            max_body: 64 << 10,
+        };
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(plain).expect("memory");
+        let body = Bytes::from(encoder.finish().expect("memory"));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        let answer = export(Signal::Traces, State(receiver), headers, Ok(body)).await;
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], PROTOBUF);
+        (answer.status().as_u16(), store.held().traces)
+    }
+
+    #[tokio::test]
+    async fn compressed_spans_are_kept_and_a_bomb_is_refused() {
+        let span = Span {
+            trace_id: vec![1; 16],
+            span_id: vec![2; 8],
+            ..Span::default()
+        };
+        let request = TracesRequest {
+            resource_spans: vec![ResourceSpans {
+                resource: None,
+                scope_spans: vec![ScopeSpans {
+                    scope: None,
+                    spans: vec![span],
+                }],
+            }],
+        };
+        assert_eq!(posted(&request.encode_to_vec()).await, (200, 1));
+        assert_eq!(posted(&vec![0; 10 << 20]).await, (413, 0));
+        assert_eq!(posted(b"garbage").await, (400, 0));
+    }
+}
