@@ -13,8 +13,8 @@ mod w3c;
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use ieum_base::{Clock, redact};
 use ieum_base::trace::{Propagators, SpanBuilder, TraceContext};
+use ieum_base::{Clock, redact};
 
 pub use b3::is_b3;
 pub use w3c::{TRACEPARENT, TRACESTATE};
