@@ -7,9 +7,12 @@ use tokio::time::Instant;
 
 use super::Config;
 
+/// The stamp of an estimate that nothing was measured for.
+const GUESSED: u32 = u32::MAX;
+
 /// Requests in flight, and a peak-sensitive moving average of latency. Shared by all threads.
 ///
-/// An answer that is slower than the estimate becomes the estimate at once; faster answers, and
+/// The first answer, and one that is slower than the estimate, becomes it at once; faster answers, and
 /// silence, lower it slowly. The idea is Finagle's `peak EWMA`.
 #[derive(Debug)]
 pub struct Load {
@@ -28,7 +31,7 @@ impl Load {
             config,
             origin: Instant::now(),
             in_flight: AtomicUsize::new(0),
-            estimate: AtomicU64::new(pack(micros(config.first_estimate.0), 0)),
+            estimate: AtomicU64::new(pack(micros(config.first_estimate.0), GUESSED)),
         }
     }
 
@@ -42,14 +45,24 @@ impl Load {
         Duration::from_micros(self.expected(now) as u64)
     }
 
-    /// What one more request would cost at `now`: expected latency × (in flight + 1).
+    /// What one more request would cost at `now`: expected latency × (in flight + 1). Nothing for an
+    /// endpoint that has never answered and is not being asked: one request finds out, where a
+    /// guess would leave it idle beside a fast one for a minute.
     pub fn cost(&self, now: Instant) -> f64 {
+        if self.in_flight() == 0 && self.is_unknown() {
+            return 0.0;
+        }
         #[expect(
             clippy::cast_precision_loss,
             reason = "far below 2^52 requests in flight"
         )]
         let queue = (self.in_flight() + 1) as f64;
         f64::from(self.expected(now)) * queue
+    }
+
+    /// True until the first answer.
+    fn is_unknown(&self) -> bool {
+        unpack(self.estimate.load(Ordering::Relaxed)).1 == GUESSED
     }
 
     /// A request begins.
@@ -66,7 +79,7 @@ impl Load {
     pub(crate) fn observe(&self, now: Instant, latency: Duration) {
         self.update(now, |expected, new_share| {
             let seen = micros(latency);
-            if seen > expected {
+            if seen > expected || self.is_unknown() {
                 seen
             } else {
                 expected + (seen - expected) * new_share
@@ -108,6 +121,7 @@ impl Load {
 
     /// The share of an estimate that is still believed.
     fn kept(&self, made: u32, at: u32) -> f32 {
+        let made = if made == GUESSED { 0 } else { made };
         let elapsed = at.wrapping_sub(made);
         // Another thread may have read the clock a moment later: "negative" is none.
         let elapsed = if elapsed > u32::MAX / 2 { 0 } else { elapsed };
@@ -168,11 +182,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn cost_grows_with_what_is_in_flight() {
         let load = Load::new(Config::default());
+        load.observe(Instant::now(), Duration::from_millis(40));
         let idle = load.cost(Instant::now());
         load.begin();
         assert!((load.cost(Instant::now()) / idle - 2.0).abs() < 1e-6);
         load.end();
         assert_eq!(load.in_flight(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_has_never_answered_is_tried_once() {
+        let (known, new) = (Load::new(Config::default()), Load::new(Config::default()));
+        known.observe(Instant::now(), Duration::from_millis(1));
+        assert!(new.cost(Instant::now()) < known.cost(Instant::now()));
+        new.begin();
+        assert!(new.cost(Instant::now()) > known.cost(Instant::now()));
     }
 
     #[tokio::test(start_paused = true)]
