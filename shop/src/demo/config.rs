@@ -68,7 +68,8 @@ fn toml(Listeners { gateway, api }: &Listeners, saga: Saga, key: &SigningKey) ->
         .unwrap_or_default()
         .to_string_lossy();
     let (listen, registry) = match api {
-        Some(api) => (format!("listen = \"{api}\"\n"), ""),
+        // Nobody is left to notice when it stops: customers and services are gone by then.
+        Some(api) => (format!("listen = \"{api}\"\nlinger = \"0s\"\n"), ""),
         None => (String::new(), MEMORY),
     };
     let mut text = format!(

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use ieum::base::{Secret, Stop, Tasks};
 
@@ -46,42 +46,81 @@ pub(super) struct Processes {
 }
 
 impl Processes {
-    /// Starts the platform and then the services, and waits until all of them can be called.
+    /// Starts the platform and then the services, and waits until all of them can be called. A port
+    /// that was free can be somebody else's by the time a child listens: then it is tried once more,
+    /// on ports where nobody else looks.
     pub(super) async fn start(args: &DemoArgs, data: &Path, kit: Option<&Kit>) -> Result<Self> {
+        if !args.chaos {
+            match Self::start_on(Ports::usual, data, args, kit).await {
+                Ok(started) => return Ok(started),
+                Err(error) => tracing::warn!(
+                    error = format!("{error:#}"),
+                    "not started; trying once more, on other ports"
+                ),
+            }
+        }
+        Self::start_on(Ports::elsewhere, data, args, kit).await
+    }
+
+    async fn start_on(
+        ports: fn() -> Ports,
+        data: &Path,
+        args: &DemoArgs,
+        kit: Option<&Kit>,
+    ) -> Result<Self> {
+        let (house, held) = Self::prepare(ports, data, args, kit)?;
+        if let Err(error) = house.up(held).await {
+            // What cannot be ended in order now is killed with the table.
+            let _ = house.end().await;
+            return Err(error);
+        }
+        Ok(house)
+    }
+
+    /// Everything that is needed to start, with the services' ports still held.
+    fn prepare(
+        ports: fn() -> Ports,
+        data: &Path,
+        args: &DemoArgs,
+        kit: Option<&Kit>,
+    ) -> Result<(Self, Ports)> {
         let tasks = Tasks::new(Stop::new());
-        let mut started = Self {
-            places: places(args, data)?,
+        let (places, held) = places(ports, data, args)?;
+        let mut house = Self {
+            places,
             children: Children::new(data.join(LOGS), tasks.clone())?,
             tasks,
         };
         let table = Table {
             executable: std::env::current_exe().context("where is this binary?")?,
             data,
-            places: &started.places,
+            places: &house.places,
             sabotage: args.sabotage,
         };
         let mut programs = table.programs()?;
         if let Some(kit) = kit {
-            let Places { api, services, .. } = &started.places;
+            let Places { api, services, .. } = &house.places;
             programs.extend(kit.programs(*api, services, SERVICES)?);
         }
         for program in programs {
-            started.children.add(program);
+            house.children.add(program);
         }
-        if let Err(error) = started.up().await {
-            // What cannot be ended in order now is killed with the table.
-            let _ = started.children.end().await;
-            return Err(error);
-        }
-        Ok(started)
+        Ok((house, held))
     }
 
-    async fn up(&self) -> Result<()> {
+    async fn up(&self, held: Ports) -> Result<()> {
         let Places { api, services, .. } = &self.places;
-        self.children.start_stage(FIRST).await?;
-        registered::forget_others(*api, services).await?;
-        self.children.start_stage(SERVICES).await?;
-        registered::until_all_pass(*api, services.keys().copied()).await
+        let all = async {
+            self.children.start_stage(FIRST).await?;
+            registered::forget_others(*api, services).await?;
+            drop(held);
+            self.children.start_stage(SERVICES).await?;
+            registered::until_all_pass(*api, services.keys().copied()).await
+        };
+        tokio::select! {
+            up = all => up,
+            how = self.children.failed() => bail!(how),
+        }
     }
 
     /// Ends the services and then the platform with SIGTERM.
@@ -92,13 +131,11 @@ impl Processes {
     }
 }
 
-/// Chooses the ports and writes the platform's configuration.
-fn places(args: &DemoArgs, data: &Path) -> Result<Places> {
-    let mut ports = match args.chaos {
-        true => Ports::elsewhere(),
-        false => Ports::usual(),
-    };
-    let (gateway, api) = (ports.take(PORTS.0)?, ports.take(PORTS.1)?);
+/// Chooses the ports and writes the platform's configuration. The services' ports are held until
+/// their turn comes.
+fn places(ports: fn() -> Ports, data: &Path, args: &DemoArgs) -> Result<(Places, Ports)> {
+    let (mut first, mut ports) = (ports(), ports());
+    let (gateway, api) = (first.take(PORTS.0)?, first.take(PORTS.1)?);
     let mut services = BTreeMap::new();
     for service in ServiceName::value_variants() {
         let Spec { name, port, .. } = spec(*service);
@@ -114,14 +151,15 @@ fn places(args: &DemoArgs, data: &Path) -> Result<Places> {
         gateway,
         api: Some(api),
     };
-    Ok(Places {
+    let places = Places {
         gateway,
         api,
         config: config::write(data, &listeners, saga, &key)?,
         logs: Some(data.join(LOGS)),
         services,
         password: Secret::new(ieum::base::Uuid::new_v4().to_string()),
-    })
+    };
+    Ok((places, ports))
 }
 
 /// What the children are made of.

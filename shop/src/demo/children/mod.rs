@@ -27,7 +27,7 @@ use self::life::{Life, State, Wish};
 const READY: Duration = Duration::from_secs(60);
 /// How long a child that ends before it was ready is started again: what an earlier one held, a port
 /// or a lock, may be free only in a moment.
-const STUBBORN: Duration = Duration::from_secs(10);
+const STUBBORN: Duration = Duration::from_secs(4);
 /// The pause between two looks at a child that is not ready yet.
 const LOOK: Duration = Duration::from_millis(25);
 /// How long one such look may take.
