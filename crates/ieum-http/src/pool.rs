@@ -226,7 +226,7 @@ impl<B> Shared<B> {
 
     fn give_back(&self, mut line: Box<Line<B>>) {
         line.settle();
-        if line.sender.is_closed() || self.tasks.stop().is_requested() {
+        if line.sender.is_closed() {
             return;
         }
         if !line.sender.is_ready() {
@@ -234,6 +234,10 @@ impl<B> Shared<B> {
         }
         line.rest();
         let mut idle = self.idle();
+        // Asked under the lock: what is kept now is seen by the sweeper, which clears at the stop.
+        if self.tasks.stop().is_requested() {
+            return;
+        }
         let kept = match idle.get_mut(&line.target) {
             Some(kept) => kept,
             None => idle.entry(line.target.clone()).or_default(),

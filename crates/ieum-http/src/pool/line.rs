@@ -101,6 +101,8 @@ impl<B> Line<B> {
             if let Poll::Ready(received) = receive(&mut quiet) {
                 return Poll::Ready(received);
             }
+            // That asked for more, which stirs the driver; its turn is now.
+            self.relay.set(Waits::NotYet);
             self.drive();
         }
         if self.driver.is_none() {
@@ -115,15 +117,14 @@ impl<B> Line<B> {
 
     /// After an exchange: moves on to where the connection is ready for the next, or closed.
     pub(super) fn settle(&mut self) {
-        if !self.sender.is_ready() {
-            self.relay.set(Waits::NotYet);
+        if self.relay.set(Waits::NotYet) || !self.sender.is_ready() {
             self.drive();
         }
     }
 
     /// From now on it is unused.
     pub(super) fn rest(&self) {
-        self.relay.set(Waits::Nobody);
+        self.relay.rest();
     }
 
     /// From now on it is used.
@@ -154,13 +155,21 @@ impl Relay {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, waits: Waits) {
+    /// Answers whether something has stirred, which whoever asks is to look at.
+    fn set(&self, waits: Waits) -> bool {
         let mut state = self.state();
         state.waits = waits;
-        state.is_stirred = false;
-        if waits == Waits::Nobody {
-            // A task that has gone on is not kept in memory by this.
-            state.task.clone_from(Waker::noop());
+        std::mem::take(&mut state.is_stirred)
+    }
+
+    /// What stirred since the last look is not lost: the keeper looks.
+    fn rest(&self) {
+        let mut state = self.state();
+        state.waits = Waits::Nobody;
+        // A task that has gone on is not kept in memory by this.
+        state.task.clone_from(Waker::noop());
+        if state.is_stirred {
+            self.keeper.notify_one();
         }
     }
 
