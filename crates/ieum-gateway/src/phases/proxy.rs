@@ -92,9 +92,7 @@ fn finish<'r>(
     }
     Ok(match outcome {
         Err(unanswered) => Err(unanswered.refusal),
-        Ok(answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            tunnel::open(exchange, answered, upgrade)
-        }
+        Ok(answered) if is_switch(&answered) => tunnel::open(exchange, answered, upgrade),
         Ok(answered) => Ok(respond::upstream(table, answered)),
     })
 }
@@ -108,6 +106,10 @@ impl Fallback {
 
 const fn is_upstreams(code: Code) -> bool {
     matches!(code.row().fault, ieum_base::Fault::Upstream)
+}
+
+fn is_switch(answered: &Answered) -> bool {
+    answered.response.status() == StatusCode::SWITCHING_PROTOCOLS
 }
 
 fn is_outage(status: StatusCode) -> bool {
@@ -140,10 +142,11 @@ async fn fall_back(
                 rules,
             };
             let request = kept.request(table, exchange, upstream, body);
-            let answered = run(&call, request, None, source).await;
-            answered
-                .map(|answered| respond::upstream(table, answered))
-                .map_err(|unanswered| unanswered.refusal)
+            match run(&call, request, None, source).await {
+                Ok(answered) if is_switch(&answered) => Err(tunnel::unasked()),
+                Ok(answered) => Ok(respond::upstream(table, answered)),
+                Err(unanswered) => Err(unanswered.refusal),
+            }
         }
         (Fallback::Answer(answer), _) => {
             exchange.worker.telemetry.fell_back(&route.name);

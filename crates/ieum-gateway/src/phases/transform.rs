@@ -4,7 +4,10 @@
 //! outside, in no spelling; hop-by-hop headers end here; and what we add is added last, so that a
 //! client's `Connection` cannot name it away.
 
-use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONNECTION, HOST, UPGRADE, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_LANGUAGE, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE,
+    USER_AGENT,
+};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use hyper::body::Incoming;
@@ -191,7 +194,8 @@ fn clean(table: &Table, peer: &Peer, headers: &mut HeaderMap) {
     });
 }
 
-/// Drops the hop-by-hop headers (RFC 9110, 7.6.1), with those that `Connection` names.
+/// Drops the hop-by-hop headers (RFC 9110, 7.6.1), with those that `Connection` names. A length beside
+/// a transfer coding goes too: it is not the body's, which would be cut off there (RFC 9112, 6.3).
 pub(super) fn drop_hop_by_hop(headers: &mut HeaderMap) {
     drop_where(headers, is_hop_by_hop);
 }
@@ -205,6 +209,8 @@ fn drop_where(headers: &mut HeaderMap, is_dropped: impl Fn(&HeaderName) -> bool)
             for named in named_by_connection(headers) {
                 headers.remove(named);
             }
+        } else if name == TRANSFER_ENCODING {
+            headers.remove(CONTENT_LENGTH);
         }
         headers.remove(name);
     }

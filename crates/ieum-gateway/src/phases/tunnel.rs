@@ -20,8 +20,7 @@ pub(super) fn open(
     client: Option<OnUpgrade>,
 ) -> Result<Response<ResponseBody>, Box<Refusal>> {
     let Some(client) = client else {
-        let detail = "the upstream switched protocols, which nobody asked for";
-        return Err(Refusal::new(Code::BadGateway, detail));
+        return Err(unasked());
     };
     let Answered {
         mut response, held, ..
@@ -35,6 +34,12 @@ pub(super) fn open(
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     Ok(response)
+}
+
+/// The refusal of a switch that nobody asked for.
+pub(super) fn unasked() -> Box<Refusal> {
+    let detail = "the upstream switched protocols, which nobody asked for";
+    Refusal::new(Code::BadGateway, detail)
 }
 
 fn join(
