@@ -7,7 +7,7 @@
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -61,8 +61,10 @@ pub(crate) enum RequestBodyError {
 /// How far the client's body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// More is to come.
+    /// More is to come, and the client is waited for.
     Arriving,
+    /// More is to come, but the upstream has not asked for it since it took so many parts.
+    Taken(u32),
     /// All of it went by.
     Complete,
     /// It ended early; that is the client's fault, not the upstream's.
@@ -72,6 +74,8 @@ pub(crate) enum Progress {
 /// The client's body, shared by the tries.
 pub(crate) struct Shared {
     progress: AtomicU8,
+    /// How many parts were taken by upstreams.
+    taken: AtomicU32,
     stream: Mutex<Stream>,
 }
 
@@ -109,7 +113,8 @@ impl Source {
             return (Self::Empty, RequestBody::EMPTY);
         }
         let shared = Arc::new(Shared {
-            progress: AtomicU8::new(ARRIVING),
+            progress: AtomicU8::new(TAKEN),
+            taken: AtomicU32::new(0),
             stream: Mutex::new(Stream {
                 incoming,
                 idle: Idle::new(bounds.silence),
@@ -157,6 +162,7 @@ impl Source {
             Self::Empty => Progress::Complete,
             Self::Client(shared) => match shared.progress.load(Ordering::Acquire) {
                 ARRIVING => Progress::Arriving,
+                TAKEN => Progress::Taken(shared.taken.load(Ordering::Acquire)),
                 COMPLETE => Progress::Complete,
                 TOO_LARGE => Progress::Failed(RequestBodyError::TooLarge),
                 SILENT => Progress::Failed(RequestBodyError::Silent),
@@ -186,6 +192,14 @@ impl Shared {
         error
     }
 
+    /// A part goes to the upstream; what was complete stays so.
+    fn take(&self) {
+        self.taken.fetch_add(1, Ordering::AcqRel);
+        if self.progress.load(Ordering::Acquire) == ARRIVING {
+            self.progress.store(TAKEN, Ordering::Release);
+        }
+    }
+
     fn poll_next(
         &self,
         turn: u32,
@@ -198,10 +212,16 @@ impl Shared {
         }
         if let Some(kept) = stream.kept.get(*next) {
             *next += 1;
+            self.take();
             return Poll::Ready(Some(Ok(Frame::data(kept.clone()))));
         }
-        match ready!(stream.poll(cx)) {
+        let Poll::Ready(polled) = stream.poll(cx) else {
+            self.progress.store(ARRIVING, Ordering::Release);
+            return Poll::Pending;
+        };
+        match polled {
             Some(Ok(frame)) => {
+                self.take();
                 if stream.incoming.is_end_stream() {
                     self.progress.store(COMPLETE, Ordering::Release);
                 }
@@ -305,3 +325,4 @@ const COMPLETE: u8 = 1;
 const TOO_LARGE: u8 = 2;
 const SILENT: u8 = 3;
 const BROKEN: u8 = 4;
+const TAKEN: u8 = 5;

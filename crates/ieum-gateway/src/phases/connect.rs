@@ -67,7 +67,7 @@ pub(super) async fn send(
 }
 
 /// The time runs from the end of the request: a client that is slow to upload is not a service that
-/// is slow to answer (its silence is bounded elsewhere).
+/// is slow to answer (its silence is bounded elsewhere). A service that takes no more of it is.
 async fn head_within(
     mut send: Pin<&mut impl Future<Output = Answer>>,
     source: &Source,
@@ -75,12 +75,12 @@ async fn head_within(
 ) -> Option<Answer> {
     let mut sleep = std::pin::pin!(tokio::time::sleep(timeout));
     loop {
-        let was_arriving = source.progress() == Progress::Arriving;
+        let before = source.progress();
         tokio::select! {
             biased;
             answered = &mut send => return Some(answered),
             () = &mut sleep => {
-                if !was_arriving && source.progress() != Progress::Arriving {
+                if before != Progress::Arriving && before == source.progress() {
                     return None;
                 }
                 sleep.as_mut().reset(Instant::now() + timeout);

@@ -15,3 +15,4 @@ mod support;
 mod telemetry;
 mod tokens;
 mod tunnel;
+mod upstreams;
