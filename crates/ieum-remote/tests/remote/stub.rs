@@ -171,7 +171,11 @@ async fn store(
     Path(name): Path<String>,
     Json(body): Json<StoreCheckpoint>,
 ) -> Answer<StatusCode> {
-    engines.store.store(&name, body.expected, body.to).await?;
+    let (store, from, to) = (&engines.store, body.expected, body.to);
+    match &body.fence {
+        Some(fence) => store.store_fenced(&name, from, to, fence).await?,
+        None => store.store(&name, from, to).await?,
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -208,8 +212,11 @@ async fn pull(
     Path((topic, group)): Group,
     Json(body): Json<topics::Pull>,
 ) -> Answer<Json<topics::Pulled>> {
-    let topics::Pull { epoch, max, wait } = body;
-    let pulled = engines.broker.pull(&topic, &group, epoch, max, wait.0);
+    let after = body.after.unwrap_or(0);
+    let (epoch, max, wait) = (body.epoch, body.max, body.wait.0);
+    let pulled = engines
+        .broker
+        .pull_after(&topic, &group, epoch, after, max, wait);
     let deliveries = pulled.await?;
     Ok(Json(topics::Pulled { deliveries }))
 }
