@@ -226,7 +226,8 @@ async fn a_call_carries_trace_identity_token_key_query_and_body() {
     assert_eq!((&*span.name, span.kind), ("POST users", SpanKind::Client));
     assert_eq!(span.parent, Some(context.span_id));
     let sent = stub.header(0, "traceparent").expect("traced");
-    assert_eq!(sent, format!("00-{}-{}-01", context.trace_id, span.span_id));
+    // Sampled, and with an id that is random.
+    assert_eq!(sent, format!("00-{}-{}-03", context.trace_id, span.span_id));
 }
 
 #[tokio::test]
