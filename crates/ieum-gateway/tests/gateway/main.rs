@@ -7,6 +7,7 @@ mod compose;
 mod framing;
 mod headers;
 mod limits;
+mod mixture;
 mod reload;
 mod resilience;
 mod routing;
