@@ -89,6 +89,7 @@ async fn serve(setup: Setup) -> usize {
         pool::Config {
             idle_timeout: config.connections.idle.0,
             most_idle: config.connections.kept,
+            write_timeout: config.timeouts.idle.0,
         },
         tasks.clone(),
     );

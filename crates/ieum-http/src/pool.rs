@@ -9,6 +9,7 @@
 //! answer (`line`), on the runtime that opened them.
 
 mod line;
+mod patient;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -34,6 +35,7 @@ use crate::target::KnownHash;
 use crate::{BoxError, Connector, Error, ErrorKind, Result, Target};
 
 use line::Line;
+use patient::Patient;
 
 /// How connections are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,9 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// The most unused connections to one authority; more are closed. Default: 256.
     pub most_idle: usize,
+    /// The longest time in which a peer may take nothing of what it is sent. Default: 5 min (as our
+    /// own servers).
+    pub write_timeout: Duration,
 }
 
 impl Default for Config {
@@ -50,6 +55,7 @@ impl Default for Config {
         Self {
             idle_timeout: Duration::from_secs(4),
             most_idle: 256,
+            write_timeout: Duration::from_secs(300),
         }
     }
 }
@@ -279,7 +285,8 @@ where
     B::Error: Into<BoxError>,
 {
     async fn open(self: &Arc<Self>, target: &Target) -> Result<Box<Line<B>>> {
-        let io = TokioIo::new(self.connector.connect(target).await?);
+        let stream = self.connector.connect(target).await?;
+        let io = TokioIo::new(Patient::new(stream, self.config.write_timeout));
         let (sender, connection) = http1::handshake(io)
             .await
             .map_err(|error| Error::new(ErrorKind::Connect, target.to_string()).caused_by(error))?;

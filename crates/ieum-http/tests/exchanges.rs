@@ -447,3 +447,40 @@ async fn what_a_peer_says_unasked_ends_its_connection_and_answers_nobody() {
         .await
         .expect("within less than the idle timeout");
 }
+
+#[tokio::test]
+async fn a_peer_that_answers_early_and_takes_no_more_of_the_body_is_given_up() {
+    let tasks = Tasks::new(Stop::new());
+    let (listener, target) = listen().await;
+    let config = pool::Config {
+        write_timeout: PATIENCE,
+        ..pool::Config::default()
+    };
+    let pool = Pool::new(Connector::default(), config, tasks.clone());
+    let serves = async {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        let mut stream = BufReader::new(stream);
+        head(&mut stream).await.expect("a request");
+        stream
+            .write_all(sized("/early", 1).as_bytes())
+            .await
+            .expect("sent");
+        stream
+    };
+    let asks = async {
+        let request = request(&target, Method::POST, "early", 1_000_000);
+        let response = pool.send(&target, request).await.expect("answered");
+        assert!(is_answer_to("early", response).await);
+        // Not used for another request, whose head would end up inside the body.
+        let next = pool.send(&target, next_request(&target));
+        assert!(leaves(100, next).await.is_none());
+    };
+    let (_stays_open, ()) = tokio::join!(serves, asks);
+    while pool.open_connections() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn next_request(target: &Target) -> Box<Request<Drip>> {
+    request(target, Method::GET, "next", 0)
+}

@@ -339,6 +339,7 @@ async fn unused_connections_are_closed_in_time_and_only_so_many_are_kept() {
     let config = pool::Config {
         idle_timeout: SECOND / 20,
         most_idle: 2,
+        ..pool::Config::default()
     };
     let (pool, target) = (pool_with(config, &tasks), peer.target.clone());
     let _connections = peer.answer_all(&tasks, OK);

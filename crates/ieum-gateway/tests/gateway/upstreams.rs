@@ -185,3 +185,28 @@ fn an_early_answer_ends_no_exchange_but_its_own() {
         assert!(answer.ends_with(&format!("/up{number}")), "{answer}");
     }
 }
+
+#[test]
+fn a_client_that_leaves_takes_its_call_to_the_upstream_along() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let address = upstream(move |mut stream| {
+        let mut buffer = [0; 4096];
+        let _ = stream.read(&mut buffer);
+        let _ = tell.send("asked");
+        while let Ok(1..) = stream.read(&mut buffer) {}
+        let _ = tell.send("left");
+    });
+    let world = open(&address, "timeout = '1m'");
+    for request in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo",
+    ] {
+        let mut client = TcpStream::connect(world.handle.addr()).expect("connected");
+        client.write_all(request.as_bytes()).expect("sent");
+        let next = || told.recv_timeout(Duration::from_secs(5));
+        assert_eq!(next(), Ok("asked"), "{request}");
+        drop(client);
+        assert_eq!(next(), Ok("left"), "{request}");
+    }
+}
