@@ -2,13 +2,15 @@
 //!
 //! Where a request ends was settled before (`ieum_http::server`): ambiguous framing never gets here.
 
-use http::{Method, Request};
+use http::header::HOST;
+use http::{Method, Request, Version};
 use hyper::body::Incoming;
+use ieum_http::server;
 
 use crate::errors::{Code, Refusal};
 use crate::table::Table;
 
-/// Refuses targets that are no path, and those that are too long.
+/// Refuses targets that are no path, those that are too long, and hosts in doubt.
 pub(super) fn check(table: &Table, request: &Request<Incoming>) -> Result<(), Box<Refusal>> {
     if request.method() == Method::CONNECT {
         return Err(Refusal::new(
@@ -28,5 +30,18 @@ pub(super) fn check(table: &Table, request: &Request<Incoming>) -> Result<(), Bo
         let detail = format!("the request's target is longer than {longest}");
         return Err(Refusal::new(Code::UriTooLong, detail));
     }
+    if request.version() == Version::HTTP_2 && !has_one_host(request) {
+        return Err(Refusal::new(Code::BadRequest, "the request's host is none"));
+    }
     Ok(())
+}
+
+/// On HTTP/1 this was settled with the framing. On HTTP/2 the server has made `:authority`, if there
+/// is one, the `Host`.
+fn has_one_host(request: &Request<Incoming>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let is_host = hosts
+        .next()
+        .is_none_or(|host| server::is_host(host.as_bytes()));
+    is_host && hosts.next().is_none()
 }

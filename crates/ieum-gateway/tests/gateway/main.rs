@@ -6,6 +6,7 @@ mod bodies;
 mod compose;
 mod framing;
 mod headers;
+mod http2;
 mod limits;
 mod mixture;
 mod reload;

@@ -201,7 +201,7 @@ impl Scanner {
             head.chunked = true;
         } else if name.eq_ignore_ascii_case(b"host") {
             head.hosts = head.hosts.saturating_add(1);
-            if head.hosts > 1 || !value.iter().all(|byte| OF_HOST[usize::from(*byte)]) {
+            if head.hosts > 1 || !is_host(value) {
                 return Err(Refused);
             }
         } else if name.eq_ignore_ascii_case(b"upgrade") {
@@ -246,6 +246,13 @@ fn has_userinfo(request_line: &[u8]) -> bool {
     let authority = &target[scheme.map_or(0, |at| at + 3)..];
     let end = authority.iter().position(|byte| b"/?# ".contains(byte));
     authority[..end.unwrap_or(authority.len())].contains(&b'@')
+}
+
+/// True if `value` has only the bytes of a host and a port, so that nobody can read another host from
+/// it. On HTTP/1 the server refuses requests whose `Host` has others; on HTTP/2, where a request's end
+/// is not at stake, that is left to the service.
+pub fn is_host(value: &[u8]) -> bool {
+    value.iter().all(|byte| OF_HOST[usize::from(*byte)])
 }
 
 /// The bytes of a host and a port (RFC 3986, 3.2.2 and 3.2.3). What has others could be read as

@@ -31,6 +31,7 @@ use tower::{Service, ServiceExt};
 use crate::BoxError;
 
 pub use config::Config;
+pub use framing::is_host;
 
 /// The client's address, among the extensions of each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
