@@ -484,3 +484,47 @@ async fn a_peer_that_answers_early_and_takes_no_more_of_the_body_is_given_up() {
 fn next_request(target: &Target) -> Box<Request<Drip>> {
     request(target, Method::GET, "next", 0)
 }
+
+#[tokio::test]
+async fn a_peer_that_closes_many_unused_connections_at_once_starves_nobody() {
+    let tasks = Tasks::new(Stop::new());
+    let (listener, target) = listen().await;
+    let config = pool::Config {
+        most_idle: MANY,
+        idle_timeout: Duration::from_secs(3600),
+        ..pool::Config::default()
+    };
+    let pool = Pool::new(Connector::default(), config, tasks.clone());
+    let serves = async {
+        let mut streams = Vec::new();
+        for _ in 0..MANY {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            let mut stream = BufReader::new(stream);
+            head(&mut stream).await.expect("a request");
+            stream
+                .write_all(sized("/x", 1).as_bytes())
+                .await
+                .expect("sent");
+            streams.push(stream);
+        }
+        streams
+    };
+    let asks = async {
+        let mut answers = Vec::new();
+        for _ in 0..MANY {
+            let request = request(&target, Method::GET, "x", 0);
+            answers.push(pool.send(&target, request).await.expect("answered"));
+        }
+        for answer in answers {
+            assert!(is_answer_to("x", answer).await);
+        }
+    };
+    let (streams, ()) = tokio::join!(serves, asks);
+    assert_eq!(pool.idle_connections(), MANY);
+    drop(streams);
+    while pool.open_connections() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+const MANY: usize = 300;
