@@ -193,8 +193,11 @@ impl Report {
 impl Check {
     async fn result(&self, timeout: Duration, cache: Duration) -> CheckResult {
         let mut last = self.last.lock().await;
+        // What failed and is only remarked upon is looked at again: nothing is taken out for it, and
+        // nobody should read for a second that a service that has just begun is degraded.
         if let Some((at, result)) = &*last
             && at.elapsed() < cache
+            && (self.vital || *result == CheckResult::Ok)
         {
             return result.clone();
         }
@@ -266,6 +269,20 @@ mod tests {
             (Overall::Degraded, StatusCode::OK)
         );
         assert_eq!(report.failures(), "platform: nobody listens");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_service_waits_for_at_its_start_is_seen_as_soon_as_it_is_there() {
+        let is_there = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&is_there);
+        let health = Health::new(SECOND, SECOND);
+        health.add_remark("platform", move || {
+            let there = seen.load(Ordering::SeqCst);
+            async move { there.then_some(()).ok_or("not registered yet") }
+        });
+        assert_eq!(health.report().await.status, Overall::Degraded);
+        is_there.store(true, Ordering::SeqCst);
+        assert_eq!(health.report().await.status, Overall::Healthy);
     }
 
     #[tokio::test(start_paused = true)]
