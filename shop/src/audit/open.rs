@@ -18,6 +18,11 @@ pub(crate) struct Open {
 }
 
 impl Open {
+    /// True if nothing is open.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.orders.is_empty() && self.sagas.is_empty()
+    }
+
     /// True if something is open in both.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         !self.orders.is_disjoint(&other.orders) || !self.sagas.is_disjoint(&other.sagas)

@@ -29,7 +29,7 @@ const BEGUN: (f64, f64) = (0.2, 0.8);
 const DOWN: Duration = Duration::from_millis(500);
 /// The pause between two looks for something open.
 const LOOK: Duration = Duration::from_millis(10);
-/// How long nothing may become open until one more order may begin.
+/// How long nothing more may become open until what is open will do, or one more order may begin.
 const IDLE: Duration = Duration::from_millis(500);
 /// How often a kill that hit nothing open is repeated.
 const REPEATS: u32 = 5;
@@ -161,8 +161,8 @@ impl Chaos {
         Ok(hit)
     }
 
-    /// Waits until something has become open just now, so that it is open for a while; lets orders
-    /// begin, one by one, if nothing is.
+    /// Waits until something has become open just now, so that it is open for a while; takes what is
+    /// open if nothing more comes, and lets orders begin, one by one, if nothing is.
     async fn something_open(&self, field: &Field<'_>, allowed: &mut u32) -> Result<Open> {
         let mut since = Instant::now();
         let mut before = open(field.data).await?;
@@ -174,6 +174,9 @@ impl Chaos {
             }
             before = now;
             if since.elapsed() > IDLE {
+                if !before.is_empty() {
+                    return Ok(before);
+                }
                 if *allowed >= self.orders {
                     bail!("no order is left to kill a process under: more orders are needed");
                 }
