@@ -13,6 +13,8 @@ pub mod redact;
 mod rng;
 mod secret;
 mod tasks;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod trace;
 mod units;
 

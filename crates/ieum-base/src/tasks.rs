@@ -196,6 +196,7 @@ impl<F: Future<Output = ()>> Future for CatchUnwind<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::pass;
 
     #[tokio::test(start_paused = true)]
     async fn shutting_down_waits_for_the_tasks() {
@@ -203,7 +204,7 @@ mod tests {
         let stop = tasks.stop().clone();
         tasks.spawn(TaskKind::Background, "tidy-up", async move {
             stop.requested().await;
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            pass(Duration::from_secs(1)).await;
         });
         assert_eq!(tasks.shut_down(Duration::from_secs(5)).await, []);
         assert!(tasks.is_empty());

@@ -17,6 +17,7 @@ use axum::{Router, response::Result};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
+use ieum_base::testing::pass;
 use ieum_base::trace::{self, SpanData, SpanKind, SpanSink};
 use ieum_base::{HumanDuration, Stop, TaskKind, Tasks};
 use ieum_chassis::{Chassis, Check, Config, Ended, Identity, Json, OrProblem, problems};
@@ -385,13 +386,13 @@ async fn it_reports_its_health_by_itself_where_the_registry_cannot_ask() {
             .first()
             .map(|r| (r.status(), r.checks[0].output.clone()))
     };
-    tokio::time::sleep(SECOND / 2).await;
+    pass(SECOND / 2).await;
     assert_eq!(
         status(registry.clone()).await.map(|s| s.0),
         Some(Status::Passing)
     );
     well.store(false, Ordering::SeqCst);
-    tokio::time::sleep(SECOND * 3 / 2).await;
+    pass(SECOND * 3 / 2).await;
     let expected = (Status::Critical, "database: away".to_owned());
     assert_eq!(status(registry.clone()).await, Some(expected));
 }
@@ -400,10 +401,10 @@ async fn it_reports_its_health_by_itself_where_the_registry_cannot_ask() {
 async fn an_instance_that_the_registry_forgot_registers_again() {
     let registry = Arc::new(memory::Registry::new());
     let _service = start(Chassis::new(config()).registry(registry.clone()));
-    tokio::time::sleep(SECOND).await;
+    pass(SECOND).await;
     let id = registered(&registry).await[0].instance.id.clone();
     registry.deregister(&id).await.expect("known");
-    tokio::time::sleep(11 * SECOND).await;
+    pass(11 * SECOND).await;
     assert_eq!(registered(&registry).await.len(), 1);
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ieum_base::testing::pass;
 use ieum_base::{Rng, Stop, Tasks};
 use tokio::sync::watch;
 
@@ -93,7 +94,7 @@ async fn add(registry: &impl Registry, id: &str) {
 async fn becomes(service: &Service, holds: impl Fn(&Service) -> bool) {
     let becomes = async {
         while !holds(service) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            pass(Duration::from_millis(5)).await;
         }
     };
     let in_time = tokio::time::timeout(Duration::from_secs(60), becomes).await;
@@ -126,7 +127,7 @@ async fn ten_minutes_without_the_platform_fail_no_call_and_then_all_is_as_before
     let before = service.endpoints();
     platform.set(None);
     for _ in 0..6_000 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        pass(Duration::from_millis(100)).await;
         let picked = service.pick(Policy::P2c, &[]).expect("last known");
         picked.finish(Outcome::Success);
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ieum_base::testing::pass;
 use ieum_base::{HumanDuration, Rng, Stop, Tasks};
 use ieum_resilience::circuit_breaker::State;
 
@@ -133,7 +134,7 @@ impl Bench {
     async fn becomes(&self, holds: impl Fn(&Service) -> bool) {
         let becomes = async {
             while !holds(&self.service) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                pass(Duration::from_millis(1)).await;
             }
         };
         let in_time = tokio::time::timeout(Duration::from_secs(60), becomes).await;
@@ -259,7 +260,7 @@ async fn the_last_known_endpoints_stay_while_the_registry_is_away() {
     bench.registry.is_away.store(true, Ordering::Relaxed);
     bench.becomes(Service::is_stale).await;
     bench.registry.add("b", 1).await;
-    tokio::time::sleep(Duration::from_secs(600)).await;
+    pass(Duration::from_secs(600)).await;
     assert_eq!(bench.host(Policy::P2c), "a");
     bench.registry.is_away.store(false, Ordering::Relaxed);
     bench

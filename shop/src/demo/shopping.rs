@@ -152,6 +152,7 @@ fn progress(args: &DemoArgs, orders: u64) -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
+    use ieum::base::testing::pass;
     use tokio::time::Instant;
 
     use super::*;
@@ -165,7 +166,7 @@ mod tests {
         let progress = Progress::default();
         let customer = async {
             for _ in 0..3 {
-                tokio::time::sleep(STALL - SHORT).await;
+                pass(STALL - SHORT).await;
                 progress.made();
             }
             done.send(Ok(Duration::ZERO)).await.expect("gathered");

@@ -55,6 +55,7 @@ fn check_one(source: &Source) -> Findings {
             "{path}: {lines} lines; a lib.rs has docs, modules and re-exports"
         ));
     }
+    findings.extend(sleeping_tests(source));
     for (number, line) in text.lines().enumerate() {
         for (head, tail, instead) in BANNED {
             if line.contains(&format!("{head}{tail}")) {
@@ -63,6 +64,30 @@ fn check_one(source: &Source) -> Findings {
         }
     }
     findings
+}
+
+/// Tests that wait by tokio's own timer: on a clock that nobody paused they would take the time.
+/// Tests over real sockets and files wait for conditions.
+fn sleeping_tests(Source { path, text }: &Source) -> Findings {
+    let is_test = ["/tests/", "/tests.rs", "_tests.rs", "/conformance/"]
+        .iter()
+        .any(|part| path.contains(part));
+    let begins = text.find("#[cfg(test)]\nmod ");
+    let from = if is_test { Some(0) } else { begins };
+    let Some(from) = from else {
+        return Findings::new();
+    };
+    let first = text[..from].lines().count();
+    let lines = text[from..].lines().enumerate();
+    lines
+        .filter(|(_, line)| line.contains("time::sleep(") || line.contains("time::sleep_until("))
+        .map(|(number, _)| {
+            let number = first + number + 1;
+            format!(
+                "{path}:{number}: a test waits by `ieum_base::testing::pass`, or for a condition"
+            )
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -81,6 +106,17 @@ mod tests {
     fn a_module_opens_with_its_docs() {
         assert_eq!(findings("crates/x/src/a.rs", "//! Owns a.\n"), 0);
         assert_eq!(findings("crates/x/src/a.rs", "use std::fmt;\n"), 1);
+    }
+
+    #[test]
+    fn a_test_that_may_really_sleep_is_found_and_code_that_waits_is_not() {
+        let waits = format!("tokio::{}::sleep(pause).await;\n", "time");
+        let code = format!("//! A.\n{waits}");
+        let tested = format!("{code}#[cfg(test)]\nmod tests {{\n{waits}}}\n");
+        assert_eq!(findings("crates/x/src/a.rs", &code), 0);
+        assert_eq!(findings("crates/x/src/a.rs", &tested), 1);
+        assert_eq!(findings("crates/x/src/tests/a.rs", &code), 1);
+        assert_eq!(findings("crates/x/src/a_tests.rs", &code), 1);
     }
 
     #[test]

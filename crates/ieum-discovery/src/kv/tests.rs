@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ieum_base::testing::pass;
 use ieum_base::{Clock, Stop, Tasks, Uuid};
 use ieum_eventstore::memory;
 use tokio::time::Instant;
@@ -265,7 +266,7 @@ async fn a_session_that_is_not_renewed_ends_after_its_ttl_and_before_twice_and_a
     let silent = bench.begin(Session { ttl, ..session() }).await;
     bench.lock("leader", silent).await;
     for _ in 0..4 {
-        tokio::time::sleep(Duration::from_secs(9)).await;
+        pass(Duration::from_secs(9)).await;
         let known = bench.store.renew_session(renewed).await.expect("readable");
         assert!(known.is_some());
         if bench.is_alive(silent).await {
@@ -350,7 +351,7 @@ async fn who_waits_for_a_tree_is_woken_by_it_and_by_nothing_else() {
     let begun = Instant::now();
     let changes = async {
         bench.set("other", "1").await;
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        pass(Duration::from_secs(5)).await;
         bench.set("app/b", "1").await;
     };
     let wait = Duration::from_secs(60);
@@ -361,7 +362,7 @@ async fn who_waits_for_a_tree_is_woken_by_it_and_by_nothing_else() {
     let begun = Instant::now();
     let changes = async {
         bench.set("other", "2").await;
-        tokio::time::sleep(Duration::from_secs(7)).await;
+        pass(Duration::from_secs(7)).await;
         bench.set("missing", "no more").await;
     };
     let (watched, ()) = tokio::join!(bench.store.watch(&missing, 1, wait), changes);
@@ -403,7 +404,7 @@ async fn keys_locks_and_sessions_outlive_a_restart() {
     assert!(again.is_alive(id).await);
     let index_again = again.store.look(|state| state.index_of("deleted")).await;
     assert_eq!(index.expect("readable"), index_again.expect("readable"));
-    tokio::time::sleep(Duration::from_secs(21)).await;
+    pass(Duration::from_secs(21)).await;
     assert!(!again.is_alive(id).await, "its TTL goes on from the start");
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ieum_base::Clock;
 
 use super::{Subject, event, events, name, sure};
 use crate::{
@@ -103,7 +104,7 @@ impl EventStore for Deaf {
     }
 
     async fn wait(&self, _: Position, wait: Duration) -> Result<Head> {
-        tokio::time::sleep(wait).await;
+        Clock::system().sleep(wait).await;
         self.0.head().await
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ieum_base::testing::pass;
 use ieum_base::trace::{self, SpanData, SpanKind, SpanSink, TraceContext, Tracer};
 use ieum_base::{Clock, HumanDuration, Rng, Stop, Tasks};
 use serde_json::json;
@@ -78,7 +79,7 @@ async fn run_until(broker: &Broker, service: Service, position: u64) {
     service.spawn(&tasks);
     tokio::time::timeout(Duration::from_secs(3_600), async {
         loop {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            pass(Duration::from_millis(10)).await;
             let groups = broker.groups().await.expect("groups");
             if groups.iter().any(|g| g.checkpoint >= position) {
                 break;
@@ -124,7 +125,7 @@ async fn keys_go_side_by_side_and_each_in_order() {
             async move {
                 let is_slow = delivery.message.ordering_key() == "slow";
                 let pause = if is_slow { 1_000 } else { 1 };
-                tokio::time::sleep(Duration::from_millis(pause)).await;
+                pass(Duration::from_millis(pause)).await;
                 seen.note(&delivery);
                 Ok(())
             }
@@ -238,7 +239,7 @@ async fn a_stop_lets_the_handler_finish_and_keeps_the_rest() {
         .on("order.created", move |_| {
             stop.request();
             async {
-                tokio::time::sleep(Duration::from_secs(5)).await;
+                pass(Duration::from_secs(5)).await;
                 Ok(())
             }
         })
@@ -273,12 +274,12 @@ async fn the_lease_is_renewed_while_a_handler_works() {
     let service = consumer(&broker)
         .topic(TOPIC)
         .on("order.created", move |_| async {
-            tokio::time::sleep(Duration::from_secs(120)).await;
+            pass(Duration::from_secs(120)).await;
             Ok(())
         });
     let tasks = Tasks::new(Stop::new());
     service.spawn(&tasks);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    pass(Duration::from_secs(60)).await;
     let joined = broker.join(TOPIC, "inventory", "inventory-2").await;
     assert_eq!(joined.expect_err("held").kind(), ErrorKind::Busy);
     tasks.shut_down(Duration::from_secs(60)).await;
@@ -295,18 +296,18 @@ async fn h13_a_superseded_member_handles_again_only_after_it_joined_again() {
         .on("order.created", move |delivery: Delivery| {
             let seen = noting.clone();
             async move {
-                tokio::time::sleep(Duration::from_secs(30)).await;
+                pass(Duration::from_secs(30)).await;
                 seen.note(&delivery);
                 Ok(())
             }
         });
     let tasks = Tasks::new(Stop::new());
     service.spawn(&tasks);
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    pass(Duration::from_secs(5)).await;
     // Somebody takes over under the same name, as a restarted process does.
     let epoch = broker.join(TOPIC, "inventory", "inventory-1").await;
     let epoch = epoch.expect("joined");
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    pass(Duration::from_secs(60)).await;
     let late = broker.ack(TOPIC, "inventory", epoch, 1).await;
     assert_eq!(late.expect_err("over").kind(), ErrorKind::Superseded);
     assert_eq!(seen.ids(), ["1"]);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ieum_base::testing::pass;
 use ieum_base::{Stop, Tasks};
 use serde_json::json;
 
@@ -60,7 +61,7 @@ async fn relay(outbox: &Arc<Outbox>, publisher: Arc<dyn Publisher>) -> super::Ha
     let store: Arc<dyn OutboxStore> = Arc::clone(outbox) as _;
     let handle = Service::new(store, publisher, Config::default()).spawn(&tasks);
     while !outbox.is_empty() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        pass(Duration::from_millis(10)).await;
     }
     assert_eq!(tasks.shut_down(Duration::from_secs(5)).await, []);
     handle
@@ -112,12 +113,12 @@ async fn h29_a_topic_that_takes_nothing_starves_no_other() {
     let store: Arc<dyn OutboxStore> = Arc::clone(&outbox) as _;
     let publisher = Arc::new(Partial(broker.clone(), "audit.events"));
     let handle = Service::new(store, publisher, Config::default()).spawn(&tasks);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    pass(Duration::from_secs(60)).await;
     assert!((50..400).contains(&handle.retries()), "no busy loop");
     for id in 1_001..=1_600 {
         outbox.add("order.events", message(id));
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    pass(Duration::from_millis(200)).await;
     let expected: Vec<String> = (1_001..=1_600).map(|id: u64| id.to_string()).collect();
     assert_eq!(published(&broker, "order.events").await, expected);
     let trouble = handle.trouble().expect("it is told");
@@ -141,10 +142,10 @@ async fn h29_a_broker_that_is_back_is_used_within_a_second() {
     let store: Arc<dyn OutboxStore> = Arc::clone(&outbox) as _;
     let publisher: Arc<dyn Publisher> = Arc::clone(&flaky) as _;
     Service::new(store, publisher, Config::default()).spawn(&tasks);
-    tokio::time::sleep(Duration::from_secs(600)).await;
+    pass(Duration::from_secs(600)).await;
     assert_eq!(outbox.len(), 1);
     flaky.failures.store(0, Ordering::SeqCst);
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    pass(Duration::from_millis(1_100)).await;
     assert!(outbox.is_empty());
     tasks.shut_down(Duration::from_secs(5)).await;
 }
@@ -245,7 +246,7 @@ async fn h29_two_relays_on_one_outbox_publish_each_row_once() {
         tokio::task::yield_now().await;
     }
     while !outbox.is_empty() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        pass(Duration::from_millis(10)).await;
     }
     tasks.shut_down(Duration::from_secs(5)).await;
     let expected: Vec<String> = (1..=50).map(|id: u64| id.to_string()).collect();
@@ -259,11 +260,11 @@ async fn a_new_row_wakes_the_relay() {
     let tasks = Tasks::new(Stop::new());
     let store: Arc<dyn OutboxStore> = Arc::clone(&outbox) as _;
     Service::new(store, Arc::new(broker.clone()), Config::default()).spawn(&tasks);
-    tokio::time::sleep(Duration::from_secs(100)).await;
+    pass(Duration::from_secs(100)).await;
     let added = tokio::time::Instant::now();
     outbox.add("order.events", message(1));
     while !outbox.is_empty() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        pass(Duration::from_millis(1)).await;
     }
     assert!(added.elapsed() < Duration::from_millis(5));
     tasks.shut_down(Duration::from_secs(5)).await;

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use ieum_base::HumanDuration;
+use ieum_base::testing::pass;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::*;
@@ -42,7 +43,7 @@ async fn who_waits_gets_the_place_that_becomes_free() {
     let bulkhead = Bulkhead::new(small(1, 1));
     let place = bulkhead.acquire().await.expect("a place");
     let release = async {
-        tokio::time::sleep(Duration::from_millis(900)).await;
+        pass(Duration::from_millis(900)).await;
         drop(place);
     };
     let (waited, ()) = tokio::join!(bulkhead.acquire(), release);
@@ -62,7 +63,7 @@ async fn a_dropped_wait_leaves_the_queue() {
 async fn services_of_one_layer_share_the_places() {
     let layer = BulkheadLayer::new(small(1, 0));
     let slow = service_fn(|()| async {
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        pass(Duration::from_secs(5)).await;
         Ok::<_, Infallible>(())
     });
     let (first, second) =

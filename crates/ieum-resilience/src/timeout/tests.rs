@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ieum_base::testing::pass;
+
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 use super::*;
@@ -11,7 +13,7 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn an_answer_in_time_passes() {
     let quick = service_fn(|()| async {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        pass(Duration::from_secs(2)).await;
         Ok::<_, Infallible>("done")
     });
     let limited = TimeoutLayer::new(Duration::from_secs(3)).layer(quick);

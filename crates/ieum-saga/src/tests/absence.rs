@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ieum_base::Uuid;
+use ieum_base::testing::pass;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -45,7 +46,7 @@ async fn h22_a_participant_that_comes_back_wakes_every_saga_that_waits_for_it() 
     let process = rig.boot().await.expect("open");
     let ids = start_many(&process, &order(), 300).await;
     // By now each of them would wait for up to half a minute.
-    tokio::time::sleep(Duration::from_secs(120)).await;
+    pass(Duration::from_secs(120)).await;
     assert_eq!(process.handle.count(Status::Running), 300);
     rig.world.always("charge", Do, Behaviour::Succeed);
     let took = time_to_complete(&process, &ids).await;
@@ -62,7 +63,7 @@ async fn h22_the_hosts_news_of_a_return_wakes_a_saga_at_once() {
     let process = rig.boot().await.expect("open");
     rig.world.leave();
     let ids = start_many(&process, &order(), 20).await;
-    tokio::time::sleep(Duration::from_secs(500)).await;
+    pass(Duration::from_secs(500)).await;
     let attempts = rig.world.calls().len();
     // What is known to be away is not called once per second, with each attempt written down.
     assert!((20 * 20..20 * 60).contains(&attempts), "{attempts}");
@@ -77,13 +78,13 @@ async fn h22_a_breaker_that_lets_calls_through_again_is_noticed_soon() {
     let process = rig.boot().await.expect("open");
     rig.world.leave();
     let ids = start_many(&process, &order(), 1).await;
-    tokio::time::sleep(Duration::from_secs(300)).await;
+    pass(Duration::from_secs(300)).await;
     // The wait before its next attempt has just begun.
     let attempts = rig.world.calls().len();
     while rig.world.calls().len() == attempts {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        pass(Duration::from_millis(10)).await;
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    pass(Duration::from_secs(1)).await;
     rig.world.close_the_breaker();
     let took = time_to_complete(&process, &ids).await;
     assert!(took < Duration::from_millis(150), "{took:?}");
@@ -95,7 +96,7 @@ async fn h22_an_engine_that_begins_goes_on_with_every_open_saga_at_once() {
     rig.world.always("charge", Do, Behaviour::Refuse);
     let first = rig.boot().await.expect("open");
     let ids = start_many(&first, &order(), 50).await;
-    tokio::time::sleep(Duration::from_secs(300)).await;
+    pass(Duration::from_secs(300)).await;
     first.life.end();
     rig.world.always("charge", Do, Behaviour::Succeed);
     let second = rig.boot().await.expect("open");
@@ -111,7 +112,7 @@ async fn h22_a_participant_that_hangs_holds_up_nobody_else() {
     rig.world.always("stuck", Do, Behaviour::Hang);
     let process = rig.boot().await.expect("open");
     start_many(&process, &one_step("stuck", "slow"), 40).await;
-    tokio::time::sleep(Duration::from_millis(10)).await;
+    pass(Duration::from_millis(10)).await;
     assert_eq!(rig.world.calls().len(), 4);
     let well = start_many(&process, &one_step("well", "fast"), 40).await;
     let took = time_to_complete(&process, &well).await;
@@ -134,7 +135,7 @@ async fn h22_a_call_that_always_breaks_is_no_hot_loop_beside_others_that_are_ans
     for number in 0..300 {
         let started = process.start(&well, &format!("k-{number}"), input()).await;
         time_to_complete(&process, &[started.expect("started").id]).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        pass(Duration::from_millis(100)).await;
     }
     let calls = rig.world.order();
     let tries = calls.iter().filter(|step| *step == "poison").count();

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use ieum_base::testing::pass;
+
 use super::fixtures::{STEPS, input, order};
 use crate::decide::Operation::{self, Do, Undo};
 use crate::state::Status;
@@ -127,7 +129,7 @@ async fn h19_a_crash_before_the_pivots_no_turns_it_back_or_asks_a_person() {
                 let cancelled = process.handle.cancel(id, "it was not confirmed").await;
                 cancelled.expect("a person may turn it back");
                 while process.handle.open_count() > 0 {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    pass(Duration::from_millis(1)).await;
                 }
             }
             let status = process.handle.settled(id).await.expect("known");

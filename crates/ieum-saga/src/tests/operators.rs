@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ieum_base::testing::pass;
 use ieum_base::{ManualClock, Timestamp, Uuid};
 use serde_json::json;
 
@@ -18,7 +19,7 @@ async fn seen(process: &Process, id: Uuid, kind: &str) {
         if saga.history.iter().any(|item| item.kind == kind) {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        pass(Duration::from_millis(10)).await;
     }
     panic!("no {kind} in time");
 }
@@ -219,7 +220,7 @@ async fn h21_an_undo_that_its_participant_would_take_for_an_empty_one_waits_for_
     seen(&process, id, "saga.compensating").await;
     let before = rig.world.calls().len();
     // The step that was rejected had no effect; the one before it had.
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    pass(Duration::from_secs(60)).await;
     let saga = process.handle.get(id).await.expect("known").summary;
     assert_eq!(saga.status, Status::Parked);
     assert!(saga.parked.is_some_and(|why| why.contains("forgotten")));
@@ -265,7 +266,7 @@ async fn h24_a_cancel_takes_effect_once_the_call_in_flight_is_answered() {
         .start(&order(), "o-1", input())
         .await
         .expect("started");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    pass(Duration::from_secs(1)).await;
     process
         .handle
         .cancel(receipt.id, "changed my mind")
@@ -339,7 +340,7 @@ async fn a_fatal_answer_parks_the_saga_and_it_can_be_resumed_or_cancelled() {
             Status::Completed
         };
         while process.handle.open_count() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            pass(Duration::from_millis(1)).await;
         }
         assert_eq!(process.handle.settled(id).await.expect("ends"), expected);
         assert_eq!(rig.world.audit(&id.to_string(), expected, &STEPS), Ok(()));

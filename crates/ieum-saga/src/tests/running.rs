@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ieum_base::testing::pass;
 use serde_json::json;
 
 use super::fixtures::{STEPS, from_json, input, order, order_json};
@@ -155,10 +156,10 @@ async fn as_many_sagas_call_at_once_as_are_allowed() {
             .await
             .expect("started");
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    pass(Duration::from_secs(1)).await;
     assert_eq!(rig.world.order().len(), 2);
     // After the timeout the first two wait, and the third has its turn.
-    tokio::time::sleep(Duration::from_secs(16)).await;
+    pass(Duration::from_secs(16)).await;
     let calls = rig.world.calls();
     let sagas: std::collections::HashSet<_> = calls
         .iter()
@@ -277,7 +278,7 @@ async fn an_answer_that_is_too_large_to_keep_parks_the_saga_at_once() {
     // It happened all the same: whoever cancels it has it undone.
     process.handle.cancel(id, "too large").await.expect("open");
     while process.handle.open_count() > 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        pass(Duration::from_millis(1)).await;
     }
     let status = process.handle.settled(id).await.expect("ends");
     assert_eq!(status, Status::Compensated);

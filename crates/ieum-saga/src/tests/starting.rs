@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ieum_base::testing::pass;
 use serde_json::json;
 
 use super::fixtures::{STEPS, input, order};
@@ -28,7 +29,7 @@ async fn a_start_reads_back_to_the_last_snapshot_only_and_finds_the_same_sagas()
     let (parked, status) = parked.expect("it lives");
     assert_eq!(status, Status::Parked);
     run_many(&process, 0, 300).await;
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    pass(Duration::from_secs(20)).await;
     run_many(&process, 300, 310).await;
     process.life.end();
 
@@ -67,7 +68,7 @@ async fn h19_a_crash_at_any_point_around_a_snapshot_forgets_no_open_saga() {
                 for round in 0..3 {
                     let key = format!("o-{round}");
                     process.run(&order(), &key, json!({"orderId": key})).await;
-                    tokio::time::sleep(Duration::from_secs(20)).await;
+                    pass(Duration::from_secs(20)).await;
                 }
             };
             tokio::select! {
@@ -89,9 +90,9 @@ async fn h19_a_crash_at_any_point_around_a_snapshot_forgets_no_open_saga() {
                 assert_eq!(status, Status::Completed, "{at} {side:?}");
                 assert_eq!(rig.world.audit(&id.to_string(), status, &STEPS), Ok(()));
                 while process.handle.open_count() > 0 {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    pass(Duration::from_millis(1)).await;
                 }
-                tokio::time::sleep(Duration::from_secs(20)).await;
+                pass(Duration::from_secs(20)).await;
                 process.stop().await;
             }
         }

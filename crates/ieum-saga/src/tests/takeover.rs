@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ieum_base::testing::pass;
 use ieum_base::{Clock, Rng};
 use ieum_eventstore::{
     Append, Appended, Error, ErrorKind, Event, EventStore, Expect, Filter, Head, NewEvent, Page,
@@ -29,7 +30,7 @@ async fn h13_a_zombie_engine_can_do_nothing() {
         .start(&order(), "o-1", input())
         .await
         .expect("started");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    pass(Duration::from_secs(1)).await;
 
     let successor = rig.boot().await.expect("open");
     assert_eq!(successor.handle.counts().recovered, 1);
@@ -43,7 +44,7 @@ async fn h13_a_zombie_engine_can_do_nothing() {
         .history;
 
     // The zombie's call times out now, and what it would write is refused.
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    pass(Duration::from_secs(60)).await;
     assert!(zombie.handle.is_superseded());
     let start = zombie
         .start(&order(), "o-2", json!({"orderId": "o-2"}))
@@ -80,7 +81,7 @@ async fn h26_a_saga_in_flight_keeps_its_version_over_a_deploy_and_a_rollback() {
         .start(&order(), "o-1", input())
         .await
         .expect("started");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    pass(Duration::from_secs(1)).await;
 
     // Version 2: a step renamed, another one gone, the rest reordered.
     let mut json = order_json();
@@ -139,7 +140,7 @@ async fn h26_what_a_newer_version_wrote_is_left_alone_and_shown() {
         .start(&order(), "o-1", input())
         .await
         .expect("started");
-    tokio::time::sleep(Duration::from_millis(10)).await;
+    pass(Duration::from_millis(10)).await;
     process.life.end();
     let newer = NewEvent::new(Clock::system().new_id(), "saga.step-delegated", &json!({}));
     let append = Append::to(
@@ -151,7 +152,7 @@ async fn h26_what_a_newer_version_wrote_is_left_alone_and_shown() {
 
     let older = rig.boot().await.expect("one saga does not stop the others");
     let calls = rig.world.calls().len();
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    pass(Duration::from_secs(30)).await;
     let stalled = older.handle.liveness();
     assert_eq!(stalled.len(), 1);
     assert!(
@@ -267,7 +268,7 @@ async fn h25_a_saga_whose_task_has_died_is_found_and_run_again() {
     };
     let receipt = handle.start(start).await.expect("started");
     while handle.liveness().is_empty() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        pass(Duration::from_millis(1)).await;
     }
     assert_eq!(handle.liveness()[0].why, "its task has died");
     let tasks = ieum_base::Tasks::new(ieum_base::Stop::new());
@@ -297,7 +298,7 @@ async fn a_caller_that_goes_away_does_not_leave_half_a_start() {
     let gone = tokio::time::timeout(Duration::ZERO, waiting).await;
     let id = saga_id("place-order", "o-1");
     if gone.is_err() {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        pass(Duration::from_secs(1)).await;
     }
     let status = process
         .handle

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ieum_base::Rng;
+use ieum_base::testing::pass;
 use ieum_base::trace::{SpanData, SpanId, SpanSink, TraceContext};
 
 use super::fixtures::{STEPS, input, order};
@@ -48,7 +49,7 @@ async fn what_is_called_after_a_restart_hangs_on_the_same_tree() {
         trace: Some(parent.clone()),
     };
     let receipt = process.handle.start(start).await.expect("started");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    pass(Duration::from_secs(1)).await;
     process.life.end();
     let process = rig.boot().await.expect("open");
     process.handle.settled(receipt.id).await.expect("ends");
@@ -124,7 +125,7 @@ async fn a_saga_that_waits_goes_back_or_is_parked_is_one_tree() {
         .expect("started");
     let mut seen = Vec::new();
     while seen.last() != Some(&Status::Parked) {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        pass(Duration::from_secs(1)).await;
         check_connected(&collected, &rig);
         let saga = process.handle.get(receipt.id).await.expect("known");
         seen.push(saga.summary.status);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ieum_base::Uuid;
+use ieum_base::testing::pass;
 use ieum_base::trace::TraceContext;
 use ieum_eventstore::{
     Append, Checkpoints, EventStore, Expect, Fences, Filter, Metadata, NewEvent, Position,
@@ -63,7 +64,7 @@ async fn until_finished(process: &Process, count: usize) {
         {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        pass(Duration::from_millis(1)).await;
     }
     panic!(
         "not finished: {:?}, {:?}",
@@ -88,7 +89,7 @@ async fn a_matching_event_starts_its_saga_once_and_in_its_trace() {
     publish(&rig, "o-2", "choreographed", &json!({"orderId": "o-2"})).await;
     publish(&rig, "o-3", "orchestrated", &json!({"orderId": "o-3"})).await;
     until_finished(&process, 2).await;
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    pass(Duration::from_secs(20)).await;
     let mut keys: Vec<String> = all(&process).into_iter().map(|saga| saga.key).collect();
     keys.sort_unstable();
     // Neither the choreographed one, nor the one from before the definition.
@@ -124,7 +125,7 @@ async fn an_event_that_cannot_start_its_saga_becomes_a_dead_letter() {
     until_finished(&process, 1).await;
     process.stop().await;
     let process = rig.boot().await.expect("open");
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    pass(Duration::from_secs(20)).await;
     let filter = Filter::category("saga_deadletter");
     let page = rig
         .log
@@ -175,7 +176,7 @@ async fn h13_a_superseded_engine_moves_no_trigger() {
     let rig = Rig::new();
     let zombie = rig.boot().await.expect("open");
     zombie.handle.define(triggered()).await.expect("defined");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    pass(Duration::from_secs(1)).await;
     let fence = rig.log.raise("saga-engine").await.expect("a successor");
     // Nothing that the zombie would start: only its checkpoint would move.
     for _ in 0..40 {
@@ -189,7 +190,7 @@ async fn h13_a_superseded_engine_moves_no_trigger() {
             .await
             .expect("appended");
     }
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    pass(Duration::from_secs(20)).await;
     assert_eq!(fence.epoch, 2);
     assert!(zombie.handle.is_superseded());
     let name = "saga-trigger-place-order-order.events";
@@ -250,9 +251,9 @@ async fn a_new_version_can_name_another_topic_or_none() {
     publish(&rig, "o-1", "orchestrated", &json!({"orderId": "o-1"})).await;
     until_finished(&process, 1).await;
     process.handle.define(silent).await.expect("silenced");
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    pass(Duration::from_secs(10)).await;
     publish(&rig, "o-2", "orchestrated", &json!({"orderId": "o-2"})).await;
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    pass(Duration::from_secs(10)).await;
     assert_eq!(all(&process).len(), 1);
     process
         .handle

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use ieum_base::testing::pass;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -136,7 +137,7 @@ async fn a_blocking_query_on_a_key_is_woken_by_it_only() {
     let path = format!("/v1/kv/a?index={index}&wait=60s");
     let changes = async {
         client.set("b", "1").await;
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        pass(Duration::from_secs(3)).await;
         client.set("a", "2").await;
     };
     let (answer, ()) = tokio::join!(client.get(&path), changes);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use ieum_base::testing::pass;
 use ieum_base::{Clock, Stop, Tasks};
 use ieum_discovery::catalog::Limits;
 use ieum_discovery::embedded::Registry;
@@ -219,7 +220,7 @@ async fn a_blocking_query_answers_when_its_service_changes() {
     let changes = async {
         client.register(&other).await;
         let before = tokio::time::Instant::now();
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        pass(Duration::from_secs(1)).await;
         client
             .put("/v1/agent/check/pass/service:web-1", &json!(null))
             .await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ieum_base::testing::pass;
 use ieum_base::{Clock, Stop, Tasks};
 
 use super::{Seen, TOPIC, consumer, dead_letters, group, message, publish};
@@ -45,11 +46,11 @@ async fn h30_while_messages_are_tried_again_only_their_keys_wait() {
         .collect();
     messages.extend((21..=400).map(|id| message(id, &format!("good-{}", id % 7), "order.created")));
     broker.publish(TOPIC, &messages).await.expect("published");
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    pass(Duration::from_secs(3)).await;
     assert_eq!(handle.handled(), 380);
     let late = message(401, "good-1", "order.created");
     broker.publish(TOPIC, &[late]).await.expect("published");
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    pass(Duration::from_secs(2)).await;
     assert_eq!(handle.handled(), 381);
     assert!(
         seen.by_key()
@@ -60,7 +61,7 @@ async fn h30_while_messages_are_tried_again_only_their_keys_wait() {
     assert_eq!(group(&broker).await.checkpoint, 0);
     assert_eq!(handle.trouble(), None);
     // Once the others are given up everything is settled.
-    tokio::time::sleep(Duration::from_secs(1_800)).await;
+    pass(Duration::from_secs(1_800)).await;
     assert_eq!(handle.dead_lettered(), 20);
     assert_eq!(group(&broker).await.checkpoint, 401);
     tasks.shut_down(Duration::from_secs(60)).await;
@@ -74,11 +75,11 @@ async fn h30_what_comes_behind_a_message_that_gave_up_waits_behind_it() {
     };
     let (broker, seen, handle, tasks) = beside_failing_keys(config).await;
     publish(&broker, &["bad", "bad-too", "good", "bad"]).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    pass(Duration::from_secs(2)).await;
     let more = [(5, "bad"), (6, "good"), (7, "bad-too")];
     let more = more.map(|(id, key)| message(id, key, "order.created"));
     broker.publish(TOPIC, &more).await.expect("published");
-    tokio::time::sleep(Duration::from_secs(120)).await;
+    pass(Duration::from_secs(120)).await;
     assert_eq!(seen.ids(), ["3", "6"]);
     let letters = dead_letters(&broker).await;
     let behind: Vec<_> = letters
@@ -105,13 +106,13 @@ async fn h30_a_topic_that_stands_still_says_so() {
     let rest: Vec<Message> = (2..40)
         .map(|id| message(id, "good", "order.created"))
         .collect();
-    tokio::time::sleep(Duration::from_millis(10)).await;
+    pass(Duration::from_millis(10)).await;
     broker.publish(TOPIC, &rest).await.expect("published");
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    pass(Duration::from_secs(5)).await;
     assert_eq!(handle.handled(), 9);
     let trouble = handle.trouble().expect("it is told");
     assert!(trouble.contains("9 messages wait"), "{trouble}");
-    tokio::time::sleep(Duration::from_secs(1_800)).await;
+    pass(Duration::from_secs(1_800)).await;
     assert_eq!(handle.handled(), 38);
     assert_eq!(handle.trouble(), None);
     tasks.shut_down(Duration::from_secs(60)).await;
@@ -132,7 +133,7 @@ async fn h30_no_room_for_dead_letters_stops_the_group_in_sight() {
         });
     let tasks = Tasks::new(Stop::new());
     let handle = service.spawn(&tasks);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    pass(Duration::from_secs(60)).await;
     let trouble = handle.trouble().expect("it is told");
     assert!(trouble.starts_with(TOPIC), "{trouble}");
     assert_eq!(group(&broker).await.checkpoint, 2);
@@ -168,14 +169,14 @@ impl Groups for Slow {
         max: usize,
         wait: Duration,
     ) -> crate::Result<Vec<Delivery>> {
-        tokio::time::sleep(Duration::from_secs(20)).await;
+        pass(Duration::from_secs(20)).await;
         self.0
             .pull_after(topic, group, epoch, after, max, wait)
             .await
     }
 
     async fn ack(&self, topic: &str, group: &str, epoch: Epoch, to: u64) -> crate::Result<()> {
-        tokio::time::sleep(Duration::from_secs(20)).await;
+        pass(Duration::from_secs(20)).await;
         self.0.ack(topic, group, epoch, to).await
     }
 
@@ -201,13 +202,13 @@ async fn a_heartbeat_that_takes_long_holds_up_no_handler() {
     let service = Consumer::new(Arc::new(groups), "inventory", "inventory-1")
         .topic(TOPIC)
         .on("order.created", |_| async {
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            pass(Duration::from_millis(700)).await;
             Ok(())
         });
     let tasks = Tasks::new(Stop::new());
     let handle = service.spawn(&tasks);
     // Five in a row, with a heartbeat in between whose answer takes 20 s.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    pass(Duration::from_secs(4)).await;
     assert_eq!(handle.handled(), 6);
     tasks.shut_down(Duration::from_secs(60)).await;
 }
