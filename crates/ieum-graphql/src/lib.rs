@@ -1,0 +1,1 @@
+//! GraphQL federation: one graph over the graphs of several services.

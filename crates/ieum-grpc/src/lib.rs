@@ -1,0 +1,1 @@
+//! gRPC as the gateway and clients see it: frames, statuses, deadlines, descriptors, transcoding.
