@@ -23,6 +23,8 @@ use super::idle::Idle;
 pub(crate) enum Source {
     /// There is none.
     Empty,
+    /// All of it is here.
+    Whole(Bytes),
     /// It is streamed from the client.
     Client(Arc<Shared>),
 }
@@ -34,6 +36,7 @@ pub(crate) struct RequestBody(Kind);
 #[derive(Debug)]
 enum Kind {
     Empty,
+    Whole(Option<Bytes>),
     Client {
         shared: Arc<Shared>,
         turn: u32,
@@ -135,8 +138,10 @@ impl Source {
 
     /// The body of the next try; `None` if too much went by to send it again.
     pub(crate) fn next(&self) -> Option<RequestBody> {
-        let Self::Client(shared) = self else {
-            return Some(RequestBody::EMPTY);
+        let shared = match self {
+            Self::Empty => return Some(RequestBody::EMPTY),
+            Self::Whole(bytes) => return Some(RequestBody::from(bytes.clone())),
+            Self::Client(shared) => shared,
         };
         let mut stream = shared.stream();
         stream.room?;
@@ -151,7 +156,7 @@ impl Source {
     /// True if nothing that went by is lost: another try can have all of it.
     pub(crate) fn is_whole(&self) -> bool {
         match self {
-            Self::Empty => true,
+            Self::Empty | Self::Whole(_) => true,
             Self::Client(shared) => shared.stream().room.is_some(),
         }
     }
@@ -159,7 +164,7 @@ impl Source {
     /// How far the client's body is.
     pub(crate) fn progress(&self) -> Progress {
         match self {
-            Self::Empty => Progress::Complete,
+            Self::Empty | Self::Whole(_) => Progress::Complete,
             Self::Client(shared) => match shared.progress.load(Ordering::Acquire) {
                 ARRIVING => Progress::Arriving,
                 TAKEN => Progress::Taken(shared.taken.load(Ordering::Acquire)),
@@ -175,6 +180,13 @@ impl Source {
 impl RequestBody {
     /// No body.
     pub(crate) const EMPTY: Self = Self(Kind::Empty);
+}
+
+/// A body of the gateway's own making.
+impl From<Bytes> for RequestBody {
+    fn from(bytes: Bytes) -> Self {
+        Self(Kind::Whole((!bytes.is_empty()).then_some(bytes)))
+    }
 }
 
 impl Shared {
@@ -285,6 +297,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         match &mut self.get_mut().0 {
             Kind::Empty => Poll::Ready(None),
+            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Client { shared, turn, next } => shared.poll_next(*turn, next, cx),
         }
     }
@@ -292,6 +305,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Empty => true,
+            Kind::Whole(bytes) => bytes.is_none(),
             Kind::Client { shared, next, .. } => {
                 let stream = shared.stream();
                 *next >= stream.kept.len() && stream.incoming.is_end_stream()
@@ -302,6 +316,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Kind::Client { shared, next, .. } => {
                 let stream = shared.stream();
                 let kept: usize = stream.kept.iter().skip(*next).map(Bytes::len).sum();
