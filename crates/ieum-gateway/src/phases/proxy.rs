@@ -224,7 +224,8 @@ impl<'a> Tries<'a> {
         source: &'a Source,
     ) -> Self {
         let rules = call.rules;
-        let is_harmless = transform::may_repeat(&request, rules.idempotent);
+        let is_harmless = transform::may_repeat(&request, rules.idempotent)
+            || kept.is_some_and(Kept::is_harmless);
         Self {
             call,
             source,
@@ -322,7 +323,8 @@ impl<'a> Tries<'a> {
         if span.is_recorded() {
             let name = &self.call.upstream.name;
             let method = MethodLabel::from(request.method()).as_str();
-            span.rename(format!("{method} {name}"));
+            let own = self.kept.and_then(Kept::span_name);
+            span.rename(own.map_or_else(|| format!("{method} {name}"), str::to_owned));
             span.set("http.request.method", method);
             span.set("server.address", picked.authority().to_string());
             span.set("peer.service", name.to_string());

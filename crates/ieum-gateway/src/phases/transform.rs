@@ -5,8 +5,8 @@
 //! client's `Connection` cannot name it away.
 
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE,
-    USER_AGENT,
+    ACCEPT, ACCEPT_LANGUAGE, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING,
+    UPGRADE, USER_AGENT,
 };
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
@@ -30,6 +30,16 @@ pub(super) struct Kept {
     target: PathAndQuery,
     headers: Vec<(HeaderName, HeaderValue)>,
     host: Option<HeaderValue>,
+    /// What a request that the gateway made up knows of itself.
+    ours: Option<Ours>,
+}
+
+#[derive(Debug)]
+struct Ours {
+    /// The name of its spans.
+    span: String,
+    /// True if it may be repeated, whatever its method.
+    is_harmless: bool,
 }
 
 impl Kept {
@@ -46,7 +56,46 @@ impl Kept {
             target,
             headers,
             host: from.get(HOST).cloned(),
+            ours: None,
         }
+    }
+
+    /// A request of ours to a subgraph, on behalf of a client whose identity, request id and language
+    /// go along. One that `reads` and does nothing else may be repeated, although it is a `POST`.
+    pub(super) fn for_subgraph(
+        name: &str,
+        target: PathAndQuery,
+        from: &HeaderMap,
+        host: Option<HeaderValue>,
+        reads: bool,
+    ) -> Self {
+        let accepted = "application/graphql-response+json, application/json;q=0.9";
+        let kept = Self::for_part(target, from);
+        let mut headers = kept.headers;
+        headers.retain(|(name, _)| name != ACCEPT);
+        headers.push((ACCEPT, HeaderValue::from_static(accepted)));
+        let json = HeaderValue::from_static("application/json");
+        headers.push((CONTENT_TYPE, json));
+        Self {
+            method: Method::POST,
+            headers,
+            host,
+            ours: Some(Ours {
+                span: format!("graphql {name}"),
+                is_harmless: reads,
+            }),
+            ..kept
+        }
+    }
+
+    /// The name of the spans of a request that the gateway made up.
+    pub(super) fn span_name(&self) -> Option<&str> {
+        self.ours.as_ref().map(|ours| &*ours.span)
+    }
+
+    /// True for a request that the gateway made up and knows to be harmless.
+    pub(super) fn is_harmless(&self) -> bool {
+        self.ours.as_ref().is_some_and(|ours| ours.is_harmless)
     }
 
     /// The request, complete.
@@ -102,6 +151,7 @@ pub(super) fn request(
             target: target.clone(),
             headers: headers.map(|(n, v)| (n.clone(), v.clone())).collect(),
             host: host.clone(),
+            ours: None,
         })
     });
     *request.uri_mut() = upstream.uri(&target);

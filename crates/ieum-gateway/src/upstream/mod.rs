@@ -81,6 +81,18 @@ impl Fixed {
             base: uri.path().trim_end_matches('/').into(),
         })
     }
+
+    /// Reads `http://host:port/path` as the address of one resource: its origin, and its path.
+    pub(crate) fn resource(text: &str) -> Result<(Self, PathAndQuery), String> {
+        let mut origin = Self::parse(text)?;
+        origin.base = "".into();
+        let uri: Uri = text.parse().map_err(|_| "is no URL".to_owned())?;
+        let path = uri.path_and_query().cloned();
+        Ok((
+            origin,
+            path.unwrap_or_else(|| PathAndQuery::from_static("/")),
+        ))
+    }
 }
 
 impl fmt::Display for Fixed {
