@@ -1,6 +1,7 @@
-//! The project's own commands: `cargo xtask tidy`, `test`, `bench` and `torture`.
+//! The project's own commands: `cargo xtask tidy`, `test`, `gen`, `bench` and `torture`.
 
 mod bench;
+mod generate;
 mod shutdown;
 mod test;
 mod tidy;
@@ -15,7 +16,10 @@ usage: cargo xtask COMMAND
   tidy          check what the compiler does not: floors, dependencies, licences, docs, file sizes
   test          build the binaries, run every test, end with one summary line
   test FILTER   the same for the tests whose names contain FILTER
+  gen           code and descriptors from the .proto files; --check only compares
   bench proxy   plain proxying beside nginx, CPU per request in paired rounds
+  bench graphql [--json]
+                a federated query beside Apollo Gateway, CPU per query in paired rounds
   torture shop  the chaos demo ten times, one line of JSON each and one for all;
                 [--runs N] [--kills N] [--orders N] [--flow FLOW] [--polyglot] [--seed N] [--json]
                 [-- FLAG…]; status 0 only if every run balances
@@ -30,6 +34,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["tidy"] => tidy::run(),
         ["test", rest @ ..] => test::run(rest),
+        ["gen", rest @ ..] => generate::run(rest),
         ["torture", "shop", rest @ ..] => torture::run(rest),
         ["torture", "shutdown", rest @ ..] => shutdown::run(rest),
         ["bench", name, rest @ ..] => bench::run(name, rest),
