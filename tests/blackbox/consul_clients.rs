@@ -1,18 +1,15 @@
 //! Clients of Consul, unmodified, against the platform: npm `consul` and PyPI `py-consul`.
 //!
 //! What they do and must be answered stands in `tests/clients/consul/`; the versions are pinned
-//! there. They are installed below `target/` once. A test that cannot install them fails: a green
-//! suite means that real clients were served.
+//! there.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use ieum_testkit::{Process, Reply, Request, Stub, eventually};
 use serde_json::{Value, json};
 
+use crate::packages;
 use crate::platform::{Platform, SOON};
 
 /// A registry that lets the tests be short; Consul's least times are a matter of its configuration.
@@ -46,14 +43,8 @@ fn the_npm_client_registers_filters_watches_and_locks() -> Result<()> {
 fn the_python_client_registers_filters_watches_and_locks() -> Result<()> {
     let platform = Platform::start("")?;
     let (host, port) = host_and_port(&platform.api);
-    let folder = python_packages()?;
-    let mut command = Command::new("python3");
-    command
-        .arg(clients().join("client.py"))
-        .args([host, port])
-        .env("PYTHONPATH", folder)
-        .env("PYTHONDONTWRITEBYTECODE", "1");
-    let mut client = Process::start(&mut command)?;
+    let mut command = packages::python("consul", "client.py")?;
+    let mut client = Process::start(command.args([host, port]))?;
     let steps = ended_well(&mut client)?;
     let expected = [
         "services",
@@ -280,87 +271,7 @@ fn host_and_port(address: &str) -> (&str, &str) {
 
 /// Starts the npm client.
 fn node(arguments: &[&str]) -> Result<Process> {
-    let folder = node_packages()?;
-    let mut command = Command::new("node");
-    command
-        .arg("client.mjs")
-        .args(arguments)
-        .current_dir(folder);
-    Process::start(&mut command)
-}
-
-fn clients() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/consul")
-}
-
-/// The folder with the npm packages and the client beside them, where it finds them.
-fn node_packages() -> Result<&'static Path> {
-    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    once(&FOLDER, || {
-        let folder = install("node", "package.json", |folder| {
-            let mut command = Command::new("npm");
-            command
-                .args(["install", "--ignore-scripts", "--no-package-lock"])
-                .args(["--no-audit", "--no-fund", "--loglevel=error"])
-                .current_dir(folder);
-            command
-        })?;
-        std::fs::copy(clients().join("client.mjs"), folder.join("client.mjs"))?;
-        Ok(folder)
-    })
-}
-
-/// The folder with the Python packages.
-fn python_packages() -> Result<&'static Path> {
-    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    once(&FOLDER, || {
-        install("python", "requirements.txt", |folder| {
-            let mut command = Command::new("python3");
-            command
-                .args(["-m", "pip", "install", "--quiet", "--upgrade"])
-                .args(["--disable-pip-version-check", "--no-deps", "--target", "."])
-                .args(["--requirement", "requirements.txt"])
-                .current_dir(folder);
-            command
-        })
-    })
-}
-
-/// Installs once in a process; who comes second waits for the first.
-fn once(
-    folder: &'static OnceLock<Result<PathBuf, String>>,
-    install: impl FnOnce() -> Result<PathBuf>,
-) -> Result<&'static Path> {
-    let installed = folder.get_or_init(|| install().map_err(|error| format!("{error:#}")));
-    match installed {
-        Ok(folder) => Ok(folder),
-        Err(error) => bail!("{error}"),
-    }
-}
-
-/// Installs what `manifest` names into a folder below `target/`, unless exactly that is there.
-fn install(name: &str, manifest: &str, command: impl FnOnce(&Path) -> Command) -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    // A test runs as `target/PROFILE/deps/NAME-HASH`.
-    let target = test.ancestors().nth(3).context("the target folder")?;
-    let folder = target.join("clients/consul").join(name);
-    let wanted = std::fs::read(clients().join(manifest))?;
-    let done = folder.join("installed");
-    if std::fs::read(&done).is_ok_and(|installed| installed == wanted) {
-        return Ok(folder);
-    }
-    std::fs::create_dir_all(&folder)?;
-    std::fs::write(folder.join(manifest), &wanted)?;
-    let mut installer = Process::start(&mut command(&folder))?;
-    let status = installer.wait(LONG)?;
-    if !status.success() {
-        bail!(
-            "the packages of {manifest} cannot be installed:\n{}",
-            installer.output()
-        );
-    }
-    std::fs::write(done, wanted)?;
-    Ok(folder)
+    Process::start(packages::node("consul", "client.mjs")?.args(arguments))
 }
 
 #[expect(

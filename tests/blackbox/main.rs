@@ -8,6 +8,7 @@ mod contracts;
 mod demo;
 mod deployment;
 mod gateway;
+mod packages;
 mod platform;
 mod polyglot;
 mod readme;

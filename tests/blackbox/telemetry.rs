@@ -3,14 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use ieum_testkit::{Process, Reply, Request, Stub, binary, eventually};
 use serde_json::{Value, json};
 
+use crate::packages;
 use crate::platform::{Platform, SOON};
 use crate::shop::{DEMO, Shop};
 
@@ -27,7 +26,7 @@ struct Receiver {
 
 impl Receiver {
     fn start() -> Result<Self> {
-        let process = Process::start(&mut python("receiver.py")?)?;
+        let process = Process::start(&mut packages::python("otlp", "receiver.py")?)?;
         let place = |name: &str| {
             let prefix = format!("{name} ");
             process.wait_for(SOON, |line| line.strip_prefix(&*prefix).map(str::to_owned))
@@ -223,7 +222,9 @@ fn transports(receiver: &Receiver) -> Result<Vec<String>> {
 #[test]
 fn the_platform_takes_the_spans_of_another_sdk_over_grpc() -> Result<()> {
     let platform = Platform::start("")?;
-    let output = python("sender.py")?.arg(&platform.api).output()?;
+    let output = packages::python("otlp", "sender.py")?
+        .arg(&platform.api)
+        .output()?;
     let complaints = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{complaints}");
     let trace = Request::new("GET", "/api/v1/traces/sent-by-python").send(&platform.api)?;
@@ -357,7 +358,7 @@ fn families(address: &str) -> Result<BTreeSet<String>> {
     let reply = Request::new("GET", "/metrics").send(address)?;
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!(reply.get("content-type"), Some(media_type));
-    let mut command = python("metrics.py")?;
+    let mut command = packages::python("otlp", "metrics.py")?;
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut parser = command.spawn()?;
     let text = reply.text();
@@ -374,37 +375,4 @@ fn families(address: &str) -> Result<BTreeSet<String>> {
     let names = String::from_utf8(output.stdout)?;
     let names = names.lines().filter_map(|line| line.split(' ').next());
     Ok(names.map(str::to_owned).collect())
-}
-
-/// A program of `tests/clients/otlp/`, with the packages that it needs.
-fn python(program: &str) -> Result<Command> {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/otlp");
-    let mut command = Command::new("python3");
-    command.env("PYTHONPATH", packages(&sources)?);
-    command.env("PYTHONDONTWRITEBYTECODE", "1");
-    command.arg(sources.join(program));
-    Ok(command)
-}
-
-/// The packages, installed below `target/` unless exactly these are there.
-fn packages(sources: &Path) -> Result<PathBuf> {
-    static INSTALLING: Mutex<()> = Mutex::new(());
-    let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
-    let folder = binary("shop")?.with_file_name("otlp-tests");
-    let (list, done) = (sources.join("requirements.txt"), folder.join("installed"));
-    let wanted = std::fs::read(&list)?;
-    if std::fs::read(&done).is_ok_and(|installed| installed == wanted) {
-        return Ok(folder);
-    }
-    std::fs::create_dir_all(&folder)?;
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--upgrade", "--no-deps"]);
-    pip.arg("--disable-pip-version-check")
-        .arg("--target")
-        .arg(&folder);
-    let output = pip.arg("--requirement").arg(&list).output()?;
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{complaints}");
-    std::fs::write(&done, &wanted)?;
-    Ok(folder)
 }
