@@ -56,6 +56,8 @@ pub struct Fetch {
     pub operation: String,
     /// The client's variables that the operation uses, by name.
     pub variables: Vec<String>,
+    /// The response keys of the operation's root fields. If the fetch fails, each is named by an error.
+    pub fields: Vec<String>,
     /// Where the answer's data belongs; empty for the root. (A path leads somewhere else where a type has
     /// a field that leads back to the root type.)
     pub path: Vec<Segment>,
@@ -85,9 +87,12 @@ pub struct Batch {
     pub variable: String,
     /// Where the entities are. Entities of all paths with the same representation are asked for once.
     pub paths: Vec<Vec<Segment>>,
+    /// The response keys that the selection brings to an entity, those of all types. If the fetch fails
+    /// and the client asked for one of them only, the error names that field, otherwise the entity.
+    pub fields: Vec<String>,
     /// What a representation consists of.
     pub requires: Vec<Required>,
-    /// What is changed in the representations: the name of a type, for an interface object.
+    /// What is changed in the representations: the value of `__typename`, for an interface object.
     pub input: Vec<Rewrite>,
     /// What is changed in each entity of the answer before it is merged.
     pub output: Vec<Rewrite>,
@@ -122,9 +127,11 @@ pub enum Segment {
 pub enum Required {
     /// A field.
     Field {
-        /// The name under which the subgraph expects it.
+        /// The name under which the subgraph expects it, in the representation.
         name: String,
-        /// The response key under which the data has it; looked for first under `name`.
+        /// The response key under which the data has it: another one than `name` if two fields needed
+        /// the same field with other arguments. (In the planner's words: the alias is our `name`, the
+        /// name our `key`.)
         key: String,
         /// The parts of its object; empty for a scalar.
         selections: Vec<Required>,
