@@ -25,6 +25,8 @@ pub enum Code {
     BodyTooLarge,
     /// The body did not arrive in time.
     BodyTimeout,
+    /// The body has a content coding that is not decoded here.
+    UnsupportedEncoding,
     /// No route has this path.
     NoRoute,
     /// Routes have this path, none of them this method.
@@ -53,6 +55,8 @@ pub enum Code {
     Timeout,
     /// A part of a composed answer failed.
     PartFailed,
+    /// The graph of the route was not composed yet.
+    NoSupergraph,
     /// A defect of the gateway.
     Internal,
 }
@@ -72,12 +76,13 @@ pub struct Row {
 
 impl Code {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::BadRequest,
         Self::AmbiguousPath,
         Self::UriTooLong,
         Self::BodyTooLarge,
         Self::BodyTimeout,
+        Self::UnsupportedEncoding,
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::TokenMissing,
@@ -92,6 +97,7 @@ impl Code {
         Self::BadGateway,
         Self::Timeout,
         Self::PartFailed,
+        Self::NoSupergraph,
         Self::Internal,
     ];
 
@@ -104,6 +110,7 @@ impl Code {
             Self::UriTooLong => ("IEUM-1002", 414, "URI Too Long", Caller),
             Self::BodyTooLarge => ("IEUM-1003", 413, "Content Too Large", Caller),
             Self::BodyTimeout => ("IEUM-1004", 408, "Request Timeout", Caller),
+            Self::UnsupportedEncoding => ("IEUM-1005", 415, "Unsupported Media Type", Caller),
             Self::NoRoute => ("IEUM-1010", 404, "Service not found", Caller),
             Self::MethodNotAllowed => ("IEUM-1011", 405, "Method Not Allowed", Caller),
             Self::TokenMissing => ("IEUM-1020", 401, "Unauthorized", Caller),
@@ -118,6 +125,7 @@ impl Code {
             Self::BadGateway => ("IEUM-1044", 502, "Bad Gateway", Upstream),
             Self::Timeout => ("IEUM-1045", 504, "Gateway Timeout", Upstream),
             Self::PartFailed => ("IEUM-1046", 502, "Bad Gateway", Upstream),
+            Self::NoSupergraph => ("IEUM-1047", 503, "Service unavailable", Upstream),
             Self::Internal => ("IEUM-1099", 500, "Internal Server Error", Here),
         };
         Row {

@@ -5,6 +5,7 @@
 //! the newest try may read on: an earlier one that still lives in a closing connection gets an error.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -180,6 +181,29 @@ impl Source {
 impl RequestBody {
     /// No body.
     pub(crate) const EMPTY: Self = Self(Kind::Empty);
+
+    /// All of it, read within the bounds that it was made with.
+    pub(crate) async fn collect(mut self) -> Result<Bytes, RequestBodyError> {
+        let mut first = Bytes::new();
+        let mut whole = BytesMut::new();
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await {
+            let Ok(data) = frame?.into_data() else {
+                continue;
+            };
+            // Mostly there is one part, which is then not copied.
+            if first.is_empty() && whole.is_empty() {
+                first = data;
+                continue;
+            }
+            whole.extend_from_slice(&mem::take(&mut first));
+            whole.extend_from_slice(&data);
+        }
+        Ok(if whole.is_empty() {
+            first
+        } else {
+            whole.freeze()
+        })
+    }
 }
 
 /// A body of the gateway's own making.
