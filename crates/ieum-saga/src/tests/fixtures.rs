@@ -1,7 +1,12 @@
 //! The saga that the tests run: an order of six steps with its pivot at the fifth.
 
-use crate::definition::Definition;
+use ieum_base::Uuid;
 use serde_json::{Value, json};
+
+use crate::definition::Definition;
+use crate::engine::Receipt;
+use crate::state::Status;
+use crate::testing::{Process, Rig};
 
 /// The names of the steps.
 pub(crate) const STEPS: [&str; 6] = ["validate", "reserve", "charge", "ship", "confirm", "notify"];
@@ -33,4 +38,19 @@ pub(crate) fn from_json(json: Value) -> Definition {
 /// What the saga needs to begin.
 pub(crate) fn input() -> Value {
     json!({"orderId": "o-1"})
+}
+
+/// Starts an engine, and a saga of `definition`.
+pub(crate) async fn begin(rig: &Rig, definition: &Definition) -> (Process, Receipt) {
+    let process = rig.boot().await.expect("open");
+    let started = process.start(definition, "o-1", input()).await;
+    (process, started.expect("started"))
+}
+
+/// The same, and waits until the saga has ended or is parked.
+pub(crate) async fn finish(rig: &Rig, definition: &Definition) -> (Process, Uuid, Status) {
+    let process = rig.boot().await.expect("open");
+    let ended = process.run(definition, "o-1", input()).await;
+    let (id, status) = ended.expect("it lives");
+    (process, id, status)
 }

@@ -6,7 +6,7 @@ use ieum_base::testing::pass;
 use ieum_base::{ManualClock, Timestamp, Uuid};
 use serde_json::json;
 
-use super::fixtures::{STEPS, from_json, input, order, order_json};
+use super::fixtures::{STEPS, begin, finish, from_json, input, order, order_json};
 use crate::decide::Operation::{Do, Undo};
 use crate::engine::{Config, ErrorKind, List};
 use crate::state::{Progress, Status};
@@ -98,11 +98,7 @@ async fn h22_a_refused_compensation_is_parked_at_once() {
     rig.world
         .always("reserve", Undo, Behaviour::Reject("too-late"));
     rig.world.script("ship", Do, &[Behaviour::Reject("no")]);
-    let process = rig.boot().await.expect("open");
-    let (id, status) = process
-        .run(&order(), "o-1", input())
-        .await
-        .expect("it lives");
+    let (process, id, status) = finish(&rig, &order()).await;
     assert_eq!(status, Status::Parked);
     let saga = process.handle.get(id).await.expect("known");
     assert!(
@@ -125,11 +121,7 @@ async fn behind_the_pivot_there_is_only_forward() {
     let rig = Rig::new();
     rig.world
         .script("notify", Do, &[Behaviour::Reject("mailbox-full")]);
-    let process = rig.boot().await.expect("open");
-    let (id, status) = process
-        .run(&order(), "o-1", input())
-        .await
-        .expect("it lives");
+    let (process, id, status) = finish(&rig, &order()).await;
     assert_eq!(status, Status::Parked);
     let error = process
         .handle
@@ -261,11 +253,7 @@ async fn h21_a_step_that_may_have_been_forgotten_is_not_done_twice() {
 async fn h24_a_cancel_takes_effect_once_the_call_in_flight_is_answered() {
     let rig = Rig::new();
     rig.world.script("charge", Do, &[Behaviour::Hang]);
-    let process = rig.boot().await.expect("open");
-    let receipt = process
-        .start(&order(), "o-1", input())
-        .await
-        .expect("started");
+    let (process, receipt) = begin(&rig, &order()).await;
     pass(Duration::from_secs(1)).await;
     process
         .handle
@@ -297,11 +285,7 @@ async fn h24_a_cancel_during_compensation_changes_nothing() {
     let rig = Rig::new();
     rig.world.script("ship", Do, &[Behaviour::Reject("no")]);
     rig.world.script("charge", Undo, &[Behaviour::Fail(503); 3]);
-    let process = rig.boot().await.expect("open");
-    let receipt = process
-        .start(&order(), "o-1", input())
-        .await
-        .expect("started");
+    let (process, receipt) = begin(&rig, &order()).await;
     seen(&process, receipt.id, "saga.undo-failed").await;
     process
         .handle
@@ -320,11 +304,7 @@ async fn a_fatal_answer_parks_the_saga_and_it_can_be_resumed_or_cancelled() {
     for cancel in [false, true] {
         let rig = Rig::new();
         rig.world.script("charge", Do, &[Behaviour::Fail(401)]);
-        let process = rig.boot().await.expect("open");
-        let (id, status) = process
-            .run(&order(), "o-1", input())
-            .await
-            .expect("it lives");
+        let (process, id, status) = finish(&rig, &order()).await;
         assert_eq!(status, Status::Parked);
         let error = process.handle.retry_now(id).await;
         assert_eq!(error.map_err(|error| error.kind().clone()), Ok(()));
@@ -356,11 +336,7 @@ async fn an_operator_can_end_the_wait_before_the_next_attempt() {
         ..Config::default()
     };
     rig.world.script("notify", Do, &[Behaviour::Fail(503)]);
-    let process = rig.boot().await.expect("open");
-    let receipt = process
-        .start(&order(), "o-1", input())
-        .await
-        .expect("started");
+    let (process, receipt) = begin(&rig, &order()).await;
     seen(&process, receipt.id, "saga.step-uncertain").await;
     let before = tokio::time::Instant::now();
     process.handle.retry_now(receipt.id).await.expect("waiting");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ieum_base::testing::pass;
 use serde_json::json;
 
-use super::fixtures::{STEPS, from_json, input, order, order_json};
+use super::fixtures::{STEPS, finish, from_json, input, order, order_json};
 use crate::decide::Operation::{Do, Undo};
 use crate::engine::ErrorKind;
 use crate::state::Status;
@@ -14,11 +14,7 @@ use crate::testing::{Behaviour, Rig};
 #[tokio::test(start_paused = true)]
 async fn a_saga_calls_its_steps_in_order_and_completes() {
     let rig = Rig::new();
-    let process = rig.boot().await.expect("open");
-    let (id, status) = process
-        .run(&order(), "o-1", input())
-        .await
-        .expect("it lives");
+    let (process, id, status) = finish(&rig, &order()).await;
     assert_eq!(status, Status::Completed);
     assert_eq!(rig.world.order(), STEPS);
     let charge = &rig.world.calls()[2];
@@ -41,11 +37,7 @@ async fn a_business_no_undoes_what_was_done_in_reverse() {
     let rig = Rig::new();
     rig.world
         .script("ship", Do, &[Behaviour::Reject("undeliverable")]);
-    let process = rig.boot().await.expect("open");
-    let (id, status) = process
-        .run(&order(), "o-1", input())
-        .await
-        .expect("it lives");
+    let (process, id, status) = finish(&rig, &order()).await;
     assert_eq!(status, Status::Compensated);
     assert_eq!(
         rig.world.order(),
@@ -174,11 +166,7 @@ async fn a_step_that_stays_unanswered_is_given_up_and_undone() {
     rig.world.always("charge", Do, Behaviour::LoseAnswer);
     let mut json = order_json();
     json["steps"][2]["attempts"] = json!(3);
-    let process = rig.boot().await.expect("open");
-    let (id, status) = process
-        .run(&from_json(json), "o-1", input())
-        .await
-        .expect("it lives");
+    let (process, id, status) = finish(&rig, &from_json(json)).await;
     assert_eq!(status, Status::Compensated);
     let saga = process.handle.get(id).await.expect("known");
     assert_eq!(saga.summary.failure.as_deref(), Some("attempts-exhausted"));
@@ -190,11 +178,7 @@ async fn a_step_that_stays_unanswered_is_given_up_and_undone() {
 async fn what_was_certainly_not_sent_needs_no_undo() {
     let rig = Rig::new();
     rig.world.always("charge", Do, Behaviour::Refuse);
-    let process = rig.boot().await.expect("open");
-    let (_, status) = process
-        .run(&order(), "o-1", input())
-        .await
-        .expect("it lives");
+    let (_process, _, status) = finish(&rig, &order()).await;
     assert_eq!(status, Status::Compensated);
     assert!(!rig.world.order().contains(&"charge/undo".to_owned()));
 }
@@ -207,11 +191,7 @@ async fn what_was_certainly_not_sent_uses_up_no_attempt() {
     let mut json = order_json();
     json["steps"][2]["attempts"] = json!(1);
     json["steps"][5]["attempts"] = json!(1);
-    let process = rig.boot().await.expect("open");
-    let (id, status) = process
-        .run(&from_json(json), "o-1", input())
-        .await
-        .expect("it lives");
+    let (_process, id, status) = finish(&rig, &from_json(json)).await;
     assert_eq!(status, Status::Completed);
     assert_eq!(rig.world.audit(&id.to_string(), status, &STEPS), Ok(()));
 }
@@ -226,11 +206,7 @@ async fn an_undo_does_not_share_the_few_attempts_of_its_step() {
     let mut json = order_json();
     json["steps"][2]["attempts"] = json!(3);
     json["steps"][3]["attempts"] = json!(3);
-    let process = rig.boot().await.expect("open");
-    let (id, status) = process
-        .run(&from_json(json), "o-1", input())
-        .await
-        .expect("it lives");
+    let (_process, id, status) = finish(&rig, &from_json(json)).await;
     assert_eq!(status, Status::Compensated);
     assert_eq!(rig.world.audit(&id.to_string(), status, &STEPS), Ok(()));
 }
@@ -267,11 +243,7 @@ async fn an_undo_that_never_succeeds_is_parked_within_its_own_bounds() {
 async fn an_answer_that_is_too_large_to_keep_parks_the_saga_at_once() {
     let rig = Rig::new();
     rig.world.always("charge", Do, Behaviour::TooLarge);
-    let process = rig.boot().await.expect("open");
-    let (id, status) = process
-        .run(&order(), "o-1", input())
-        .await
-        .expect("it lives");
+    let (process, id, status) = finish(&rig, &order()).await;
     assert_eq!(status, Status::Parked);
     let saga = process.handle.get(id).await.expect("known");
     assert_eq!(saga.steps[2].call.attempts, 1);

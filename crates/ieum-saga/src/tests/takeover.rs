@@ -13,7 +13,7 @@ use ieum_eventstore::{
 };
 use serde_json::json;
 
-use super::fixtures::{STEPS, from_json, input, order, order_json};
+use super::fixtures::{STEPS, begin, from_json, input, order, order_json};
 use crate::decide::Operation::Do;
 use crate::engine::{Config, Deps, Service};
 use crate::events::{saga_id, stream};
@@ -135,11 +135,7 @@ async fn h26_a_saga_in_flight_keeps_its_version_over_a_deploy_and_a_rollback() {
 async fn h26_what_a_newer_version_wrote_is_left_alone_and_shown() {
     let rig = Rig::new();
     rig.world.always("validate", Do, Behaviour::Hang);
-    let process = rig.boot().await.expect("open");
-    let receipt = process
-        .start(&order(), "o-1", input())
-        .await
-        .expect("started");
+    let (process, receipt) = begin(&rig, &order()).await;
     pass(Duration::from_millis(10)).await;
     process.life.end();
     let newer = NewEvent::new(Clock::system().new_id(), "saga.step-delegated", &json!({}));

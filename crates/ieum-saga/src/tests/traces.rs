@@ -8,7 +8,7 @@ use ieum_base::Rng;
 use ieum_base::testing::pass;
 use ieum_base::trace::{SpanData, SpanId, SpanSink, TraceContext};
 
-use super::fixtures::{STEPS, input, order};
+use super::fixtures::{STEPS, begin, input, order};
 use crate::decide::Operation::{Do, Undo};
 use crate::state::Status;
 use crate::testing::{Behaviour, Rig};
@@ -118,11 +118,7 @@ async fn a_saga_that_waits_goes_back_or_is_parked_is_one_tree() {
     rig.world.script("ship", Do, &[Behaviour::Fail(503); 12]);
     rig.world.always("ship", Do, Behaviour::Reject("no"));
     rig.world.always("charge", Undo, Behaviour::Fail(503));
-    let process = rig.boot().await.expect("open");
-    let receipt = process
-        .start(&order(), "o-1", input())
-        .await
-        .expect("started");
+    let (process, receipt) = begin(&rig, &order()).await;
     let mut seen = Vec::new();
     while seen.last() != Some(&Status::Parked) {
         pass(Duration::from_secs(1)).await;
