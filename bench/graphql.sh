@@ -27,16 +27,9 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 
-fail() { echo "graphql.sh: $*" >&2; exit 2; }
 say() { [ -n "$json" ] || printf "$@"; }
-for tool in wrk node npm taskset awk curl; do
-  command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install wrk nodejs npm util-linux curl"
-done
-[ "$(nproc)" -ge 2 ] || fail "two cores are needed: one for the gateway, one for load and subgraphs"
-target=${CARGO_TARGET_DIR:-target}
-ieum=${IEUM:-$target/release/ieum}
-[ -x "$ieum" ] || cargo build --release --locked -p ieum-server --bin ieum
-ieum=$(realpath "$ieum")
+. bench/lib.sh
+need wrk node npm curl taskset awk "wrk nodejs npm curl util-linux"
 
 peers=$target/bench/graphql
 mkdir -p "$peers"
@@ -48,52 +41,12 @@ if ! cmp -s bench/graphql/package.json "$peers/installed.json"; then
 fi
 cp bench/graphql/*.mjs bench/graphql/*.lua "$peers/"
 
-work=$(mktemp -d)
-pids=()
-finish() {
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-  wait 2>/dev/null || true
-  rm -rf "$work"
-}
-trap finish EXIT
-
-free_ports() {
-  node -e '
-    const { createServer } = require("node:net");
-    const servers = Array.from({ length: 5 }, () => createServer().listen(0, "127.0.0.1"));
-    setTimeout(() => {
-      console.log(servers.map((server) => server.address().port).join(" "));
-      servers.forEach((server) => server.close());
-    }, 50);'
-}
-read -r users orders peer ours api < <(free_ports)
+users=$(free_port) orders=$(free_port) peer=$(free_port) ours=$(free_port) api=$(free_port)
 node "$peers/compose.mjs" "users=http://127.0.0.1:$users/" "orders=http://127.0.0.1:$orders/" \
   >"$work/supergraph.graphql" || fail "the supergraph cannot be composed"
-cat >"$work/ieum.toml" <<CONF
-[platform]
-listen = "127.0.0.1:$api"
-data-dir = "$work/data"
-roles = ["gateway"]
-[log]
-url = "memory:"
-[telemetry.traces]
-sample = 0.0
-[gateway]
-listen = "127.0.0.1:$ours"
-threads = 1
-[[gateway.routes]]
-name = "graphql"
-path = "/"
-auth = "none"
-graphql = { supergraph = "supergraph.graphql" }
-CONF
+ieum_conf "$ours" "$api" 'graphql = { supergraph = "supergraph.graphql" }'
 
-start() { # CORE COMMAND…
-  local core=$1
-  shift
-  NODE_ENV=production taskset -c "$core" "$@" >>"$work/log" 2>&1 &
-  pids+=($!)
-}
+export NODE_ENV=production
 start 1 node "$peers/subgraph.mjs" users "$users"
 start 1 node "$peers/subgraph.mjs" orders "$orders"
 start 0 node "$peers/gateway.mjs" "$work/supergraph.graphql" "$peer"
@@ -121,21 +74,15 @@ actual=$(data "$ours")
 [ "$expected" = "$actual" ] || fail "different answers: $expected and $actual"
 case "$expected" in *'"orders":['*) ;; *) fail "no data: $expected" ;; esac
 
-# Nanoseconds that the threads of a process have run, as the scheduler counts them.
-busy() { cat "/proc/$1"/task/*/schedstat | awk '{ sum += $1 } END { printf "%.0f", sum }'; }
-
 measure() { # PID PORT → "CPU-µs-per-query queries-per-second"
-  local before after report requests
+  local before report
   before=$(busy "$1")
-  report=$(taskset -c 1 wrk -t1 -c"$connections" -d"${seconds}s" -s "$peers/query.lua" "http://127.0.0.1:$2/")
-  after=$(busy "$1")
+  report=$(taskset -c 1 wrk -t1 -c"$connections" -d"${seconds}s" -s "$peers/query.lua" "http://127.0.0.1:$2/" 2>&1)
   if grep -Eq 'Non-2xx|Socket errors|wrong answer' <<<"$report"; then
     echo "$report" >&2
     fail "the gateway on port $2 did not answer everything"
   fi
-  requests=$(awk '/requests in/ { print $1 }' <<<"$report")
-  awk -v t=$((after - before)) -v n="$requests" -v s="$seconds" \
-    'BEGIN { printf "%.2f %.0f\n", t / 1e3 / n, n / s }'
+  per_request $(($(busy "$1") - before)) "$report" "$seconds"
 }
 
 say 'warming up\n'
@@ -146,16 +93,15 @@ ratios=() rows=()
 for round in $(seq "$rounds"); do
   read -r a a_rate < <(measure "$peer_pid" "$peer")
   read -r b b_rate < <(measure "$ours_pid" "$ours")
-  ratio=$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.3f", b / a }')
+  ratio=$(quotient "$a" "$b")
   ratios+=("$ratio")
   rows+=("{\"apolloMicros\":$a,\"ieumMicros\":$b,\"ratio\":$ratio,\"apolloPerSecond\":$a_rate,\"ieumPerSecond\":$b_rate}")
   say '%-6s %14s %14s %8s %14s %14s\n' "$round" "$a" "$b" "$ratio" "$a_rate" "$b_rate"
 done
-median=$(printf '%s\n' "${ratios[@]}" | sort -n | awk '{ r[NR] = $1 } END {
-  print NR % 2 ? r[(NR + 1) / 2] : (r[NR / 2] + r[NR / 2 + 1]) / 2 }')
+median=$(median "${ratios[@]}")
 if [ -n "$json" ]; then
   printf '{"bench":"graphql","rounds":[%s],"median":%s,"limit":%s}\n' "$(IFS=,; echo "${rows[*]}")" "$median" "$limit"
 else
   echo "median ratio ieum / apollo: $median (limit $limit)"
 fi
-awk -v m="$median" -v l="$limit" 'BEGIN { exit !(m <= l) }'
+within "$median" "$limit"

@@ -25,31 +25,8 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 
-fail() { echo "proxy.sh: $*" >&2; exit 2; }
-for tool in wrk nginx taskset awk; do
-  command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install wrk nginx-light util-linux"
-done
-[ "$(nproc)" -ge 2 ] || fail "two cores are needed: one for the proxy, one for the load"
-ieum=${IEUM:-target/release/ieum}
-[ -x "$ieum" ] || cargo build --release --locked -p ieum-server --bin ieum
-
-work=$(mktemp -d)
-pids=()
-finish() {
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-  wait 2>/dev/null || true
-  rm -rf "$work"
-}
-trap finish EXIT
-
-free_port() {
-  python3 - <<'PY' 2>/dev/null || awk 'BEGIN { srand(); print 20000 + int(rand() * 20000) }'
-import socket
-with socket.socket() as s:
-    s.bind(("127.0.0.1", 0))
-    print(s.getsockname()[1])
-PY
-}
+. bench/lib.sh
+need wrk nginx taskset awk "wrk nginx-light util-linux"
 origin=$(free_port) peer=$(free_port) ours=$(free_port) api=$(free_port)
 
 body=$(head -c 1024 /dev/zero | tr "\0" x)
@@ -77,31 +54,7 @@ CONF
 }
 nginx_conf origin "$origin" "return 200 \"$body\";"
 nginx_conf peer "$peer" "proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection '';"
-cat >"$work/ieum.toml" <<CONF
-[platform]
-listen = "127.0.0.1:$api"
-data-dir = "$work/data"
-roles = ["gateway"]
-[log]
-url = "memory:"
-[telemetry.traces]
-sample = 0.0
-[gateway]
-listen = "127.0.0.1:$ours"
-threads = 1
-[[gateway.routes]]
-name = "origin"
-path = "/"
-auth = "none"
-url = "http://127.0.0.1:$origin"
-CONF
-
-start() { # CORE COMMAND…
-  local core=$1
-  shift
-  taskset -c "$core" "$@" 2>>"$work/log" &
-  pids+=($!)
-}
+ieum_conf "$ours" "$api" "url = \"http://127.0.0.1:$origin\""
 start 1 nginx -c "$work/origin.conf"
 start 0 nginx -c "$work/peer.conf"
 peer_pid=${pids[-1]}
@@ -118,22 +71,15 @@ answers() { # PORT
 }
 for port in "$origin" "$peer" "$ours"; do answers "$port"; done
 
-# User and system time in clock ticks; the process's name may hold blanks, so count from its end.
-ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
-hertz=$(getconf CLK_TCK)
-
 measure() { # PID PORT → "CPU-µs-per-request requests-per-second"
-  local before after report requests
-  before=$(ticks "$1")
+  local before report
+  before=$(busy "$1")
   report=$(taskset -c 1 wrk -t1 -c"$connections" -d"${seconds}s" "http://127.0.0.1:$2/")
-  after=$(ticks "$1")
   if grep -Eq 'Non-2xx|Socket errors' <<<"$report"; then
     echo "$report" >&2
     fail "the proxy on port $2 did not answer everything"
   fi
-  requests=$(awk '/requests in/ { print $1 }' <<<"$report")
-  awk -v t=$((after - before)) -v hz="$hertz" -v n="$requests" -v s="$seconds" \
-    'BEGIN { printf "%.2f %.0f\n", t / hz * 1e6 / n, n / s }'
+  per_request $(($(busy "$1") - before)) "$report" "$seconds"
 }
 
 echo "warming up"
@@ -144,11 +90,10 @@ ratios=()
 for round in $(seq "$rounds"); do
   read -r a a_rate < <(measure "$peer_pid" "$peer")
   read -r b b_rate < <(measure "$ours_pid" "$ours")
-  ratio=$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.3f", b / a }')
+  ratio=$(quotient "$a" "$b")
   ratios+=("$ratio")
   printf '%-6s %14s %14s %8s %14s %14s\n' "$round" "$a" "$b" "$ratio" "$a_rate" "$b_rate"
 done
-median=$(printf '%s\n' "${ratios[@]}" | sort -n | awk '{ r[NR] = $1 } END {
-  print NR % 2 ? r[(NR + 1) / 2] : (r[NR / 2] + r[NR / 2 + 1]) / 2 }')
+median=$(median "${ratios[@]}")
 echo "median ratio ieum / nginx: $median (limit $limit)"
-awk -v m="$median" -v l="$limit" 'BEGIN { exit !(m <= l) }'
+within "$median" "$limit"
