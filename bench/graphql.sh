@@ -10,7 +10,8 @@
 #
 # Ends with status 1 if the median ratio is above the limit (0.25), 2 if it cannot measure.
 # Needs wrk, node, npm and taskset (apt-get install wrk nodejs npm util-linux), the npm registry at its
-# first run, and target/release/ieum, which is built if it is not there. IEUM=PATH measures another binary.
+# first run, and target/release/ieum, which is built first. IEUM=PATH measures
+# another binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -13,7 +13,7 @@ need() {
 
 target=${CARGO_TARGET_DIR:-target}
 ieum=${IEUM:-$target/release/ieum}
-[ -x "$ieum" ] || cargo build --release --locked -p ieum-server --bin ieum
+[ -n "${IEUM:-}" ] || cargo build --release --locked -p ieum-server --bin ieum >&2
 ieum=$(realpath "$ieum")
 
 work=$(mktemp -d)
