@@ -8,7 +8,7 @@ use ieum::http::Problem;
 pub(crate) type Reply<T> = Result<T, Failure>;
 
 /// A request that is refused or failed. Rolls back the transaction that it leaves.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure(Box<Problem>);
 
 impl Failure {

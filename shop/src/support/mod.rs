@@ -3,6 +3,7 @@
 //! Nothing about any one service belongs here.
 
 pub(crate) mod failure;
+pub(crate) mod graphql;
 pub(crate) mod idempotency;
 pub(crate) mod keys;
 pub(crate) mod money;

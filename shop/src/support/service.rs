@@ -294,6 +294,11 @@ impl Service {
         &self.platform.client
     }
 
+    /// Makes the spans of what it does.
+    pub(crate) const fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
     /// The service's own streams.
     pub(crate) const fn log(&self) -> &Log {
         &self.log

@@ -8,6 +8,7 @@
 mod api;
 mod domain;
 mod events;
+mod graph;
 mod internal;
 mod read_model;
 mod store;
@@ -52,6 +53,8 @@ pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
             act: events::on_shipping,
         },
     );
-    let routes = api::router(Arc::clone(&service)).merge(internal::router(Arc::clone(&service)));
+    let routes = api::router(Arc::clone(&service))
+        .merge(internal::router(Arc::clone(&service)))
+        .merge(graph::router(Arc::clone(&service)));
     service.serve(routes, stop)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ieum::base::{TaskKind, Timestamp};
 use ieum::eventstore::decider::decode;
 use ieum::eventstore::{Decider, Event as Stored, EventStore, Filter, Position};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Rows};
 
 use super::domain::{Event, Order, Rules};
 use super::store::{self, CATEGORY, View};
@@ -143,11 +143,39 @@ pub(super) fn of_user(
     after: Option<&str>,
     limit: u32,
 ) -> Reply<Vec<View>> {
+    of_users(db, &[user_id], after, limit)
+}
+
+/// The orders of each of these customers, latest first, one customer's after the other's: one
+/// statement, which reads `limit` rows for each, however many there are.
+pub(super) fn of_users<T: AsRef<str>>(
+    db: &Connection,
+    user_ids: &[T],
+    after: Option<&str>,
+    limit: u32,
+) -> Reply<Vec<View>> {
+    let mut statement = db.prepare_cached(
+        "SELECT listed.id, listed.state, listed.created_at
+         FROM json_each(?1) AS customer
+         JOIN order_view AS listed ON listed.id IN (
+             SELECT id FROM order_view
+             WHERE user_id = customer.value AND (?2 IS NULL OR id < ?2)
+             ORDER BY id DESC LIMIT ?3)
+         ORDER BY customer.key, listed.id DESC",
+    )?;
+    views(statement.query((json(user_ids)?, after, limit))?)
+}
+
+/// The orders with these ids that the projection has seen.
+pub(super) fn find_all(db: &Connection, ids: &[String]) -> Reply<Vec<View>> {
     let mut statement = db.prepare_cached(
         "SELECT id, state, created_at FROM order_view
-         WHERE user_id = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
+         WHERE id IN (SELECT value FROM json_each(?1))",
     )?;
-    let mut rows = statement.query((user_id, after, limit))?;
+    views(statement.query([json(ids)?])?)
+}
+
+fn views(mut rows: Rows<'_>) -> Reply<Vec<View>> {
     let mut views = Vec::new();
     while let Some(row) = rows.next()? {
         let (id, state): (String, String) = (row.get(0)?, row.get(1)?);
@@ -155,6 +183,11 @@ pub(super) fn of_user(
         views.extend(store::view(&id, serde_json::from_str(&state)?, created_at));
     }
     Ok(views)
+}
+
+fn json<T: AsRef<str>>(texts: &[T]) -> Reply<String> {
+    let texts: Vec<_> = texts.iter().map(AsRef::as_ref).collect();
+    Ok(serde_json::to_string(&texts)?)
 }
 
 fn checkpoint(db: &Connection) -> Reply<Position> {

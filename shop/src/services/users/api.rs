@@ -11,7 +11,7 @@ use http::StatusCode;
 use ieum::base::Secret;
 use serde::Deserialize;
 
-use super::Users;
+use super::{Change, Users};
 use super::domain::{Email, Name};
 use super::password::acceptable;
 use super::store::{self, User};
@@ -42,17 +42,6 @@ struct SignUp {
 struct SignIn {
     email: String,
     password: Secret,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Change {
-    #[serde(default)]
-    email: Option<String>,
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    password: Option<Secret>,
 }
 
 async fn sign_up(
@@ -121,39 +110,7 @@ async fn change(
     Json(body): Json<Change>,
 ) -> Reply<Json<User>> {
     let id = own(&caller, id)?;
-    let email = body
-        .email
-        .as_deref()
-        .map(Email::parse)
-        .transpose()
-        .map_err(Failure::invalid)?;
-    let name = body
-        .name
-        .as_deref()
-        .map(Name::parse)
-        .transpose()
-        .map_err(Failure::invalid)?;
-    let hash = match body.password {
-        None => None,
-        Some(password) => {
-            acceptable(&password).map_err(Failure::invalid)?;
-            Some(
-                users
-                    .passwords
-                    .hash(password)
-                    .await
-                    .map_err(Failure::internal)?,
-            )
-        }
-    };
-    let changed = users.service.write(move |work| {
-        let user = store::update(work, &id, email, name)?;
-        if let Some(hash) = hash {
-            store::set_password(work, &id, &hash)?;
-        }
-        Ok(user)
-    });
-    Ok(Json(changed.await?))
+    users.change(id, body).await.map(Json)
 }
 
 async fn remove(

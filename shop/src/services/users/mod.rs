@@ -6,6 +6,7 @@
 
 mod api;
 mod domain;
+mod graph;
 mod password;
 mod store;
 #[cfg(test)]
@@ -16,12 +17,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use ieum::base::{Secret, Stop};
+use serde::Deserialize;
 
+use crate::support::failure::{Failure, Reply};
 use crate::support::keys::SigningKey;
 use crate::support::service::{Service, Serving, Settings, Spec};
 
 use self::domain::{Email, Name};
-use self::password::Passwords;
+use self::password::{Passwords, acceptable};
+use self::store::User;
 use self::token::Tokens;
 
 /// What it is.
@@ -64,6 +68,18 @@ pub(crate) struct Secrets {
     pub(crate) admin: Option<Admin>,
 }
 
+/// What is to be different about a user.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    password: Option<Secret>,
+}
+
 /// What the handlers need beside the service.
 struct Users {
     service: Arc<Service>,
@@ -84,7 +100,9 @@ pub(crate) async fn start(settings: Settings, secrets: Secrets, stop: Stop) -> R
     if let Some(admin) = admin {
         users.employ(admin).await?;
     }
-    service.serve(api::router(Arc::new(users)), stop)
+    let users = Arc::new(users);
+    let routes = api::router(Arc::clone(&users)).merge(graph::router(users));
+    service.serve(routes, stop)
 }
 
 impl Users {
@@ -99,5 +117,29 @@ impl Users {
             .await
             .map_err(|failure| anyhow::anyhow!("{failure}"))
             .context("the administrator could not be made")
+    }
+
+    /// Changes what is given of a user. Whether the caller may, is checked before.
+    async fn change(&self, id: String, change: Change) -> Reply<User> {
+        let email = change.email.as_deref().map(Email::parse);
+        let email = email.transpose().map_err(Failure::invalid)?;
+        let name = change.name.as_deref().map(Name::parse);
+        let name = name.transpose().map_err(Failure::invalid)?;
+        let hash = match change.password {
+            None => None,
+            Some(password) => {
+                acceptable(&password).map_err(Failure::invalid)?;
+                let hash = self.passwords.hash(password).await;
+                Some(hash.map_err(Failure::internal)?)
+            }
+        };
+        let changed = self.service.write(move |work| {
+            let user = store::update(work, &id, email, name)?;
+            if let Some(hash) = hash {
+                store::set_password(work, &id, &hash)?;
+            }
+            Ok(user)
+        });
+        changed.await
     }
 }

@@ -1,7 +1,7 @@
 //! The streams and tables of users, and what is done to them inside a transaction.
 
 use ieum::base::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 use serde_json::json;
 
@@ -105,16 +105,38 @@ pub(super) fn set_password(work: &Work<'_>, id: &str, hash: &str) -> Reply<()> {
 pub(super) fn find(db: &Connection, id: &str) -> Reply<Option<User>> {
     let user = db
         .prepare_cached("SELECT id, email, name, created_at FROM users WHERE id = ?1")?
-        .query_row([id], |row| {
-            Ok(User {
-                id: row.get(0)?,
-                email: row.get(1)?,
-                name: row.get(2)?,
-                created_at: Timestamp::from_micros(row.get(3)?),
-            })
-        })
+        .query_row([id], read)
         .optional()?;
     Ok(user)
+}
+
+/// The users with these ids, as far as there are any: one statement, however many.
+pub(super) fn find_all(db: &Connection, ids: &[String]) -> Reply<Vec<User>> {
+    let mut statement = db.prepare_cached(
+        "SELECT id, email, name, created_at FROM users
+         WHERE id IN (SELECT value FROM json_each(?1))",
+    )?;
+    let users = statement.query_map([serde_json::to_string(ids)?], read)?;
+    Ok(users.collect::<Result<_, _>>()?)
+}
+
+/// All users, by their ids, which are in the order of signing up; `after` is the last one seen.
+pub(super) fn list(db: &Connection, after: Option<&str>, limit: u32) -> Reply<Vec<User>> {
+    let mut statement = db.prepare_cached(
+        "SELECT id, email, name, created_at FROM users
+         WHERE ?1 IS NULL OR id > ?1 ORDER BY id LIMIT ?2",
+    )?;
+    let users = statement.query_map((after, limit), read)?;
+    Ok(users.collect::<Result<_, _>>()?)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        id: row.get(0)?,
+        email: row.get(1)?,
+        name: row.get(2)?,
+        created_at: Timestamp::from_micros(row.get(3)?),
+    })
 }
 
 /// What is needed to open a session under this address.
