@@ -11,9 +11,13 @@ mod fields;
 pub mod frame;
 pub mod http_rule;
 pub mod message;
+mod reader;
+mod status;
 pub mod timeout;
 pub mod transcode;
 
 pub use code::{Code, GRPC_STATUS};
 pub use descriptors::{DescriptorError, Descriptors};
 pub use frame::{FrameError, Meter, Prefix};
+pub use reader::Reader;
+pub use status::{GRPC_STATUS_DETAILS, Status};

@@ -10,9 +10,15 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, MessageDescriptor, ServiceDescriptor};
 use prost_types::FileDescriptorProto;
 
+use crate::status;
+
 /// Files with everything that they import. Clones are cheap.
 #[derive(Clone, Debug)]
-pub struct Descriptors(DescriptorPool);
+pub struct Descriptors {
+    pool: DescriptorPool,
+    /// What the details of a status may be, beside what is in the files.
+    details: DescriptorPool,
+}
 
 /// Descriptors that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,9 +90,13 @@ impl Descriptors {
             all.file.push(own.encode_to_vec());
             names.push(import);
         }
-        let pool = DescriptorPool::decode(all.encode_to_vec().as_slice());
-        pool.map(Self).map_err(|error| {
+        let contradiction = |error: prost_reflect::DescriptorError| {
             DescriptorError::new(format!("the descriptors contradict themselves: {error}"))
+        };
+        let pool = DescriptorPool::decode(all.encode_to_vec().as_slice());
+        Ok(Self {
+            pool: pool.map_err(contradiction)?,
+            details: status::known::pool().map_err(contradiction)?,
         })
     }
 
@@ -95,9 +105,9 @@ impl Descriptors {
     /// # Errors
     /// If there is none; says which there are.
     pub fn service(&self, name: &str) -> Result<ServiceDescriptor, DescriptorError> {
-        self.0.get_service_by_name(name).ok_or_else(|| {
+        self.pool.get_service_by_name(name).ok_or_else(|| {
             let known: Vec<_> = self
-                .0
+                .pool
                 .services()
                 .map(|s| s.full_name().to_owned())
                 .collect();
@@ -111,14 +121,15 @@ impl Descriptors {
         })
     }
 
-    /// The message with this full name.
+    /// The message with this full name, in the files or among those that details are made of.
     pub(crate) fn message(&self, name: &str) -> Option<MessageDescriptor> {
-        self.0.get_message_by_name(name)
+        let own = self.pool.get_message_by_name(name);
+        own.or_else(|| self.details.get_message_by_name(name))
     }
 
     /// The same as one set, as [`Descriptors::from_set`] reads it.
     pub fn to_set(&self) -> Vec<u8> {
-        self.0.encode_to_vec()
+        self.pool.encode_to_vec()
     }
 }
 

@@ -7,8 +7,10 @@
 mod error;
 mod json;
 mod query;
+mod stream;
 
 pub use error::{Place, TranscodeError, TranscodeErrorKind};
+pub use stream::StreamForm;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
