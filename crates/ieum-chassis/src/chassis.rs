@@ -16,6 +16,8 @@ use ieum_http::server;
 use ieum_telemetry::otlp;
 use tokio::net::TcpListener;
 
+#[cfg(feature = "grpc")]
+use crate::grpc::{DescriptorError, Mounted, Services};
 use crate::observe::Observer;
 use crate::registration::Registrar;
 use crate::router::frame;
@@ -46,6 +48,10 @@ use crate::{Config, Health, Metrics};
 pub struct Chassis {
     config: Config,
     router: Router,
+    /// Routes without spans and figures.
+    bare: Router,
+    /// Calls of gRPC, which `router` does not replace.
+    calls: Router,
     health: Health,
     metrics: Metrics,
     clock: Clock,
@@ -100,6 +106,8 @@ impl Chassis {
         }
         Self {
             router: Router::new(),
+            bare: Router::new(),
+            calls: Router::new(),
             health: Health::new(config.health_timeout.0, config.health_cache.0),
             metrics,
             clock,
@@ -117,6 +125,18 @@ impl Chassis {
     pub fn router(mut self, router: Router) -> Self {
         self.router = router;
         self
+    }
+
+    /// Serves these over gRPC, on the port of its routes, with health and reflection.
+    ///
+    /// # Errors
+    /// If their descriptors are damaged.
+    #[cfg(feature = "grpc")]
+    pub fn grpc(mut self, services: Services) -> Result<Self, DescriptorError> {
+        let Mounted { calls, health } = services.mount(&self.health, &self.config)?;
+        self.calls = calls;
+        self.bare = health;
+        Ok(self)
     }
 
     /// Adds a health check: `/health` and the registry's check fail while it fails.
@@ -311,20 +331,22 @@ impl Chassis {
         }
     }
 
-    fn frame(&mut self) -> Router {
+    pub(crate) fn frame(&mut self) -> Router {
         let observer = Arc::new(Observer {
             service: self.config.service.as_str().into(),
             tracer: self.tracer.clone(),
             clock: self.clock.clone(),
             metrics: RequestMetrics::register(&self.metrics),
         });
-        frame(
-            std::mem::take(&mut self.router),
+        let routes = std::mem::take(&mut self.router);
+        let framed = frame(
+            routes.merge(std::mem::take(&mut self.calls)),
             observer,
             self.health.clone(),
             self.metrics.clone(),
             usize::try_from(self.config.max_body.0).unwrap_or(usize::MAX),
-        )
+        );
+        framed.merge(std::mem::take(&mut self.bare))
     }
 }
 

@@ -62,6 +62,10 @@ pub struct Config {
     /// The largest request body. Default `1MiB`.
     #[serde(default = "one_mebibyte")]
     pub max_body: ByteSize,
+    /// The largest message of a call over gRPC; a larger one is refused when its length has come.
+    /// Servers that tonic generates have a limit of their own, the same by default. Default `4MiB`.
+    #[serde(default = "four_mebibytes")]
+    pub max_message: ByteSize,
     /// How long it still accepts after it was deregistered, for callers that have not noticed.
     /// Default `5s`; nothing if there is no registry.
     #[serde(default = "five_seconds")]
@@ -123,6 +127,7 @@ impl Config {
             health_timeout: one_second(),
             health_cache: one_second(),
             max_body: one_mebibyte(),
+            max_message: four_mebibytes(),
             linger: five_seconds(),
             drain: thirty_seconds(),
         }
@@ -154,4 +159,8 @@ const fn thirty_seconds() -> HumanDuration {
 
 const fn one_mebibyte() -> ByteSize {
     ByteSize(1 << 20)
+}
+
+const fn four_mebibytes() -> ByteSize {
+    ByteSize(4 << 20)
 }

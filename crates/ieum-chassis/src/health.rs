@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use http::StatusCode;
-use ieum_base::HumanDuration;
+use ieum_base::{HumanDuration, Stop};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -24,7 +23,7 @@ pub struct Health(Arc<Inner>);
 struct Inner {
     timeout: Duration,
     cache: Duration,
-    ready: AtomicBool,
+    leaving: Stop,
     checks: std::sync::Mutex<Vec<Arc<Check>>>,
 }
 
@@ -77,7 +76,7 @@ impl Health {
         Self(Arc::new(Inner {
             timeout,
             cache,
-            ready: AtomicBool::new(true),
+            leaving: Stop::new(),
             checks: std::sync::Mutex::default(),
         }))
     }
@@ -126,7 +125,13 @@ impl Health {
 
     /// From now on the report is degraded: the service takes no more work.
     pub fn not_ready(&self) {
-        self.0.ready.store(false, Ordering::Release);
+        self.0.leaving.request();
+    }
+
+    /// Given when the service takes no more work: an answer that has no end of its own ends then, and
+    /// its client turns to another instance.
+    pub fn leaving(&self) -> &Stop {
+        &self.0.leaving
     }
 
     /// Runs the checks whose results are too old.
@@ -143,7 +148,7 @@ impl Health {
             .map(|check| check.name.clone())
             .zip(results)
             .collect();
-        if !self.0.ready.load(Ordering::Acquire) {
+        if self.0.leaving.is_requested() {
             let error = "the service is stopping".to_owned();
             results.insert("accepting".to_owned(), CheckResult::Failed { error });
             callable = false;
@@ -226,7 +231,7 @@ impl fmt::Debug for Health {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
 

@@ -8,6 +8,8 @@
 mod chassis;
 mod config;
 pub mod figures;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 mod health;
 mod identity;
 mod json;

@@ -35,6 +35,10 @@ pub(crate) async fn observe(
     mut request: Request,
     next: Next,
 ) -> Response {
+    #[cfg(feature = "grpc")]
+    if crate::grpc::is_call(request.headers()) {
+        return crate::grpc::observe(observer, request, next).await;
+    }
     let began = Instant::now();
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>();
@@ -68,6 +72,7 @@ pub(crate) async fn observe(
         method,
         path: route,
         status_code: status.as_u16(),
+        grpc_status: None,
     };
     trace::sync_scope(context, || observer.tell(&labels, &path, began.elapsed()));
     response
@@ -86,7 +91,7 @@ impl Observer {
         span
     }
 
-    fn tell(&self, labels: &RequestLabels, path: &str, took: Duration) {
+    pub(crate) fn tell(&self, labels: &RequestLabels, path: &str, took: Duration) {
         self.metrics.observe(labels, took.as_secs_f64() * 1_000.0);
         tracing::info!(
             target: "access",
@@ -94,6 +99,7 @@ impl Observer {
             method = labels.method,
             path,
             status = labels.status_code,
+            grpc_status = labels.grpc_status,
             micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "answered"
         );
@@ -133,6 +139,6 @@ fn is_plain_text(content_type: Option<&HeaderValue>) -> bool {
 }
 
 /// The template of requests that no route matched.
-const UNMATCHED: &str = "{unmatched}";
+pub(crate) const UNMATCHED: &str = "{unmatched}";
 /// The longest text of an extractor that is passed on, in bytes.
 const LONGEST_REASON: usize = 4096;

@@ -1,18 +1,34 @@
 //! The names of what the chassis measures. The guides' names (S1) and OpenTelemetry's.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use std::fmt;
+
+use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::Metrics;
 
-/// Labels of a request: the method, the route's template (never the path), the status.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+/// Labels of a request: the method, the route's template (never the path), the status. A call of gRPC
+/// has the HTTP status that its own stands for, so that one rule watches all, and its own beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RequestLabels {
     pub(crate) method: &'static str,
     pub(crate) path: String,
     pub(crate) status_code: u16,
+    pub(crate) grpc_status: Option<&'static str>,
+}
+
+impl EncodeLabelSet for RequestLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
+        ("method", self.method).encode(encoder.encode_label())?;
+        ("path", &*self.path).encode(encoder.encode_label())?;
+        ("status_code", self.status_code).encode(encoder.encode_label())?;
+        match self.grpc_status {
+            Some(status) => ("grpc_status", status).encode(encoder.encode_label()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The metrics of requests.
