@@ -47,6 +47,7 @@ codes! {
     GATEWAY_URI_TOO_LONG = 414 "IEUM-1002" "URI Too Long";
     GATEWAY_BODY_TOO_LARGE = 413 "IEUM-1003" "Content Too Large";
     GATEWAY_BODY_TIMEOUT = 408 "IEUM-1004" "Request Timeout";
+    GATEWAY_UNSUPPORTED_ENCODING = 415 "IEUM-1005" "Unsupported Media Type";
     GATEWAY_NO_ROUTE = 404 "IEUM-1010" "Service not found";
     GATEWAY_METHOD_NOT_ALLOWED = 405 "IEUM-1011" "Method Not Allowed";
     GATEWAY_TOKEN_MISSING = 401 "IEUM-1020" "Unauthorized";
@@ -61,6 +62,7 @@ codes! {
     GATEWAY_BAD_GATEWAY = 502 "IEUM-1044" "Bad Gateway";
     GATEWAY_TIMEOUT = 504 "IEUM-1045" "Gateway Timeout";
     GATEWAY_PART_FAILED = 502 "IEUM-1046" "Bad Gateway";
+    GATEWAY_NO_SUPERGRAPH = 503 "IEUM-1047" "Service unavailable";
     GATEWAY_INTERNAL = 500 "IEUM-1099" "Internal Server Error";
     LOG_CONFLICT = 409 "IEUM-2001" "Version conflict";
     LOG_CONDITION_FAILED = 409 "IEUM-2002" "Condition failed";
