@@ -80,6 +80,8 @@ fn name(path: &Path) -> String {
 
 fn wrong(error: &serde_json::Error, field: &str) -> TranscodeError {
     let what = describe(error);
+    // Where the JSON itself ends, the field's name may not have been read.
+    let field = if error.is_data() { field } else { "" };
     let detail = match (error.is_data(), field) {
         (true, "") => format!("the body {what}"),
         (true, field) => format!("the field `{field}` {what}"),
