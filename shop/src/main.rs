@@ -4,6 +4,7 @@ mod audit;
 mod cli;
 mod cmd;
 mod demo;
+mod proto;
 mod services;
 mod support;
 

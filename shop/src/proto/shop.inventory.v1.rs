@@ -42,7 +42,9 @@ pub struct WatchStockRequest {
 /// Generated client implementations.
 pub mod inventory_client {
     use tonic::codegen::http::Uri;
-    use tonic::codegen::*;
+    use tonic::codegen::{
+        Body, Bytes, CompressionEncoding, GrpcMethod, InterceptedService, StdError, http,
+    };
     /// What is in stock.
     #[derive(Debug, Clone)]
     pub struct InventoryClient<T> {
@@ -189,7 +191,10 @@ pub mod inventory_client {
 }
 /// Generated server implementations.
 pub mod inventory_server {
-    use tonic::codegen::*;
+    use tonic::codegen::{
+        Arc, Body, BoxFuture, CompressionEncoding, Context, EnabledCompressionEncodings,
+        InterceptedService, Poll, StdError, async_trait, http,
+    };
     /// Generated trait containing gRPC methods that should be implemented for use with InventoryServer.
     #[async_trait]
     pub trait Inventory: std::marker::Send + std::marker::Sync + 'static {

@@ -73,7 +73,9 @@ pub struct WatchUserRequest {
 /// Generated client implementations.
 pub mod users_client {
     use tonic::codegen::http::Uri;
-    use tonic::codegen::*;
+    use tonic::codegen::{
+        Body, Bytes, CompressionEncoding, GrpcMethod, InterceptedService, StdError, http,
+    };
     /// Who the customers are.
     #[derive(Debug, Clone)]
     pub struct UsersClient<T> {
@@ -225,7 +227,10 @@ pub mod users_client {
 }
 /// Generated server implementations.
 pub mod users_server {
-    use tonic::codegen::*;
+    use tonic::codegen::{
+        Arc, Body, BoxFuture, CompressionEncoding, Context, EnabledCompressionEncodings,
+        InterceptedService, Poll, StdError, async_trait, http,
+    };
     /// Generated trait containing gRPC methods that should be implemented for use with UsersServer.
     #[async_trait]
     pub trait Users: std::marker::Send + std::marker::Sync + 'static {

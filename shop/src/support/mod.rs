@@ -4,6 +4,7 @@
 
 pub(crate) mod failure;
 pub(crate) mod graphql;
+pub(crate) mod grpc;
 pub(crate) mod idempotency;
 pub(crate) mod keys;
 pub(crate) mod money;

@@ -3,6 +3,7 @@
 //! Everything that all eight services do alike is here, so that a service's own module is its
 //! business and nothing else.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use ieum::base::trace::{self, Tracer};
 use ieum::base::{Clock, HumanDuration, Secret, Stop, Tasks};
@@ -24,6 +26,7 @@ use ieum::sql::sqlite::{Database, Log, Migration, Tx, barrier, idempotency, inbo
 use rusqlite::Connection;
 
 use super::failure::{Failure, Reply};
+use super::grpc::Watches;
 use super::idempotency::Request;
 use super::participant::{Answer, Call};
 use super::platform::Platform;
@@ -31,6 +34,7 @@ use super::retention;
 use super::sabotage::{LossyOutbox, Sabotage};
 use super::sending;
 use super::work::Work;
+use crate::proto;
 
 /// What a service is.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +93,8 @@ pub(crate) struct Service {
     tracer: Tracer,
     tasks: Tasks,
     consumers: Consumers,
+    watches: Watches,
+    leaving: Stop,
     /// Taken when the service begins to serve.
     chassis: Mutex<Option<Chassis>>,
 }
@@ -129,6 +135,8 @@ impl Service {
             tracer: chassis.tracer().clone(),
             tasks: chassis.tasks().clone(),
             consumers: Consumers::register(chassis.metrics()),
+            watches: Watches::default(),
+            leaving: chassis.health_checks().leaving().clone(),
             chassis: Mutex::new(Some(chassis)),
         }))
     }
@@ -177,6 +185,26 @@ impl Service {
             })
     }
 
+    /// Answers calls of gRPC too, once it serves: with a server under the name that the shop's
+    /// descriptors have for it.
+    pub(crate) fn grpc<S, B>(&self, name: &'static str, server: S) -> Result<()>
+    where
+        S: tower::Service<http::Request<Body>, Response = http::Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+        http::Response<B>: IntoResponse,
+    {
+        let services = chassis::grpc::Services::described_by(proto::DESCRIPTORS)?;
+        let services = services.with(name, server)?;
+        let mut chassis = self.chassis.lock().unwrap_or_else(PoisonError::into_inner);
+        let without = chassis.take().context("a service serves once")?;
+        *chassis = Some(without.grpc(services)?);
+        Ok(())
+    }
+
     /// Listens, registers under the service's name, and answers requests. The answer is where it
     /// listens, and its life, which ends some time after `stop`.
     pub(crate) fn serve(&self, routes: Router, stop: Stop) -> Result<Serving> {
@@ -219,9 +247,14 @@ impl Service {
     ) -> Reply<T> {
         let (spec, sabotage) = (self.spec, self.sabotage);
         let trace = trace::current();
-        self.database
+        let written = self
+            .database
             .write(move |tx: &Tx<'_>| work(&Work::new(tx, &spec, trace.as_ref(), sabotage)))
-            .await
+            .await;
+        if written.is_ok() {
+            self.watches.wake();
+        }
+        written
     }
 
     /// Runs `work` on a snapshot.
@@ -287,6 +320,16 @@ impl Service {
             Ok(known.map(|outcome| Answer::to(&request, outcome)))
         });
         Ok(known.await?.map(IntoResponse::into_response))
+    }
+
+    /// Those who watch what it writes.
+    pub(crate) const fn watches(&self) -> &Watches {
+        &self.watches
+    }
+
+    /// Given when the service takes no more work: answers without an end end then.
+    pub(crate) const fn leaving(&self) -> &Stop {
+        &self.leaving
     }
 
     /// Calls other services by their names.

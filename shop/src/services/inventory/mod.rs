@@ -6,6 +6,7 @@
 mod api;
 mod domain;
 mod events;
+mod grpc;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -54,5 +55,6 @@ pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
             act: events::on_payment,
         },
     );
+    grpc::serve(&service)?;
     service.serve(api::router(Arc::clone(&service)), stop)
 }

@@ -28,11 +28,11 @@ pub(super) const TABLES: &str = "
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Shelf {
-    product_id: String,
+    pub(super) product_id: String,
     /// The pieces that are free.
-    stock: i64,
+    pub(super) stock: i64,
     /// The pieces set aside for orders, or sold.
-    reserved: i64,
+    pub(super) reserved: i64,
 }
 
 /// Puts the first pieces of a new product on the shelf.
@@ -59,6 +59,23 @@ pub(super) fn shelf(db: &Connection, product_id: &str) -> Reply<Option<Shelf>> {
         })
         .optional()?;
     Ok(shelf)
+}
+
+/// The stock of the products after `after`, by their ids.
+pub(super) fn shelves(db: &Connection, after: &str, limit: u32) -> Reply<Vec<Shelf>> {
+    let mut shelves = db.prepare_cached(
+        "SELECT product_id, stock, (SELECT coalesce(sum(quantity), 0) FROM reservations r
+                                    WHERE r.product_id = s.product_id AND status = 'held')
+         FROM stock s WHERE product_id > ?1 ORDER BY product_id LIMIT ?2",
+    )?;
+    let shelves = shelves.query_map((after, limit), |row| {
+        Ok(Shelf {
+            product_id: row.get(0)?,
+            stock: row.get(1)?,
+            reserved: row.get(2)?,
+        })
+    })?;
+    Ok(shelves.collect::<Result<_, _>>()?)
 }
 
 /// Sets aside everything that an order needs, or nothing.

@@ -11,11 +11,9 @@ use http::StatusCode;
 use ieum::base::Secret;
 use serde::Deserialize;
 
-use super::{Change, Users};
-use super::domain::{Email, Name};
-use super::password::acceptable;
 use super::store::{self, User};
 use super::token::Session;
+use super::{Change, SignUp, Users};
 use crate::support::failure::{Failure, Reply};
 use crate::support::web::may_act_for;
 
@@ -26,15 +24,6 @@ pub(super) fn router(users: Arc<Users>) -> Router {
         .route("/users/{id}", get(show).patch(change).delete(remove))
         .route("/sessions", post(sign_in))
         .with_state(users)
-}
-
-/// What a sign-up says. There is no role in it, and an unknown field is refused.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SignUp {
-    email: String,
-    name: String,
-    password: Secret,
 }
 
 #[derive(Deserialize)]
@@ -48,19 +37,7 @@ async fn sign_up(
     State(users): State<Arc<Users>>,
     Json(body): Json<SignUp>,
 ) -> Reply<(StatusCode, Json<User>)> {
-    let email = Email::parse(&body.email).map_err(Failure::invalid)?;
-    let name = Name::parse(&body.name).map_err(Failure::invalid)?;
-    acceptable(&body.password).map_err(Failure::invalid)?;
-    let hash = users
-        .passwords
-        .hash(body.password)
-        .await
-        .map_err(Failure::internal)?;
-    let user = users
-        .service
-        .write(move |work| store::create(work, email, name, &hash))
-        .await?;
-    Ok((StatusCode::CREATED, Json(user)))
+    Ok((StatusCode::CREATED, Json(users.sign_up(body).await?)))
 }
 
 /// Opens a session. An unknown address and a wrong password get the same answer, after the same
@@ -127,7 +104,7 @@ async fn remove(
 }
 
 /// The id, `me` being the caller's, if it is the caller's to see.
-fn own(caller: &Identity, id: String) -> Reply<String> {
+pub(super) fn own(caller: &Identity, id: String) -> Reply<String> {
     let id = if id == "me" {
         caller.user_id.clone()
     } else {

@@ -7,6 +7,7 @@
 mod api;
 mod domain;
 mod graph;
+mod grpc;
 mod password;
 mod store;
 #[cfg(test)]
@@ -68,6 +69,15 @@ pub(crate) struct Secrets {
     pub(crate) admin: Option<Admin>,
 }
 
+/// What a sign-up says. There is no role in it, and an unknown field is refused.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignUp {
+    email: String,
+    name: String,
+    password: Secret,
+}
+
 /// What is to be different about a user.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,11 +111,24 @@ pub(crate) async fn start(settings: Settings, secrets: Secrets, stop: Stop) -> R
         users.employ(admin).await?;
     }
     let users = Arc::new(users);
+    grpc::serve(Arc::clone(&users))?;
     let routes = api::router(Arc::clone(&users)).merge(graph::router(users));
     service.serve(routes, stop)
 }
 
 impl Users {
+    /// Signs somebody up.
+    async fn sign_up(&self, wanted: SignUp) -> Reply<User> {
+        let email = Email::parse(&wanted.email).map_err(Failure::invalid)?;
+        let name = Name::parse(&wanted.name).map_err(Failure::invalid)?;
+        acceptable(&wanted.password).map_err(Failure::invalid)?;
+        let hash = self.passwords.hash(wanted.password).await;
+        let hash = hash.map_err(Failure::internal)?;
+        self.service
+            .write(move |work| store::create(work, email, name, &hash))
+            .await
+    }
+
     async fn employ(&self, admin: Admin) -> Result<()> {
         let email = Email::parse(&admin.email).map_err(anyhow::Error::msg)?;
         let name = Name::parse("Shop").map_err(anyhow::Error::msg)?;
