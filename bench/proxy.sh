@@ -9,8 +9,8 @@
 #
 # Ends with status 1 if the median ratio is above the limit (1.3), 2 if it cannot measure.
 # Needs wrk, nginx and taskset (apt-get install wrk nginx-light util-linux), and target/release/ieum,
-# which is built first. IEUM=PATH
-# measures another binary.
+# which is built first.
+# IEUM=PATH measures another binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
