@@ -1,13 +1,22 @@
 //! A bench for what services do inside a transaction: a database in memory with a service's schema.
 
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http_body_util::BodyExt;
 use ieum::base::Secret;
 use ieum::messaging::{Message, OutboxStore};
 use ieum::sql::sqlite::{Database, Location, outbox};
 use rusqlite::types::ValueRef;
+use tower::ServiceExt;
 
 use super::failure::Reply;
 use super::sabotage::Sabotage;
-use super::service::{Spec, migrations};
+use super::service::{Service, Settings, Spec, migrations};
 use super::work::Work;
 
 /// A service's database, without the service.
@@ -113,4 +122,93 @@ pub(crate) fn event(source: &str, kind: &str, data: &serde_json::Value) -> Messa
 /// A secret from text.
 pub(crate) fn secret(text: &str) -> Secret {
     Secret::new(text.to_owned())
+}
+
+/// A service with its database in a folder of its own, without a platform.
+pub(crate) struct Alone {
+    /// The service.
+    pub(crate) service: Arc<Service>,
+    folder: PathBuf,
+}
+
+impl Alone {
+    /// A service of this kind that nobody knows.
+    pub(crate) async fn start(spec: Spec) -> Self {
+        let folder = std::env::temp_dir().join(format!("shop-{}", ieum::base::Uuid::new_v4()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let settings = Settings {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            advertise: None,
+            next_free_port: true,
+            platform: "http://127.0.0.1:1".to_owned(),
+            token: None,
+            database: folder.join("service.db"),
+            sabotage: None,
+            linger: Duration::ZERO,
+        };
+        let service = Service::open(spec, settings).await.expect("a service");
+        Self { service, folder }
+    }
+
+    /// The folder, for what else a service keeps.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        // What is left of it is in the system's folder for such things.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Who asks a graph.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Who {
+    /// Nobody that the gateway knows.
+    Nobody,
+    /// A customer.
+    User(&'static str),
+    /// A member of staff.
+    Staff,
+}
+
+/// A request to a subgraph, as another service sends it.
+pub(crate) fn graph_request(who: Who, body: &serde_json::Value) -> http::Request<Body> {
+    let request = http::Request::post("/graphql")
+        .header("content-type", "application/json")
+        .header("accept", "application/graphql-response+json");
+    let request = match who {
+        Who::Nobody => request,
+        Who::User(id) => request.header("x-user-id", id),
+        Who::Staff => request
+            .header("x-user-id", "boss")
+            .header("x-user-roles", "admin"),
+    };
+    let request = request.body(Body::from(body.to_string()));
+    request.expect("a request")
+}
+
+/// What a subgraph answers: status, and the body if it is JSON.
+pub(crate) async fn answer(
+    routes: &Router,
+    request: http::Request<Body>,
+) -> (u16, serde_json::Value) {
+    let response = routes.clone().oneshot(request).await.expect("infallible");
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.expect("a body");
+    let body = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+    (status, body)
+}
+
+/// Asks a subgraph; the answer, whatever its status.
+pub(crate) async fn ask_graph(
+    routes: &Router,
+    who: Who,
+    query: &str,
+    variables: serde_json::Value,
+) -> serde_json::Value {
+    let body = serde_json::json!({ "query": query, "variables": variables });
+    answer(routes, graph_request(who, &body)).await.1
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_graphql::{
-    ComplexObject, Context, EmptyMutation, Enum, ID, Object, Request, SimpleObject,
+    ComplexObject, Context, EmptyMutation, EmptySubscription, Enum, ID, Object, Schema,
+    SimpleObject,
 };
 use axum::Router;
 
@@ -14,7 +15,7 @@ use super::read_model;
 use super::store::{self, View};
 use crate::support::failure::{Failure, Reply};
 use crate::support::graphql::{
-    self, Amount, Batch, DateTime, Entities, Place, caller, first, may_act_for, tell,
+    self, Amount, Batch, DateTime, Entities, Place, caller, first, may_act_for, shared, tell,
 };
 use crate::support::service::Service;
 use crate::support::web;
@@ -22,19 +23,26 @@ use crate::support::web;
 /// The routes.
 pub(super) fn router(service: Arc<Service>) -> Router {
     let tracer = service.tracer().clone();
-    let schema = graphql::subgraph(Query(Arc::clone(&service)), EmptyMutation);
-    graphql::router(schema.data(service).finish(), tracer, prepare)
+    graphql::router(schema(service), tracer, |request| {
+        request.data(Arc::<Asked>::default())
+    })
 }
 
-/// What the resolvers of one request share.
-fn prepare(request: Request) -> Request {
-    request.data(Lists::default()).data(Known::default())
+fn schema(service: Arc<Service>) -> Schema<Query, EmptyMutation, EmptySubscription> {
+    let query = Query(Arc::clone(&service));
+    graphql::subgraph(query, EmptyMutation)
+        .data(service)
+        .finish()
 }
 
-/// Lists of orders that are asked for at once.
-type Lists = Batch<Page, Vec<View>>;
-/// Orders that are asked for by their ids.
-type Known = Batch<String, View>;
+/// What one request asks the database for, each kind at once.
+#[derive(Default)]
+struct Asked {
+    /// Lists of orders.
+    pages: Batch<Page, Vec<View>>,
+    /// Orders by their ids.
+    orders: Batch<String, View>,
+}
 
 /// One page of one customer's orders.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,12 +130,7 @@ impl User {
 }
 
 impl User {
-    async fn list(
-        &self,
-        ctx: &Context<'_>,
-        wanted: i32,
-        after: Option<ID>,
-    ) -> Reply<Vec<Order>> {
+    async fn list(&self, ctx: &Context<'_>, wanted: i32, after: Option<ID>) -> Reply<Vec<Order>> {
         may_act_for(ctx, &self.id)?;
         let page = Page {
             after: after.map(|id| id.0),
@@ -135,8 +138,9 @@ impl User {
             user_id: self.id.0.clone(),
         };
         let service = shared::<Arc<Service>>(ctx)?;
-        let lists = shared::<Lists>(ctx)?;
-        let views = lists.load(page, |pages| list_all(service, pages)).await?;
+        let asked = shared::<Arc<Asked>>(ctx)?;
+        let views = asked.pages.load(page, |all| list_all(service, all));
+        let views = views.await?;
         Ok(views.into_iter().flatten().map(Order::from).collect())
     }
 }
@@ -168,20 +172,15 @@ impl Query {
         let place = Entities::next(ctx)?;
         let order = async {
             let caller = caller(ctx)?;
-            let known = shared::<Known>(ctx)?;
-            let order = known.load(id.0, |ids| find_all(&self.0, ids)).await?;
+            let asked = shared::<Arc<Asked>>(ctx)?;
+            let order = asked.orders.load(id.0, |all| find_all(&self.0, all));
             order
+                .await?
                 .filter(|order| web::may_act_for(caller, &order.user_id))
                 .ok_or_else(|| Failure::not_found("order"))
         };
         Ok(tell(ctx, place, order.await.map(Order::from)))
     }
-}
-
-/// What the schema or the request carries for its resolvers.
-fn shared<'a, T: Send + Sync + 'static>(ctx: &Context<'a>) -> Reply<&'a T> {
-    let shared = ctx.data_opt::<T>();
-    shared.ok_or_else(|| Failure::internal("a request lacks what its resolvers share"))
 }
 
 /// One statement for all pages of the same size that begin at the same place: that is one, unless a
@@ -266,6 +265,9 @@ impl From<Item> for OrderItem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// How many orders one request may list.
 const MOST_ORDERS: u64 = 10_000;

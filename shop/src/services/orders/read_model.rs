@@ -63,7 +63,7 @@ async fn follow(service: &Service) {
 }
 
 /// Folds a batch, or waits for one.
-async fn catch_up(service: &Service) -> Reply<()> {
+pub(super) async fn catch_up(service: &Service) -> Reply<()> {
     let after = service.read(checkpoint).await?;
     let filter = Filter::category(CATEGORY);
     let page = service

@@ -7,29 +7,29 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, Request, SimpleObject};
+use async_graphql::{Context, EmptySubscription, ID, Object, Schema, SimpleObject};
 use axum::Router;
 
 use super::{Change, Users, store};
 use crate::support::failure::{Failure, Reply};
 use crate::support::graphql::{
-    self, Batch, DateTime, Entities, Place, caller, first, may_act_for, tell,
+    self, Batch, DateTime, Entities, Place, caller, first, may_act_for, shared, tell,
 };
 
 /// The routes.
 pub(super) fn router(users: Arc<Users>) -> Router {
     let tracer = users.service.tracer().clone();
-    let schema = graphql::subgraph(Query(Arc::clone(&users)), Mutation(users)).finish();
-    graphql::router(schema, tracer, prepare)
+    graphql::router(schema(users), tracer, |request| {
+        request.data(Arc::<Asked>::default())
+    })
 }
 
-/// What the resolvers of one request share.
-fn prepare(request: Request) -> Request {
-    request.data(Known::default())
+fn schema(users: Arc<Users>) -> Schema<Query, Mutation, EmptySubscription> {
+    graphql::subgraph(Query(Arc::clone(&users)), Mutation(users)).finish()
 }
 
-/// Users that are asked for by their ids.
-type Known = Batch<String, store::User>;
+/// The users that one request asks for by their ids, all at once.
+type Asked = Batch<String, store::User>;
 
 /// A customer or a member of staff.
 #[derive(SimpleObject)]
@@ -76,9 +76,8 @@ impl Query {
 impl Query {
     async fn find(&self, ctx: &Context<'_>, id: String) -> Reply<User> {
         may_act_for(ctx, &id)?;
-        let known = ctx.data_opt::<Known>();
-        let known = known.ok_or_else(|| Failure::internal("a request has no batch"))?;
-        let user = known.load(id, |ids| find_all(&self.0, ids)).await?;
+        let asked = shared::<Arc<Asked>>(ctx)?;
+        let user = asked.load(id, |all| find_all(&self.0, all)).await?;
         user.map(User::from)
             .ok_or_else(|| Failure::not_found("user"))
     }
@@ -135,3 +134,6 @@ impl From<store::User> for User {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

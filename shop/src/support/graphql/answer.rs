@@ -84,12 +84,20 @@ fn code(status: StatusCode) -> &'static str {
     }
 }
 
+/// What the schema or the request carries for its resolvers.
+pub(crate) fn shared<'a, T: Send + Sync + 'static>(ctx: &Context<'a>) -> Reply<&'a T> {
+    let shared = ctx.data_opt::<T>();
+    shared.ok_or_else(|| Failure::internal("a request lacks what its resolvers share"))
+}
+
 /// How many entries of a list are asked for.
 ///
 /// # Errors
 /// Fewer than 1, more than 100.
 pub(crate) fn first(wanted: i32) -> Reply<u32> {
-    let valid = u32::try_from(wanted).ok().filter(|n| (1..=MOST).contains(n));
+    let valid = u32::try_from(wanted)
+        .ok()
+        .filter(|n| (1..=MOST).contains(n));
     valid.ok_or_else(|| Failure::invalid(format!("`first` is 1 to {MOST}")))
 }
 

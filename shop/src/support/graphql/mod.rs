@@ -9,16 +9,21 @@
 
 mod answer;
 mod batch;
+mod endpoint;
 mod entities;
-mod http;
+
 mod scalars;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use async_graphql::{EmptySubscription, ObjectType, Schema, SchemaBuilder};
 
-pub(crate) use answer::{caller, first, may_act_for, tell};
+pub(crate) use answer::{caller, first, may_act_for, shared, tell};
 pub(crate) use batch::Batch;
+pub(crate) use endpoint::router;
 pub(crate) use entities::{Entities, Place};
-pub(crate) use http::router;
 pub(crate) use scalars::{Amount, DateTime};
 
 /// A subgraph: a schema for Apollo Federation 2, bounded. The gateway has limits for its callers;

@@ -51,7 +51,7 @@ async fn answer<E: Executor>(
 ) -> Reply<axum::response::Response> {
     let media = Media::accepted(&headers)?;
     let request = read(&headers, &body)?;
-    Ok(media.render(graph.execute(request, caller).await))
+    Ok(media.render(&graph.execute(request, caller).await))
 }
 
 impl<E: Executor> Graph<E> {
@@ -150,17 +150,17 @@ impl Media {
         Err(Failure::new(status, "not-acceptable", detail))
     }
 
-    fn render(self, response: Response) -> axum::response::Response {
+    fn render(self, response: &Response) -> axum::response::Response {
         // An error without a path is about the request: it was not executed, and there is no data.
-        let executed =
-            response.errors.is_empty() || response.errors.iter().all(|error| !error.path.is_empty());
+        let executed = response.errors.is_empty()
+            || response.errors.iter().all(|error| !error.path.is_empty());
         let (status, media) = match self {
             Self::Json => (StatusCode::OK, JSON),
             Self::Response if executed => (StatusCode::OK, RESPONSE),
             Self::Response => (StatusCode::BAD_REQUEST, RESPONSE),
         };
         let body = if executed {
-            serde_json::to_vec(&response)
+            serde_json::to_vec(response)
         } else {
             serde_json::to_vec(&json!({ "errors": response.errors }))
         };
