@@ -27,10 +27,16 @@ pub enum Code {
     BodyTimeout,
     /// The body has a content coding that is not decoded here.
     UnsupportedEncoding,
+    /// The request cannot be translated for the service.
+    Untranslatable,
+    /// The body has a media type that is not translated.
+    UnsupportedMediaType,
     /// No route has this path.
     NoRoute,
     /// Routes have this path, none of them this method.
     MethodNotAllowed,
+    /// The method takes a stream of messages, which one request cannot be.
+    StreamedRequest,
     /// The route asks for a token and there is none.
     TokenMissing,
     /// The token is not valid.
@@ -57,6 +63,10 @@ pub enum Code {
     PartFailed,
     /// The graph of the route was not composed yet.
     NoSupergraph,
+    /// The descriptors of the route's services are not there yet.
+    NoDescriptors,
+    /// The service answered with a status of gRPC; the answer has that one's status.
+    GrpcStatus,
     /// A defect of the gateway.
     Internal,
 }
@@ -76,15 +86,18 @@ pub struct Row {
 
 impl Code {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::BadRequest,
         Self::AmbiguousPath,
         Self::UriTooLong,
         Self::BodyTooLarge,
         Self::BodyTimeout,
         Self::UnsupportedEncoding,
+        Self::Untranslatable,
+        Self::UnsupportedMediaType,
         Self::NoRoute,
         Self::MethodNotAllowed,
+        Self::StreamedRequest,
         Self::TokenMissing,
         Self::TokenInvalid,
         Self::RoleMissing,
@@ -98,6 +111,8 @@ impl Code {
         Self::Timeout,
         Self::PartFailed,
         Self::NoSupergraph,
+        Self::NoDescriptors,
+        Self::GrpcStatus,
         Self::Internal,
     ];
 
@@ -111,8 +126,11 @@ impl Code {
             Self::BodyTooLarge => ("IEUM-1003", 413, "Content Too Large", Caller),
             Self::BodyTimeout => ("IEUM-1004", 408, "Request Timeout", Caller),
             Self::UnsupportedEncoding => ("IEUM-1005", 415, "Unsupported Media Type", Caller),
+            Self::Untranslatable => ("IEUM-1006", 400, "Bad Request", Caller),
+            Self::UnsupportedMediaType => ("IEUM-1007", 415, "Unsupported Media Type", Caller),
             Self::NoRoute => ("IEUM-1010", 404, "Service not found", Caller),
             Self::MethodNotAllowed => ("IEUM-1011", 405, "Method Not Allowed", Caller),
+            Self::StreamedRequest => ("IEUM-1012", 501, "Not Implemented", Caller),
             Self::TokenMissing => ("IEUM-1020", 401, "Unauthorized", Caller),
             Self::TokenInvalid => ("IEUM-1021", 401, "Unauthorized", Caller),
             Self::RoleMissing => ("IEUM-1022", 403, "Forbidden", Caller),
@@ -126,6 +144,8 @@ impl Code {
             Self::Timeout => ("IEUM-1045", 504, "Gateway Timeout", Upstream),
             Self::PartFailed => ("IEUM-1046", 502, "Bad Gateway", Upstream),
             Self::NoSupergraph => ("IEUM-1047", 503, "Service unavailable", Upstream),
+            Self::NoDescriptors => ("IEUM-1048", 503, "Service unavailable", Upstream),
+            Self::GrpcStatus => ("IEUM-1049", 500, "Internal Server Error", Upstream),
             Self::Internal => ("IEUM-1099", 500, "Internal Server Error", Here),
         };
         Row {

@@ -48,8 +48,11 @@ codes! {
     GATEWAY_BODY_TOO_LARGE = 413 "IEUM-1003" "Content Too Large";
     GATEWAY_BODY_TIMEOUT = 408 "IEUM-1004" "Request Timeout";
     GATEWAY_UNSUPPORTED_ENCODING = 415 "IEUM-1005" "Unsupported Media Type";
+    GATEWAY_UNTRANSLATABLE = 400 "IEUM-1006" "Bad Request";
+    GATEWAY_UNSUPPORTED_MEDIA_TYPE = 415 "IEUM-1007" "Unsupported Media Type";
     GATEWAY_NO_ROUTE = 404 "IEUM-1010" "Service not found";
     GATEWAY_METHOD_NOT_ALLOWED = 405 "IEUM-1011" "Method Not Allowed";
+    GATEWAY_STREAMED_REQUEST = 501 "IEUM-1012" "Not Implemented";
     GATEWAY_TOKEN_MISSING = 401 "IEUM-1020" "Unauthorized";
     GATEWAY_TOKEN_INVALID = 401 "IEUM-1021" "Unauthorized";
     GATEWAY_ROLE_MISSING = 403 "IEUM-1022" "Forbidden";
@@ -63,6 +66,8 @@ codes! {
     GATEWAY_TIMEOUT = 504 "IEUM-1045" "Gateway Timeout";
     GATEWAY_PART_FAILED = 502 "IEUM-1046" "Bad Gateway";
     GATEWAY_NO_SUPERGRAPH = 503 "IEUM-1047" "Service unavailable";
+    GATEWAY_NO_DESCRIPTORS = 503 "IEUM-1048" "Service unavailable";
+    GATEWAY_GRPC_STATUS = 500 "IEUM-1049" "Internal Server Error";
     GATEWAY_INTERNAL = 500 "IEUM-1099" "Internal Server Error";
     LOG_CONFLICT = 409 "IEUM-2001" "Version conflict";
     LOG_CONDITION_FAILED = 409 "IEUM-2002" "Condition failed";
