@@ -1,0 +1,182 @@
+//! Takes the answers of subgraphs: reads them, changes what the plan wants changed, merges them.
+
+use bytes::Bytes;
+
+use super::compile::{Batch, Fetch, Part, Rewrite, Rewritten, Target};
+use super::json::Unreadable;
+use super::keys::Key;
+use super::request::{Asked, Job};
+use super::run::Execution;
+use super::tree::{ListId, ObjectId, Tree, Value};
+use crate::transport::{FetchError, FetchErrorKind, Fetched};
+
+/// An answer in the shape that GraphQL prescribes.
+pub(super) struct Envelope {
+    pub(super) data: Option<ObjectId>,
+    pub(super) errors: Option<ListId>,
+}
+
+impl Execution<'_> {
+    /// Merges what a fetch brought, or says where it is missing.
+    pub(super) fn land(&mut self, fetch: &Fetch, job: &Job, result: Result<Fetched, FetchError>) {
+        let envelope = result.and_then(|fetched| self.read(fetched.body));
+        match envelope {
+            Ok(envelope) => {
+                if let Some(errors) = envelope.errors {
+                    self.pass_on(fetch, job, errors);
+                }
+                if let Some(data) = envelope.data {
+                    self.settle(fetch, job, data);
+                }
+            }
+            Err(error) => self.failed(fetch, job, &error),
+        }
+    }
+
+    fn read(&mut self, body: Bytes) -> Result<Envelope, FetchError> {
+        let value = self
+            .reader
+            .read(&mut self.tree, body)
+            .map_err(|why| match why {
+                Unreadable::Malformed => malformed("the subgraph's answer is not JSON"),
+                Unreadable::TooDeep => malformed("the subgraph's answer is nested too deeply"),
+                Unreadable::TooMany => FetchError::new(
+                    FetchErrorKind::TooLarge,
+                    "the subgraphs' answers have too many values",
+                ),
+            })?;
+        let Value::Object(answer) = value else {
+            return Err(malformed("the subgraph's answer is not an object"));
+        };
+        let errors = match self.tree.get(answer, Key::ERRORS) {
+            Some(Value::List(errors)) => Some(errors).filter(|errors| !self.is_empty(*errors)),
+            None | Some(Value::Null) => None,
+            Some(_) => return Err(malformed("the subgraph's `errors` is not a list")),
+        };
+        let data = match self.tree.get(answer, Key::DATA) {
+            Some(Value::Object(data)) => Some(data),
+            None | Some(Value::Null) if errors.is_some() => None,
+            None | Some(Value::Null) => {
+                return Err(malformed("the subgraph's answer has no `data`"));
+            }
+            Some(_) => return Err(malformed("the subgraph's `data` is not an object")),
+        };
+        Ok(Envelope { data, errors })
+    }
+
+    fn is_empty(&self, list: ListId) -> bool {
+        self.tree.elements(list).is_empty()
+    }
+
+    fn settle(&mut self, fetch: &Fetch, job: &Job, data: ObjectId) {
+        match (&fetch.target, job) {
+            (Target::Root { output, .. }, Job::Root) => {
+                rewrite(&mut self.tree, data, output);
+                self.tree.merge(self.root, data, false);
+            }
+            (Target::Root { output, .. }, Job::Objects(places)) => {
+                rewrite(&mut self.tree, data, output);
+                for place in 0..places.len() {
+                    let last = place + 1 == places.len();
+                    self.tree.merge(places.object(place), data, !last);
+                }
+            }
+            (Target::Entities(batches), Job::Entities(asked)) => {
+                for (batch, asked) in batches.iter().zip(asked) {
+                    self.settle_batch(fetch, batch, asked, data);
+                }
+            }
+            // A job is made from its target.
+            _ => {}
+        }
+    }
+
+    fn settle_batch(&mut self, fetch: &Fetch, batch: &Batch, asked: &Asked, data: ObjectId) {
+        let entities = match self.tree.get(data, batch.alias) {
+            Some(Value::List(entities)) => entities,
+            _ if asked.count == 0 => return,
+            _ => {
+                let error = malformed("the subgraph's answer has no list of entities");
+                return self.failed_batch(fetch, batch, asked, &error);
+            }
+        };
+        let answered = self.tree.elements(entities).len();
+        if answered != asked.count {
+            let error = malformed(&format!(
+                "the subgraph answered {answered} entities for {} representations",
+                asked.count
+            ));
+            return self.failed_batch(fetch, batch, asked, &error);
+        }
+        let mut users = vec![0u32; asked.count];
+        for number in asked.numbers.iter().flatten() {
+            users[*number as usize] += 1;
+        }
+        for place in 0..asked.places.len() {
+            let Some(number) = asked.numbers[place] else {
+                continue;
+            };
+            let users = &mut users[number as usize];
+            *users -= 1;
+            match self.tree.elements(entities)[number as usize] {
+                Value::Object(entity) => {
+                    rewrite(&mut self.tree, entity, &batch.output);
+                    let into = asked.places.object(place);
+                    self.tree.merge(into, entity, *users > 0);
+                }
+                Value::Null => {}
+                _ => {
+                    let error = malformed("the subgraph answered an entity that is no object");
+                    self.failed_place(fetch, batch, asked, place, &error);
+                }
+            }
+            if self.tree.size() > self.config.values {
+                let error = FetchError::new(
+                    FetchErrorKind::TooLarge,
+                    "the subgraphs' answers have too many values",
+                );
+                return self.failed_batch(fetch, batch, asked, &error);
+            }
+        }
+    }
+}
+
+fn malformed(message: &str) -> FetchError {
+    FetchError::new(FetchErrorKind::Malformed, message)
+}
+
+/// Applies the changes of an answer's data, in their order. Applying them again changes nothing.
+fn rewrite(tree: &mut Tree, object: ObjectId, rewrites: &[Rewrite]) {
+    for rewrite in rewrites {
+        change(tree, Value::Object(object), &rewrite.path, rewrite);
+    }
+}
+
+fn change(tree: &mut Tree, value: Value, path: &[Part], rewrite: &Rewrite) {
+    match (value, path.split_first()) {
+        (Value::List(list), _) => {
+            for index in 0..tree.elements(list).len() {
+                change(tree, tree.elements(list)[index], path, rewrite);
+            }
+        }
+        (Value::Object(object), None) => match &rewrite.change {
+            Rewritten::Rename(to) => tree.rename(object, rewrite.key, *to),
+            Rewritten::Set(text) => {
+                let literal = tree.literal(text);
+                tree.set(object, rewrite.key, literal);
+            }
+        },
+        (Value::Object(object), Some((Part::Types(names), rest))) => {
+            let name = tree.typename(object);
+            if name.is_none_or(|name| names.contains(name)) {
+                change(tree, value, rest, rewrite);
+            }
+        }
+        (Value::Object(object), Some((Part::Field(key), rest))) => {
+            if let Some(value) = tree.get(object, *key) {
+                change(tree, value, rest, rewrite);
+            }
+        }
+        _ => {}
+    }
+}

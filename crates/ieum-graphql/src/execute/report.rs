@@ -1,0 +1,278 @@
+//! Tells the client of failures, by the paths of its own answer.
+//!
+//! A subgraph speaks of `_entities[3].name`; the client asked for no such thing. Each path is translated
+//! to every place for which the entity was asked, aliases of the planner get their names back, and what
+//! the client did not select is cut off. Of an error's extensions only the code passes: the rest is the
+//! subgraph's own (stack traces live there).
+
+use super::compile::{Batch, Fetch, Rewrite, Rewritten, Target};
+use super::errors::{Report, Text};
+use super::keys::Key;
+use super::places::{Places, Turn};
+use super::request::{Asked, Job};
+use super::run::Execution;
+use super::shape::Output;
+use super::tree::{ListId, ObjectId, Value};
+use crate::transport::FetchError;
+
+impl Execution<'_> {
+    /// Passes the errors of an answer on.
+    pub(super) fn pass_on(&mut self, fetch: &Fetch, job: &Job, errors: ListId) {
+        for index in 0..self.tree.elements(errors).len() {
+            let error = match self.tree.elements(errors)[index] {
+                Value::Object(error) => Some(error),
+                _ => None,
+            };
+            let path = error.map(|error| self.path(error)).unwrap_or_default();
+            for place in self.client_paths(fetch, job, &path) {
+                self.pass_on_at(fetch, error, &place);
+            }
+        }
+    }
+
+    /// Says that a fetch brought nothing at all.
+    pub(super) fn failed(&mut self, fetch: &Fetch, job: &Job, error: &FetchError) {
+        match (&fetch.target, job) {
+            (Target::Entities(batches), Job::Entities(asked)) => {
+                for (batch, asked) in batches.iter().zip(asked) {
+                    self.failed_batch(fetch, batch, asked, error);
+                }
+            }
+            (Target::Root { fields, .. }, Job::Objects(places)) => {
+                for place in 0..places.len() {
+                    self.failed_fields(fetch, places.way(place).to_vec(), fields, error);
+                }
+            }
+            (Target::Root { fields, .. }, _) => {
+                self.failed_fields(fetch, Vec::new(), fields, error);
+            }
+            (Target::Entities(_), _) => {}
+        }
+    }
+
+    /// The same, for one batch of a fetch.
+    pub(super) fn failed_batch(
+        &mut self,
+        fetch: &Fetch,
+        batch: &Batch,
+        asked: &Asked,
+        error: &FetchError,
+    ) {
+        for place in asked.all_places() {
+            self.failed_place(fetch, batch, asked, place, error);
+        }
+    }
+
+    /// The same, for one entity.
+    pub(super) fn failed_place(
+        &mut self,
+        fetch: &Fetch,
+        batch: &Batch,
+        asked: &Asked,
+        place: usize,
+        error: &FetchError,
+    ) {
+        let way = asked.places.way(place);
+        // The names are looked up only for errors that are listed, the others are counted.
+        let mut path = way.to_vec();
+        if !self.errors.is_full()
+            && let [only] = self.selected(way, &batch.fields)[..]
+        {
+            path.push(Turn::Key(only));
+        }
+        self.failed_at(fetch, &path, error);
+    }
+
+    /// Says that a fetch was not made, because it would be for too many entities.
+    pub(super) fn too_many_entities(&mut self, fetch: &Fetch, places: &Places) {
+        let way = if places.len() > 0 { places.way(0) } else { &[] };
+        let is_list = |turn: &Turn| matches!(turn, Turn::Index(_));
+        let end = way.iter().position(is_list).unwrap_or(way.len());
+        let path = way[..end].to_vec();
+        let report = Report {
+            message: Text::Ours("there are more entities than one operation may fetch"),
+            code: Text::Ours("TOO_MANY_ENTITIES"),
+            service: Some(&fetch.subgraph),
+            path: &path,
+        };
+        self.errors.report(&self.plan.keys, report);
+    }
+
+    fn failed_fields(&mut self, fetch: &Fetch, way: Vec<Turn>, fields: &[Key], error: &FetchError) {
+        let selected = self.selected(&way, fields);
+        if selected.is_empty() {
+            return self.failed_at(fetch, &way, error);
+        }
+        for field in selected {
+            let mut path = way.clone();
+            path.push(Turn::Key(field));
+            self.failed_at(fetch, &path, error);
+        }
+    }
+
+    fn failed_at(&mut self, fetch: &Fetch, path: &[Turn], error: &FetchError) {
+        let report = Report {
+            message: Text::Ours(error.message()),
+            code: Text::Ours(error.kind().code()),
+            service: Some(&fetch.subgraph),
+            path,
+        };
+        self.errors.report(&self.plan.keys, report);
+    }
+
+    fn pass_on_at(&mut self, fetch: &Fetch, error: Option<ObjectId>, path: &[Turn]) {
+        let tree = &self.tree;
+        let text = |object: Option<ObjectId>, key| match tree.get(object?, key)? {
+            Value::String(span) => Some(tree.text(span)),
+            _ => None,
+        };
+        let extensions = error.and_then(|error| match tree.get(error, Key::EXTENSIONS)? {
+            Value::Object(extensions) => Some(extensions),
+            _ => None,
+        });
+        let message = text(error, Key::MESSAGE).filter(|_| self.config.expose_messages);
+        let report = Report {
+            message: message.map_or(Text::Ours("the subgraph reported an error"), Text::Raw),
+            code: text(extensions, Key::CODE).map_or(Text::Ours("SUBGRAPH_ERROR"), Text::Raw),
+            service: Some(&fetch.subgraph),
+            path,
+        };
+        self.errors.report(&self.plan.keys, report);
+    }
+
+    /// The path of a subgraph's error, up to the first part that the plan does not know.
+    fn path(&self, error: ObjectId) -> Vec<Turn> {
+        let Some(Value::List(path)) = self.tree.get(error, Key::PATH) else {
+            return Vec::new();
+        };
+        let turns = self
+            .tree
+            .elements(path)
+            .iter()
+            .map_while(|part| match part {
+                Value::String(span) => {
+                    let (_, name) = self.tree.text(*span).split_first()?;
+                    let (_, name) = name.split_last()?;
+                    self.plan.keys.find(name).map(Turn::Key)
+                }
+                Value::Number(span) => {
+                    let index = std::str::from_utf8(self.tree.text(*span)).ok()?;
+                    index.parse().ok().map(Turn::Index)
+                }
+                _ => None,
+            });
+        turns.collect()
+    }
+
+    /// The places in the client's answer that a path in a subgraph's answer stands for; at least one, and
+    /// not more than there is room for errors.
+    fn client_paths(&self, fetch: &Fetch, job: &Job, path: &[Turn]) -> Vec<Vec<Turn>> {
+        let (places, numbers, rest, output) = match (&fetch.target, job) {
+            (Target::Root { output, .. }, Job::Objects(places)) => {
+                (places, None, path, output.as_slice())
+            }
+            (Target::Entities(batches), Job::Entities(asked)) => {
+                let of =
+                    |(batch, _): &(&Batch, &Asked)| path.first() == Some(&Turn::Key(batch.alias));
+                let Some((batch, asked)) = batches.iter().zip(asked).find(of) else {
+                    return vec![common_way(asked)];
+                };
+                let Some(Turn::Index(number)) = path.get(1) else {
+                    return vec![common_way(std::slice::from_ref(asked))];
+                };
+                (
+                    &asked.places,
+                    Some((asked, *number)),
+                    &path[2..],
+                    batch.output.as_slice(),
+                )
+            }
+            (Target::Root { output, .. }, _) => {
+                return vec![self.client_path(&[], path, output)];
+            }
+            (Target::Entities(_), _) => return vec![Vec::new()],
+        };
+        let paths: Vec<Vec<Turn>> = match numbers {
+            None => (0..places.len())
+                .map(|place| self.client_path(places.way(place), rest, output))
+                .collect(),
+            Some((asked, number)) => asked
+                .places_of(number)
+                .map(|place| self.client_path(places.way(place), rest, output))
+                .collect(),
+        };
+        if paths.is_empty() {
+            vec![Vec::new()]
+        } else {
+            paths
+        }
+    }
+
+    /// A way and what follows it, with the client's names and as far as the client selected it.
+    fn client_path(&self, way: &[Turn], rest: &[Turn], output: &[Rewrite]) -> Vec<Turn> {
+        let mut path = way.to_vec();
+        path.extend(rest.iter().map(|turn| renamed(*turn, output)));
+        let mut shape = Some(self.plan.shapes.root());
+        let known = path.iter().take_while(|turn| {
+            let Turn::Key(key) = turn else {
+                return true;
+            };
+            let Some(field) = shape.and_then(|shape| shape.find(*key)) else {
+                return false;
+            };
+            shape = match field.output {
+                Output::Composite(below) => Some(self.plan.shapes.get(below)),
+                _ => None,
+            };
+            true
+        });
+        let end = known.count();
+        path.truncate(end);
+        path
+    }
+
+    /// Those of some fields at the end of a way that the client selected.
+    fn selected(&self, way: &[Turn], fields: &[Key]) -> Vec<Key> {
+        let mut shape = self.plan.shapes.root();
+        for turn in way {
+            if let Turn::Key(key) = turn {
+                match shape.find(*key).map(|field| &field.output) {
+                    Some(Output::Composite(below)) => shape = self.plan.shapes.get(*below),
+                    _ => return Vec::new(),
+                }
+            }
+        }
+        let mut selected = fields.to_vec();
+        selected.retain(|key| *key != Key::TYPENAME && shape.find(*key).is_some());
+        selected
+    }
+}
+
+fn renamed(turn: Turn, output: &[Rewrite]) -> Turn {
+    let Turn::Key(key) = turn else {
+        return turn;
+    };
+    let to = output.iter().find_map(|rewrite| match rewrite.change {
+        Rewritten::Rename(to) if rewrite.key == key => Some(to),
+        _ => None,
+    });
+    Turn::Key(to.unwrap_or(key))
+}
+
+/// What the ways to all entities have in common: where an error belongs that names none of them.
+fn common_way(asked: &[Asked]) -> Vec<Turn> {
+    let mut ways = asked
+        .iter()
+        .flat_map(|asked| asked.all_places().map(|place| asked.places.way(place)));
+    let Some(first) = ways.next() else {
+        return Vec::new();
+    };
+    let end = ways.fold(first.len(), |end, way| {
+        let same = first[..end]
+            .iter()
+            .zip(way)
+            .take_while(|(one, other)| one == other);
+        same.count()
+    });
+    first[..end].to_vec()
+}
