@@ -1,0 +1,113 @@
+//! The cache of plans, by document and operation name.
+//!
+//! It is bounded twice: an entry weighs the bytes of its texts, but at least its share if the cache were
+//! full, so that neither many small documents nor few large ones outgrow it. Documents whose plans are
+//! asked for once only do not push out those that are asked for again (Clock-PRO).
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, Weighter};
+
+use super::config::Planning;
+use super::prepared::Prepared;
+use crate::rejection::Rejection;
+use crate::request::Request;
+
+pub(super) struct PlanCache(Cache<Key, Arc<Prepared>, Weight>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Key {
+    document: Arc<str>,
+    operation: Option<Arc<str>>,
+}
+
+/// A key that borrows from a request.
+struct KeyRef<'a> {
+    document: &'a str,
+    operation: Option<&'a str>,
+}
+
+impl PlanCache {
+    pub(super) fn new(planning: &Planning) -> Self {
+        let plans = planning.cached_plans.max(1);
+        let bytes = planning.cached_bytes.max(1);
+        let least = bytes.div_ceil(plans).max(1);
+        Self(Cache::with_weighter(
+            plans,
+            bytes as u64,
+            Weight {
+                least: least as u64,
+            },
+        ))
+    }
+
+    /// The plan of this request, if it is known.
+    pub(super) fn get(&self, request: &Request) -> Option<Arc<Prepared>> {
+        self.0.get(&KeyRef::of(request))
+    }
+
+    /// The plan of this request, made if need be. Of several requests at once for one document, one makes
+    /// it and the others wait.
+    pub(super) fn get_or_make(
+        &self,
+        request: &Request,
+        make: impl FnOnce() -> Result<Arc<Prepared>, Rejection>,
+    ) -> Result<Arc<Prepared>, Rejection> {
+        let key = Key {
+            document: request.query.as_str().into(),
+            operation: request.operation_name.as_deref().map(Into::into),
+        };
+        self.0.get_or_insert_with(&key, make)
+    }
+
+    /// How many plans are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<'a> KeyRef<'a> {
+    fn of(request: &'a Request) -> Self {
+        Self {
+            document: &request.query,
+            operation: request.operation_name.as_deref(),
+        }
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let borrowed = KeyRef {
+            document: &self.document,
+            operation: self.operation.as_deref(),
+        };
+        borrowed.hash(state);
+    }
+}
+
+impl Hash for KeyRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.document.hash(state);
+        self.operation.hash(state);
+    }
+}
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *key.document == *self.document && key.operation.as_deref() == self.operation
+    }
+}
+
+#[derive(Clone)]
+struct Weight {
+    least: u64,
+}
+
+impl Weighter<Key, Arc<Prepared>> for Weight {
+    fn weight(&self, key: &Key, prepared: &Arc<Prepared>) -> u64 {
+        let text = key.document.len() + prepared.text_bytes();
+        (text as u64).max(self.least)
+    }
+}

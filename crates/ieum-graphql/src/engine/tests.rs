@@ -1,0 +1,101 @@
+//! Requests against an engine.
+
+use std::sync::LazyLock;
+
+use super::*;
+use crate::supergraph::{SubgraphSource, compose};
+
+fn shop() -> Engine {
+    static SHOP: LazyLock<Engine> = LazyLock::new(|| {
+        let source = |name: &str, sdl: &str| SubgraphSource {
+            name: name.to_owned(),
+            url: format!("http://{name}"),
+            sdl: sdl.to_owned(),
+        };
+        let users = source("users", include_str!("../testdata/users.graphql"));
+        let orders = source("orders", include_str!("../testdata/orders.graphql"));
+        let sdl = compose(&[users, orders]).expect("it composes");
+        let supergraph = Supergraph::parse(&sdl).expect("a supergraph");
+        Engine::new(supergraph, Config::default()).expect("an engine")
+    });
+    SHOP.clone()
+}
+
+/// The code and the message of the first error, with its place.
+fn refused(query: &str) -> String {
+    match shop().prepare(&Request::new(query)) {
+        Ok(_) => "accepted".to_owned(),
+        Err(rejection) => {
+            let error = &rejection.errors()[0];
+            let place = error.locations().first();
+            let place = place.map_or(String::new(), |at| format!("{}:{} ", at.line, at.column));
+            format!("{} {place}{}", error.code(), error.message())
+        }
+    }
+}
+
+#[test]
+fn a_query_over_two_services_takes_one_fetch_of_each() {
+    let query = "query ($id: ID!) { user(id: $id) { name orders { id total status } } }";
+    let prepared = shop().prepare(&Request::new(query)).expect("it is planned");
+    assert_eq!(prepared.fetches(), 2);
+    let again = shop()
+        .cached(&Request::new(query))
+        .expect("it is remembered");
+    assert!(Arc::ptr_eq(&prepared, &again));
+}
+
+#[test]
+fn what_needs_no_subgraph_is_not_planned() {
+    let prepared = shop().prepare(&Request::new("{ __typename ... { a: __typename } }"));
+    assert_eq!(prepared.expect("it is accepted").plan().root, None);
+}
+
+#[test]
+fn wrong_documents_are_refused_with_a_code_and_a_place() {
+    let check = |query: &str, expected: &str| assert_eq!(refused(query), expected, "{query}");
+    check(
+        "{",
+        "GRAPHQL_PARSE_FAILED 1:2 Syntax error: expected a name, found the end of the document",
+    );
+    check(
+        "{ nothing }",
+        "GRAPHQL_VALIDATION_FAILED 1:3 Cannot query field \"nothing\" on type \"Query\".",
+    );
+    check(
+        "{ user(id: 1) { name { x } } }",
+        "GRAPHQL_VALIDATION_FAILED 1:17 Field \"name\" must not have a selection since type \"String!\" has no subfields.",
+    );
+    check(
+        "{ __schema { queryType { name } } }",
+        "INTROSPECTION_DISABLED 1:3 introspection is switched off",
+    );
+    check(
+        "{ ...F } fragment F on Query { __type(name: \"User\") { name } }",
+        "INTROSPECTION_DISABLED 1:32 introspection is switched off",
+    );
+    check(
+        "query A { user(id: 1) { name } } query B { user(id: 1) { name } }",
+        "OPERATION_RESOLUTION_FAILURE Must provide operation name if query contains multiple operations.",
+    );
+    check(
+        "{ user(id: 1) { __schema { description } } }",
+        "GRAPHQL_VALIDATION_FAILED 1:17 Cannot query field \"__schema\" on type \"User\".",
+    );
+    check(
+        "{ __typename { x } }",
+        "GRAPHQL_VALIDATION_FAILED 1:3 Field \"__typename\" must not have a selection.",
+    );
+    check(
+        "{ __nothing }",
+        "GRAPHQL_VALIDATION_FAILED 1:3 Cannot query field \"__nothing\" on type \"Query\".",
+    );
+    check(
+        "query ($a: ID! @x) { user(id: $a) { name } }",
+        "GRAPHQL_VALIDATION_FAILED 1:16 Unknown directive \"x\".",
+    );
+    check(
+        "mutation { x }",
+        "GRAPHQL_VALIDATION_FAILED 1:10 The schema has no operations of this kind.",
+    );
+}

@@ -1,0 +1,1 @@
+//! Introspection as clients see it.
