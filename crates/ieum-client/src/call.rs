@@ -10,6 +10,7 @@ use ieum_base::{Deadline, Retry};
 use ieum_discovery::EndpointId;
 
 use crate::Error;
+use crate::graphql::Label;
 
 /// The header by which a participant knows a repeated request.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -23,6 +24,10 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) deadline: Deadline,
+    /// What it is called in its spans, if it is an operation of GraphQL.
+    pub(crate) label: Option<Arc<Label>>,
+    /// Whether it only reads, although its method does not say so.
+    pub(crate) reads: bool,
     tried: Arc<Mutex<Vec<EndpointId>>>,
 }
 
@@ -34,13 +39,16 @@ impl Call {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             deadline,
+            label: None,
+            reads: false,
             tried: Arc::default(),
         }
     }
 
-    /// True if doing it twice is the same as doing it once: by its method, or by its key.
+    /// True if doing it twice is the same as doing it once: by its method, because it only reads, or
+    /// by its key.
     pub(crate) fn is_idempotent(&self) -> bool {
-        self.method.is_idempotent() || self.headers.contains_key(IDEMPOTENCY_KEY)
+        self.method.is_idempotent() || self.reads || self.headers.contains_key(IDEMPOTENCY_KEY)
     }
 
     /// The endpoints that earlier attempts went to.

@@ -1,5 +1,6 @@
 //! The client, and its view of one service.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use ieum_http::{HttpClient, client, connector};
 
 use crate::call::Call;
 use crate::dispatch::Dispatch;
+use crate::graphql::{Operation, PATH};
 use crate::request::RequestBuilder;
 use crate::stack::Protections;
 use crate::{Config, Response, Result};
@@ -88,6 +90,11 @@ impl Client {
         made
     }
 
+    /// An operation of GraphQL for the service called `name`, see [`ServiceClient::graphql`].
+    pub fn graphql(&self, name: &str, document: &str) -> Operation<'static> {
+        graphql(Cow::Owned(self.service(name)), document)
+    }
+
     /// A service at addresses that are given, beside the registry.
     pub fn fixed(&self, name: &str, instances: Vec<Instance>) -> ServiceClient {
         self.make(self.0.resolver.fixed(name, instances))
@@ -142,7 +149,13 @@ impl ServiceClient {
 
     /// A request with any method.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder<'_> {
-        RequestBuilder::new(self, method, path)
+        RequestBuilder::new(Cow::Borrowed(self), method, path)
+    }
+
+    /// An operation of GraphQL, sent to `/graphql` unless it is told otherwise. A document of queries
+    /// alone is retried like a `GET`, one with a mutation like a `POST`.
+    pub fn graphql(&self, document: &str) -> Operation<'_> {
+        graphql(Cow::Borrowed(self), document)
     }
 
     /// The endpoints behind it.
@@ -173,6 +186,11 @@ impl ServiceClient {
             attempts: u32::try_from(attempts.tried().len()).unwrap_or(u32::MAX),
         })
     }
+}
+
+fn graphql<'a>(service: Cow<'a, ServiceClient>, document: &str) -> Operation<'a> {
+    let request = RequestBuilder::new(service, Method::POST, PATH);
+    Operation::new(request, document)
 }
 
 impl fmt::Debug for Client {

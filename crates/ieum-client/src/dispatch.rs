@@ -120,6 +120,12 @@ impl Dispatch {
             span.set("http.request.method", call.method.to_string());
             span.set("url.path", redact::path(call.path.path()).into_owned());
             span.set("peer.service", self.service.name().to_owned());
+            if let Some(label) = &call.label {
+                span.set("graphql.operation.type", label.kind);
+                if let Some(name) = &label.name {
+                    span.set("graphql.operation.name", name.clone());
+                }
+            }
         }
         if earlier > 0 {
             let resent = i64::try_from(earlier).unwrap_or(i64::MAX);

@@ -11,6 +11,7 @@ mod client;
 mod config;
 mod dispatch;
 mod error;
+pub mod graphql;
 mod request;
 mod response;
 mod stack;

@@ -1,5 +1,7 @@
 //! Building a call.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,18 +13,19 @@ use ieum_http::{BoxError, Problem};
 use serde::Serialize;
 
 use crate::call::{Call, IDEMPOTENCY_KEY, retry_after};
+use crate::graphql::Label;
 use crate::{Error, ErrorKind, Response, Result, ServiceClient};
 
 /// A call that is being built. What is wrong with its parts is said by [`RequestBuilder::send`].
 #[must_use = "a call is made with `send`"]
 pub struct RequestBuilder<'a> {
-    service: &'a ServiceClient,
+    service: Cow<'a, ServiceClient>,
     call: std::result::Result<Call, BoxError>,
     timeout: Duration,
 }
 
 impl<'a> RequestBuilder<'a> {
-    pub(crate) fn new(service: &'a ServiceClient, method: Method, path: &str) -> Self {
+    pub(crate) fn new(service: Cow<'a, ServiceClient>, method: Method, path: &str) -> Self {
         let timeout = service.timeout();
         let call = origin_form(path).map(|path| Call::new(method, path, Deadline::after(timeout)));
         Self {
@@ -134,6 +137,28 @@ impl<'a> RequestBuilder<'a> {
             .map_err(|error| Error::new(ErrorKind::Invalid, name).caused_by(error))?;
         call.deadline = Deadline::after(self.timeout);
         self.service.execute(call, self.timeout).await
+    }
+
+    /// The service that is called.
+    pub(crate) fn service(&self) -> &str {
+        self.service.name()
+    }
+
+    /// Calls another path of the service.
+    pub(crate) fn at(self, path: &str) -> Self {
+        self.change(|call| {
+            call.path = origin_form(path)?;
+            Ok(())
+        })
+    }
+
+    /// Says which operation of GraphQL it is, and whether that only reads.
+    pub(crate) fn labelled(self, label: Option<Label>, reads: bool) -> Self {
+        self.change(|call| {
+            call.label = label.map(Arc::new);
+            call.reads = reads;
+            Ok(())
+        })
     }
 
     fn change(
