@@ -13,12 +13,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use ieum_base::trace::{self, Span, SpanKind, Tracer};
 use ieum_base::{Clock, redact};
 use ieum_http::{body, problem, propagation};
 use tokio::time::Instant;
 
+use crate::Identity;
 use crate::problems::{internal, malformed};
 use crate::telemetry::names::{RequestLabels, RequestMetrics, method_label};
 
@@ -87,6 +88,7 @@ impl Observer {
             span.set("http.request.method", method);
             span.set("http.route", route.to_owned());
             span.set("url.path", redact::path(request.uri().path()).into_owned());
+            name_user(&mut span, request.headers());
         }
         span
     }
@@ -103,6 +105,13 @@ impl Observer {
             micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "answered"
         );
+    }
+}
+
+/// Says in a span on whose behalf the request is made: by the id, which is no name.
+pub(crate) fn name_user(span: &mut Span, headers: &HeaderMap) {
+    if let Some(Identity { user_id, .. }) = Identity::from_headers(headers) {
+        span.set("enduser.id", user_id);
     }
 }
 

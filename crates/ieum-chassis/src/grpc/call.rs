@@ -25,7 +25,7 @@ use ieum_http::propagation;
 use tokio::time::Instant;
 
 use super::refusal::{is_grpc, refuse, trailers};
-use crate::observe::{Observer, UNMATCHED};
+use crate::observe::{Observer, UNMATCHED, name_user};
 use crate::telemetry::names::{RequestLabels, method_label};
 
 /// True if a request is a call of gRPC.
@@ -83,6 +83,7 @@ impl Call {
             span.set("rpc.system", "grpc");
             span.set("rpc.service", service.to_owned());
             span.set("rpc.method", method.to_owned());
+            name_user(&mut span, request.headers());
         }
         Self {
             span,

@@ -190,7 +190,7 @@ fn of(service: &str) -> Body {
 #[tokio::test]
 async fn a_call_is_counted_and_traced_under_its_method_and_status() {
     let bench = Bench::new();
-    let headers = [("traceparent", PARENT)];
+    let headers = [("traceparent", PARENT), ("x-user-id", "u-1")];
     let answer = bench
         .ask("/test.v1.Echo/Trace", &headers, Body::empty())
         .await;
@@ -206,7 +206,7 @@ async fn a_call_is_counted_and_traced_under_its_method_and_status() {
     };
     assert_eq!(span.name, "test.v1.Echo/Trace");
     let said = format!("{:?}", span.attributes);
-    for part in ["rpc.system", "test.v1.Echo", "rpc.grpc.status_code"] {
+    for part in ["rpc.system", "test.v1.Echo", "rpc.grpc.status_code", "u-1"] {
         assert!(said.contains(part), "{said}");
     }
 }
