@@ -76,6 +76,13 @@ impl Errors {
         self.paths.push(report.path.into());
     }
 
+    /// Makes room for an error that outweighs the others: they are only counted.
+    pub(crate) fn step_back(&mut self) {
+        self.more += self.paths.len();
+        self.paths.clear();
+        self.written.clear();
+    }
+
     /// Whether errors are only counted from now on.
     pub(crate) fn is_full(&self) -> bool {
         self.paths.len() >= self.limit || self.written.len() >= self.bytes

@@ -111,6 +111,7 @@ impl Execution<'_> {
                 service: None,
                 path: &[],
             };
+            self.errors.step_back();
             self.errors.report(&self.plan.keys, report);
         }
         if self.errors.count() > 0 {

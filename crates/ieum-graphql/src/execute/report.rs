@@ -40,11 +40,11 @@ impl Execution<'_> {
             }
             (Target::Root { fields, .. }, Job::Objects(places)) => {
                 for place in 0..places.len() {
-                    self.failed_fields(fetch, places.way(place).to_vec(), fields, error);
+                    self.failed_fields(fetch, places.way(place), fields, error);
                 }
             }
             (Target::Root { fields, .. }, _) => {
-                self.failed_fields(fetch, Vec::new(), fields, error);
+                self.failed_fields(fetch, &[], fields, error);
             }
             (Target::Entities(_), _) => {}
         }
@@ -98,14 +98,13 @@ impl Execution<'_> {
         self.errors.report(&self.plan.keys, report);
     }
 
-    fn failed_fields(&mut self, fetch: &Fetch, way: Vec<Turn>, fields: &[Key], error: &FetchError) {
-        let selected = self.selected(&way, fields);
+    fn failed_fields(&mut self, fetch: &Fetch, way: &[Turn], fields: &[Key], error: &FetchError) {
+        let selected = self.selected(way, fields);
         if selected.is_empty() {
-            return self.failed_at(fetch, &way, error);
+            return self.failed_at(fetch, way, error);
         }
         for field in selected {
-            let mut path = way.clone();
-            path.push(Turn::Key(field));
+            let path = [way, &[Turn::Key(field)]].concat();
             self.failed_at(fetch, &path, error);
         }
     }

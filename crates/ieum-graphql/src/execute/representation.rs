@@ -85,40 +85,31 @@ impl Writer {
         out: &mut Vec<u8>,
     ) -> Result<(), Missing> {
         for need in needs {
-            let (key, name, needs, instead) = match need {
+            match need {
                 Need::Fragment { on, needs } => {
                     if tree.typename(object).is_none_or(|name| on.contains(name)) {
                         self.fields_of(tree, object, needs, open, out)?;
                     }
-                    continue;
                 }
+                Need::Field { key, .. } if self.written[open..].contains(key) => {}
                 Need::Field {
                     key,
                     name,
                     needs,
                     instead,
-                } => (*key, name, needs, instead),
-            };
-            let value = tree.get(object, key).ok_or(Missing)?;
-            if self.written[open..].contains(&key) {
-                continue;
-            }
-            if self.written.len() > open {
-                out.push(b',');
-            }
-            self.written.push(key);
-            out.extend_from_slice(name);
-            if key != Key::TYPENAME {
-                self.fields = true;
-            }
-            let instead = instead.iter().find(|(on, _)| {
-                let name = tree.typename(object);
-                on.as_ref()
-                    .is_none_or(|on| name.is_none_or(|name| on.contains(name)))
-            });
-            match instead {
-                Some((_, value)) => out.extend_from_slice(value),
-                None => self.value(tree, key, value, needs, out)?,
+                } => {
+                    let value = tree.get(object, *key).ok_or(Missing)?;
+                    if self.written.len() > open {
+                        out.push(b',');
+                    }
+                    self.written.push(*key);
+                    self.fields |= *key != Key::TYPENAME;
+                    out.extend_from_slice(name);
+                    match replacement(tree, object, instead) {
+                        Some(value) => out.extend_from_slice(value),
+                        None => self.value(tree, *key, value, needs, out)?,
+                    }
+                }
             }
         }
         Ok(())
@@ -208,6 +199,24 @@ impl Compiler<'_> {
             })
             .collect()
     }
+}
+
+/// What is sent for an object instead of the data's value.
+fn replacement<'a>(
+    tree: &Tree,
+    object: ObjectId,
+    instead: &'a [(Option<Names>, Box<[u8]>)],
+) -> Option<&'a [u8]> {
+    if instead.is_empty() {
+        return None;
+    }
+    let typename = tree.typename(object);
+    let holds = |on: &Option<Names>| match (on, typename) {
+        (Some(on), Some(typename)) => on.contains(typename),
+        _ => true,
+    };
+    let chosen = instead.iter().find(|(on, _)| holds(on));
+    chosen.map(|(_, value)| &**value)
 }
 
 /// Lets the fields under a key, outside of nested objects, be sent with another value.
