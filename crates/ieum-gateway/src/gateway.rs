@@ -12,10 +12,11 @@ use ieum_base::{Clock, Rng, Stop};
 use ieum_discovery::Resolver;
 use ieum_http::{connector, egress, listener};
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::access_log::Writer;
 use crate::config::{Auth, Config, ConfigError, Warning};
+use crate::federation::GraphqlInfo;
 use crate::table::{Table, Target, Workshop};
 use crate::telemetry::Telemetry;
 use crate::thread::{self, Thread};
@@ -78,6 +79,8 @@ pub struct Handle(Arc<Running>);
 struct Running {
     addr: SocketAddr,
     tables: Arc<ArcSwap<Table>>,
+    /// Told after each change of the table.
+    reloaded: Arc<Notify>,
     workshop: Workshop,
     stop: Stop,
     threads: Mutex<Vec<Thread>>,
@@ -109,6 +112,9 @@ pub struct RouteInfo {
     pub auth: Option<Auth>,
     /// The roles of which the caller needs one.
     pub roles: Vec<String>,
+    /// How its graph is, if it offers one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graphql: Option<GraphqlInfo>,
 }
 
 impl Gateway {
@@ -130,7 +136,7 @@ impl Gateway {
         let addr = listeners[0].local_addr().map_err(StartError::Thread)?;
         let writer = Writer::open(&config.access_log).map_err(StartError::AccessLog)?;
         let tables = Arc::new(ArcSwap::from_pointee(table));
-        let stop = Stop::new();
+        let (stop, reloaded) = (Stop::new(), Arc::new(Notify::new()));
         let deps = Arc::new(deps);
         let log = || {
             let lost = || workshop.telemetry.log_lines_lost.clone();
@@ -143,6 +149,7 @@ impl Gateway {
             deps: Arc::clone(&deps),
             connector: connector(&config, &deps),
             tables: Arc::clone(&tables),
+            reloaded: Arc::clone(&reloaded),
             telemetry: Arc::clone(&workshop.telemetry),
             log: log(),
             stop: stop.clone(),
@@ -157,6 +164,7 @@ impl Gateway {
         Ok(Handle(Arc::new(Running {
             addr,
             tables,
+            reloaded,
             workshop,
             stop,
             threads: Mutex::new(threads),
@@ -194,6 +202,7 @@ impl Handle {
         let table = Table::compile(config, &running.workshop, Some(&before));
         running.workshop.telemetry.reloaded(table.is_ok());
         running.tables.store(Arc::new(table?));
+        running.reloaded.notify_one();
         drop(before);
         running.workshop.upstreams.forget_unused();
         warn(&warnings);
@@ -266,7 +275,13 @@ impl Handle {
                         .iter()
                         .map(|part| part.upstream.name.to_string())
                         .collect(),
+                    Target::Graphql(graph) => graph
+                        .subgraphs
+                        .iter()
+                        .map(|subgraph| subgraph.upstream.name.to_string())
+                        .collect(),
                 },
+                graphql: route.federation().map(|graph| graph.info()),
                 auth: config.auth,
                 roles: config.roles.clone(),
             })

@@ -2,7 +2,7 @@
 //!
 //! A request passes the phases
 //! `accept → parse → normalise → route → identify → authorise → limit → cache → transform →
-//! (compose | proxy) → balance → connect → respond`,
+//! (compose | federate | proxy) → balance → connect → respond`,
 //! each in a file of its own under `phases/`. The data path runs on threads of its own, one per
 //! core, each with its own listener, runtime and connections; bodies are streamed.
 //!
@@ -14,6 +14,7 @@ mod access_log;
 mod body;
 mod config;
 mod errors;
+mod federation;
 mod gateway;
 mod identity;
 mod phases;
@@ -24,9 +25,10 @@ mod upstream;
 mod worker;
 
 pub use config::{
-    AccessLog, Algorithm, Auth, Config, ConfigError, Connections, FallbackConfig, JwtConfig,
-    KeyConfig, LimitBy, Limits, Network, PartConfig, RateLimitConfig, RouteConfig, Timeouts,
-    Warning,
+    AccessLog, Algorithm, Auth, Config, ConfigError, Connections, FallbackConfig, GraphqlConfig,
+    JwtConfig, KeyConfig, LimitBy, Limits, Network, PartConfig, PlanningConfig, RateLimitConfig,
+    RouteConfig, SubgraphConfig, SubgraphsConfig, Timeouts, Warning,
 };
 pub use errors::{Code, Row};
+pub use federation::{GraphqlInfo, SubgraphInfo};
 pub use gateway::{Deps, Gateway, Handle, RouteInfo, StartError, Stopped};

@@ -4,6 +4,8 @@
 //! by the configuration, none is a caller's to choose. Looking a label set up costs more than
 //! counting, so each route keeps its handles, resolved at their first use.
 
+mod graphql;
+
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -19,6 +21,8 @@ use prometheus_client::registry::Registry;
 
 use crate::errors::Code;
 
+pub(crate) use graphql::{GraphqlMetrics, OperationOutcome, OperationType};
+
 /// All metrics of one gateway.
 pub(crate) struct Telemetry {
     registry: Registry,
@@ -31,6 +35,7 @@ pub(crate) struct Telemetry {
     upstream_failures: Family<Failed, Counter>,
     fallbacks: Family<FellBack, Counter>,
     reloads: Family<Reloaded, Counter>,
+    graphql: graphql::Families,
     pub(crate) in_flight: Gauge,
     pub(crate) tunnels: Gauge,
     pub(crate) log_lines_lost: Counter,
@@ -88,6 +93,7 @@ impl Telemetry {
             upstream_failures: Family::default(),
             fallbacks: Family::default(),
             reloads: Family::default(),
+            graphql: graphql::Families::new(),
             in_flight: Gauge::default(),
             tunnels: Gauge::default(),
             log_lines_lost: Counter::default(),
@@ -144,6 +150,7 @@ impl Telemetry {
             "Lines dropped because the log could not be written fast enough",
             self.log_lines_lost.clone(),
         );
+        self.graphql.register(registry);
     }
 
     /// The handles for one route.
@@ -153,6 +160,11 @@ impl Telemetry {
             path: path.into(),
             methods: Default::default(),
         }
+    }
+
+    /// The handles for one GraphQL route over these subgraphs.
+    pub(crate) fn graphql(&self, route: &str, subgraphs: &[Arc<str>]) -> GraphqlMetrics {
+        self.graphql.route(route, subgraphs)
     }
 
     pub(crate) fn refused(&self, code: Code) {

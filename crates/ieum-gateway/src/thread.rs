@@ -12,10 +12,11 @@ use arc_swap::ArcSwap;
 use ieum_base::{Stop, TaskKind, Tasks};
 use ieum_http::{Connector, Pool, connector, pool, server};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::access_log::{Buffer, FLUSH_INTERVAL};
 use crate::config::Config;
+use crate::federation;
 use crate::gateway::Deps;
 use crate::phases::accept;
 use crate::table::Table;
@@ -30,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) deps: Arc<Deps>,
     pub(crate) connector: connector::Config,
     pub(crate) tables: Arc<ArcSwap<Table>>,
+    /// Told after each change of the table.
+    pub(crate) reloaded: Arc<Notify>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) log: Option<Buffer>,
     pub(crate) stop: Stop,
@@ -67,9 +70,11 @@ pub(crate) fn start(setup: Setup) -> io::Result<Thread> {
 
 async fn serve(setup: Setup) -> usize {
     let Setup {
+        index,
         config,
         deps,
         stop,
+        reloaded,
         tables,
         telemetry,
         log,
@@ -105,6 +110,10 @@ async fn serve(setup: Setup) -> usize {
         log,
     }));
     flush_now_and_then(&worker);
+    // One for all: what it composes is everybody's.
+    if index == 0 {
+        federation::keep_all(&worker, reloaded);
+    }
     let drained = accept::serve(&worker, listener, server_config(&config), stop).await;
     tasks.shut_down(CLOSE).await;
     drained.abandoned

@@ -95,6 +95,9 @@ impl Config {
         if let Some(jwt) = &mut self.jwt {
             jwt.relative_to(folder);
         }
+        for graphql in self.routes.iter_mut().filter_map(|r| r.graphql.as_mut()) {
+            graphql.relative_to(folder);
+        }
     }
 }
 
@@ -172,7 +175,7 @@ pub struct Limits {
     /// How much of a request's body is kept for a retry; a longer one is tried once. Default
     /// `64KiB`; at most `1MiB`.
     pub retained_body: ByteSize,
-    /// The answer of one part of a composed route. Default `1MiB`; at most `64MiB`.
+    /// The answer of one part of a composed route, or of a subgraph. Default `1MiB`; at most `64MiB`.
     pub part: ByteSize,
     /// Connections of clients, per thread; more wait in the kernel. Default 10,000; at least 1.
     #[schemars(range(min = 1))]

@@ -4,12 +4,14 @@
 //! at once and each with the path of its key, so that whoever read the file can point at the line.
 
 mod gateway;
+mod graphql;
 mod jwt;
 mod network;
 mod route;
 mod validate;
 
 pub use gateway::{AccessLog, Config, Connections, Limits, Timeouts};
+pub use graphql::{GraphqlConfig, PlanningConfig, SubgraphConfig, SubgraphsConfig};
 pub use jwt::{Algorithm, JwtConfig, KeyConfig};
 pub use network::Network;
 pub use route::{Auth, FallbackConfig, LimitBy, PartConfig, RateLimitConfig, RouteConfig};

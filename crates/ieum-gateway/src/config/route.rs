@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// One route. Exactly one of `service`, `url` and `compose` says who answers.
+use super::GraphqlConfig;
+
+/// One route. Exactly one of `service`, `url`, `compose` and `graphql` says who answers.
 ///
 /// The most specific route wins: a literal segment before a parameter, a parameter before a prefix,
 /// from left to right. Two routes with the same path must differ in their methods.
@@ -53,6 +55,9 @@ pub struct RouteConfig {
     /// The parts that are asked at the same time; the answer is a JSON object with one member each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compose: Option<BTreeMap<String, PartConfig>>,
+    /// The graph over several services that answers. Methods are then `GET` and `POST`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graphql: Option<GraphqlConfig>,
     /// What is taken from the front of the path before it goes inside. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strip_prefix: Option<String>,

@@ -11,7 +11,7 @@ use crate::upstream::Upstream;
 
 /// Picks an endpoint, if possible one that was not tried. A service that was asked for the first
 /// time may have to wait a moment for the registry.
-pub(super) async fn pick(
+pub(crate) async fn pick(
     upstream: &Upstream,
     policy: Policy,
     tried: &[EndpointId],

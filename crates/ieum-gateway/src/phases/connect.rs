@@ -16,8 +16,8 @@ use crate::upstream::Upstream;
 use crate::worker::Worker;
 
 /// Why a try brought no answer.
-pub(super) struct Failed {
-    pub(super) refusal: Box<Refusal>,
+pub(crate) struct Failed {
+    pub(crate) refusal: Box<Refusal>,
     pub(super) is_unsent: bool,
     /// The request, if it certainly never left.
     pub(super) unsent: Option<Box<Request<RequestBody>>>,
@@ -26,7 +26,7 @@ pub(super) struct Failed {
 type Answer = Result<Response<PooledBody<RequestBody>>, SendError<RequestBody>>;
 
 /// Sends a request and waits for the head of its answer; tells the endpoint how that went.
-pub(super) async fn send(
+pub(crate) async fn send(
     worker: &Worker,
     upstream: &Upstream,
     picked: &mut Picked,
@@ -131,7 +131,7 @@ fn failed(
     }
 }
 
-fn clients_fault(why: RequestBodyError) -> Failed {
+pub(super) fn clients_fault(why: RequestBodyError) -> Failed {
     let code = match why {
         RequestBodyError::TooLarge => Code::BodyTooLarge,
         RequestBodyError::Silent => Code::BodyTimeout,

@@ -2,7 +2,7 @@
 //! and traces:
 //!
 //! `accept → parse → normalise → route → identify → authorise → limit → transform →
-//! (compose | proxy) → balance → connect → respond`
+//! (compose | federate | proxy) → balance → connect → respond`
 //!
 //! Each phase either hands the request on or refuses it; a refusal skips to `respond`. Nothing is
 //! sent inside before `authorise` and `limit` have agreed. (The `cache` phase has its place between
@@ -10,9 +10,10 @@
 
 pub(crate) mod accept;
 mod authorise;
-mod balance;
+pub(crate) mod balance;
 mod compose;
-mod connect;
+pub(crate) mod connect;
+mod federate;
 mod forwarded;
 mod identify;
 pub(crate) mod limit;
@@ -33,6 +34,7 @@ use hyper::body::Incoming;
 
 use crate::body::ResponseBody;
 use crate::errors::Refusal;
+use crate::federation::Federation;
 use crate::table::{Part, Route, Table, Target};
 use crate::upstream::Upstream;
 
@@ -57,6 +59,10 @@ pub(crate) async fn answer(
         Ok(Work::Compose(route, parts, asked)) => {
             Box::pin(compose::answer(&table, &mut exchange, route, parts, *asked)).await
         }
+        Ok(Work::Federate(route, federation, request)) => {
+            let answer = federate::answer(&table, &mut exchange, route, federation, *request);
+            Box::pin(answer).await
+        }
     };
     let answer = match answer {
         Ok(answer) => answer,
@@ -69,6 +75,7 @@ pub(crate) async fn answer(
 enum Work<'t> {
     Proxy(&'t Route, &'t Upstream, Outgoing),
     Compose(&'t Route, &'t [Part], Box<Asked>),
+    Federate(&'t Route, &'t Arc<Federation>, Box<Request<Incoming>>),
 }
 
 /// The phases that wait for nobody.
@@ -92,6 +99,7 @@ fn prepare<'t>(
             });
             Ok(Work::Compose(route, parts, asked))
         }
+        Target::Graphql(federation) => Ok(Work::Federate(route, federation, Box::new(request))),
         Target::Upstream(upstream) => {
             let outgoing = transform::request(table, exchange, route, upstream, &path, request)?;
             Ok(Work::Proxy(route, upstream, outgoing))

@@ -22,13 +22,14 @@ use ieum_discovery::balance;
 use ieum_resilience::{KeyedLimiter, Quota};
 
 use crate::config::{Auth, Config, ConfigError, LimitBy, Network};
+use crate::federation::Federation;
 use crate::identity::{Keys, Verifier};
 use crate::phases::limit::LimitKey;
 use crate::telemetry::{RouteMetrics, Telemetry};
 use crate::upstream::{Address, Upstream, Upstreams};
 
 pub(crate) use pattern::Pattern;
-pub(crate) use plan::{FixedAnswer, PlannedFallback, PlannedTarget, RoutePlan};
+pub(crate) use plan::{FixedAnswer, PlannedFallback, PlannedGraphql, PlannedTarget, RoutePlan};
 pub(crate) use rewrite::Rewrite;
 pub(crate) use router::Found;
 pub(crate) use template::{Template, Values};
@@ -80,6 +81,7 @@ pub(crate) struct Rules {
 pub(crate) enum Target {
     Upstream(Arc<Upstream>),
     Compose(Box<[Part]>),
+    Graphql(Arc<Federation>),
 }
 
 /// One part of a composed answer.
@@ -159,9 +161,8 @@ impl Table {
         self.trusted.iter().any(|network| network.contains(peer))
     }
 
-    fn limit(&self, route: &str) -> Option<&RouteLimit> {
-        let route = self.routes.iter().find(|r| *r.name == *route)?;
-        route.limit.as_ref()
+    fn route(&self, name: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| *route.name == *name)
     }
 }
 
@@ -177,7 +178,8 @@ impl Route {
                 .upstreams
                 .get(address, &config.retry, config.bulkhead)
         };
-        let kept = before.and_then(|table| table.limit(&plan.name));
+        let before = before.and_then(|table| table.route(&plan.name));
+        let kept = before.and_then(|route| route.limit.as_ref());
         let limit = plan.limit.map(|(quota, by)| RouteLimit {
             by,
             quota,
@@ -199,6 +201,13 @@ impl Route {
                     };
                     Target::Compose(parts.into_iter().map(part).collect())
                 }
+                PlannedTarget::Graphql(graphql) => {
+                    let before = before.and_then(Self::federation);
+                    let telemetry = &workshop.telemetry;
+                    let graph =
+                        Federation::build(*graphql, &plan.name, upstream, telemetry, before);
+                    Target::Graphql(graph)
+                }
             },
             fallback: plan.fallback.map(|fallback| match fallback {
                 PlannedFallback::Answer(answer) => Fallback::Answer(answer),
@@ -215,6 +224,16 @@ impl Route {
             max_body: plan.max_body,
             upload: plan.upload,
             upgrade: plan.upgrade,
+        }
+    }
+}
+
+impl Route {
+    /// The graph that it offers, if it offers one.
+    pub(crate) const fn federation(&self) -> Option<&Arc<Federation>> {
+        match &self.target {
+            Target::Graphql(federation) => Some(federation),
+            _ => None,
         }
     }
 }

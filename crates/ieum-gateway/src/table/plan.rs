@@ -1,5 +1,7 @@
 //! A route that was read and found sensible.
 
+mod graphql;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use crate::config::{
     Auth, Config, ConfigError, FallbackConfig, LimitBy, PartConfig, RateLimitConfig, RouteConfig,
 };
 use crate::upstream::{Address, Fixed};
+
+pub(crate) use graphql::PlannedGraphql;
 
 /// A route that was read and found sensible. It has no effect yet.
 #[derive(Debug)]
@@ -37,6 +41,7 @@ pub(crate) struct RoutePlan {
 pub(crate) enum PlannedTarget {
     Upstream(Address),
     Compose(Vec<PlannedPart>),
+    Graphql(Box<PlannedGraphql>),
 }
 
 #[derive(Debug)]
@@ -109,6 +114,7 @@ impl Reader<'_> {
         let pattern = self.take(".path", Pattern::parse(&route.path));
         let methods = self.methods(&route.methods);
         let methods = self.composed_methods(route, methods);
+        let methods = self.graphql_methods(route, methods);
         self.policy(config, route);
         let limit = route.rate_limit.map(|limit| self.limit(limit));
         let rules = self.rules(config, route);
@@ -233,11 +239,9 @@ impl Reader<'_> {
             (Some(prefix), None) => (".strip-prefix", Rewrite::strip(prefix, pattern)),
             (None, Some(text)) => (".rewrite", Rewrite::replace(text, pattern)),
         };
-        if route.compose.is_some() {
-            self.refuse(
-                field,
-                "has no effect on a composed route: each part has its own path",
-            );
+        if route.compose.is_some() || route.graphql.is_some() {
+            let message = "has no effect where several services answer: each has its own path";
+            self.refuse(field, message);
         }
         self.take(field, rewrite)
     }
@@ -248,6 +252,9 @@ impl Reader<'_> {
         pattern: &Pattern,
         rules: Rules,
     ) -> Option<PlannedTarget> {
+        if let Some(graphql) = &route.graphql {
+            return self.graphql(route, graphql);
+        }
         if let Some(parts) = &route.compose {
             let none = route.service.is_none() && route.url.is_none();
             self.require(
@@ -279,7 +286,7 @@ impl Reader<'_> {
             }
             _ => {
                 let message = if field.is_empty() {
-                    "must have exactly one of `service`, `url` and `compose`"
+                    "must have exactly one of `service`, `url`, `compose` and `graphql`"
                 } else {
                     "must have exactly one of `service` and `url`"
                 };

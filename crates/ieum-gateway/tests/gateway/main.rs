@@ -5,6 +5,7 @@
 mod bodies;
 mod compose;
 mod framing;
+mod graphql;
 mod headers;
 mod http2;
 mod limits;
