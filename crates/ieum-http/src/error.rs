@@ -36,6 +36,8 @@ pub enum ErrorKind {
     Connect,
     /// No secure connection could be agreed upon.
     Tls,
+    /// As many requests as the peer takes at once are running, and others wait.
+    Busy,
     /// The answer did not come in time.
     Timeout,
     /// The connection broke, or the peer did not speak HTTP.
@@ -59,9 +61,11 @@ impl Error {
     /// An error with a context in lower case: what was being done.
     pub fn new(kind: ErrorKind, context: impl Into<String>) -> Self {
         let sent = match kind {
-            ErrorKind::Invalid | ErrorKind::Forbidden | ErrorKind::Connect | ErrorKind::Tls => {
-                Sent::NotSent
-            }
+            ErrorKind::Invalid
+            | ErrorKind::Forbidden
+            | ErrorKind::Connect
+            | ErrorKind::Tls
+            | ErrorKind::Busy => Sent::NotSent,
             _ => Sent::Sent,
         };
         Self(Box::new(Inner {
@@ -107,7 +111,9 @@ impl Error {
     /// Whether the same request may be sent again, *if* it is idempotent or was [`Sent::NotSent`].
     pub const fn retry(&self) -> Retry {
         match self.kind() {
-            ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Broken => Retry::SOON,
+            ErrorKind::Connect | ErrorKind::Busy | ErrorKind::Timeout | ErrorKind::Broken => {
+                Retry::SOON
+            }
             _ => Retry::Never,
         }
     }
@@ -120,6 +126,7 @@ impl fmt::Display for Error {
             ErrorKind::Forbidden => "the address may not be called",
             ErrorKind::Connect => "no connection",
             ErrorKind::Tls => "no secure connection",
+            ErrorKind::Busy => "no place for another request",
             ErrorKind::Timeout => "no answer in time",
             ErrorKind::Broken => "the connection broke",
             ErrorKind::TooLarge => "the body is too large",

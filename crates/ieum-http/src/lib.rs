@@ -5,6 +5,7 @@ pub mod client;
 pub mod connector;
 pub mod egress;
 mod error;
+pub mod http2;
 pub mod identity;
 pub mod listener;
 pub mod pool;

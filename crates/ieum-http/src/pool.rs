@@ -32,10 +32,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::target::KnownHash;
-use crate::{BoxError, Connector, Error, ErrorKind, Result, Target};
+use crate::{BoxError, Connector, Error, ErrorKind, Result, Target, http2};
 
 use line::Line;
-use patient::Patient;
+pub(crate) use patient::Patient;
 
 /// How connections are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,14 +184,7 @@ where
         if is_tunnel {
             self.shared.detach(&mut line);
         }
-        response.map(|incoming| {
-            let line = (!is_tunnel).then_some(line);
-            let mut body = PooledBody { incoming, line };
-            if body.incoming.is_end_stream() {
-                body.give_back();
-            }
-            body
-        })
+        response.map(|incoming| PooledBody::http1(incoming, (!is_tunnel).then_some(line)))
     }
 }
 
@@ -352,53 +345,84 @@ impl<B> Drop for Open<B> {
     }
 }
 
-/// A response's body. When it ends, its connection returns to the pool; when it is dropped before,
-/// the connection is closed.
-pub struct PooledBody<B> {
-    incoming: Incoming,
-    /// The connection, until the body has ended.
-    line: Option<Box<Line<B>>>,
+/// A response's body, from this pool or that of [`crate::http2`]. When it ends, its connection returns
+/// to the pool; when it is dropped before, an HTTP/1 connection is closed, and an HTTP/2 stream reset.
+pub struct PooledBody<B>(Kind<B>);
+
+enum Kind<B> {
+    Http1 {
+        incoming: Incoming,
+        /// The connection, until the body has ended.
+        line: Option<Box<Line<B>>>,
+    },
+    Http2(Box<http2::Answer>),
 }
 
 impl<B> PooledBody<B> {
-    fn give_back(&mut self) {
-        if let Some(line) = self.line.take()
-            && let Some(pool) = line.pool.upgrade()
-        {
-            pool.give_back(line);
+    fn http1(incoming: Incoming, mut line: Option<Box<Line<B>>>) -> Self {
+        if incoming.is_end_stream() {
+            give_back(&mut line);
         }
+        Self(Kind::Http1 { incoming, line })
     }
+
+    pub(crate) const fn http2(answer: Box<http2::Answer>) -> Self {
+        Self(Kind::Http2(answer))
+    }
+}
+
+fn give_back<B>(line: &mut Option<Box<Line<B>>>) {
+    if let Some(line) = line.take()
+        && let Some(pool) = line.pool.upgrade()
+    {
+        pool.give_back(line);
+    }
+}
+
+fn poll_http1<B>(
+    incoming: &mut Incoming,
+    line: &mut Option<Box<Line<B>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    let polled = match line {
+        Some(line) => line.poll(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx)),
+        None => Pin::new(&mut *incoming).poll_frame(cx),
+    };
+    match &polled {
+        Poll::Ready(None) => give_back(line),
+        Poll::Ready(Some(Ok(_))) if incoming.is_end_stream() => give_back(line),
+        Poll::Ready(Some(Err(_))) => *line = None,
+        _ => {}
+    }
+    polled.map_err(BoxError::from)
 }
 
 impl<B> Body for PooledBody<B> {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let this = self.get_mut();
-        let mut incoming = Pin::new(&mut this.incoming);
-        let polled = match &mut this.line {
-            Some(line) => line.poll(cx, |cx| incoming.as_mut().poll_frame(cx)),
-            None => incoming.poll_frame(cx),
-        };
-        match &polled {
-            Poll::Ready(None) => this.give_back(),
-            Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.give_back(),
-            Poll::Ready(Some(Err(_))) => this.line = None,
-            _ => {}
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.get_mut().0 {
+            Kind::Http1 { incoming, line } => poll_http1(incoming, line, cx),
+            Kind::Http2(answer) => answer.poll_frame(cx).map_err(BoxError::from),
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.0 {
+            Kind::Http1 { incoming, .. } => incoming.is_end_stream(),
+            Kind::Http2(answer) => answer.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.0 {
+            Kind::Http1 { incoming, .. } => incoming.size_hint(),
+            Kind::Http2(answer) => answer.size_hint(),
+        }
     }
 }
 
@@ -419,7 +443,10 @@ impl<B> fmt::Debug for Pool<B> {
 
 impl<B> fmt::Debug for PooledBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PooledBody").field(&self.incoming).finish()
+        match &self.0 {
+            Kind::Http1 { incoming, .. } => f.debug_tuple("PooledBody").field(incoming).finish(),
+            Kind::Http2(answer) => f.debug_tuple("PooledBody").field(answer).finish(),
+        }
     }
 }
 

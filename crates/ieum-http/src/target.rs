@@ -21,6 +21,7 @@ struct Inner {
     /// The pool looks targets up with each request.
     hash: u64,
     header: HeaderValue,
+    parsed: Authority,
     host: Box<str>,
     port: u16,
 }
@@ -95,6 +96,7 @@ impl Target {
                 .port_u16()
                 .unwrap_or(if secure { 443 } else { 80 }),
             authority: authority.as_str().into(),
+            parsed: authority,
         })))
     }
 
@@ -116,6 +118,11 @@ impl Target {
     /// `host` or `host:port`, as it was written.
     pub fn authority(&self) -> &str {
         &self.0.authority
+    }
+
+    /// The `:authority` of requests to it on HTTP/2.
+    pub(crate) fn uri_authority(&self) -> Authority {
+        self.0.parsed.clone()
     }
 
     /// The `Host` header for requests to it.

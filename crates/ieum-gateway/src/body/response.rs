@@ -126,7 +126,7 @@ fn poll_upstream(
 ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
     if let Poll::Ready(polled) = Pin::new(body).poll_frame(cx) {
         idle.heard();
-        return Poll::Ready(polled.map(|frame| frame.map_err(BoxError::from)));
+        return Poll::Ready(polled);
     }
     ready!(idle.poll_silence(cx));
     Poll::Ready(Some(Err(

@@ -14,14 +14,14 @@ use tokio::time::Sleep;
 
 /// Fails a write that cannot go on for too long. The timer exists only while one cannot.
 #[derive(Debug)]
-pub(super) struct Patient<T> {
+pub(crate) struct Patient<T> {
     stream: T,
     longest: Duration,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Patient<T> {
-    pub(super) const fn new(stream: T, longest: Duration) -> Self {
+    pub(crate) const fn new(stream: T, longest: Duration) -> Self {
         Self {
             stream,
             longest,
