@@ -15,6 +15,7 @@
 pub mod engine;
 pub mod execute;
 mod hive;
+pub mod http;
 mod introspection;
 pub mod limits;
 mod operation;

@@ -29,6 +29,12 @@ struct Inner {
 pub enum Reason {
     /// The request has not the shape of a GraphQL request.
     Malformed,
+    /// The HTTP method is neither GET nor POST.
+    Method,
+    /// The body's media type is not JSON in UTF-8.
+    ContentType,
+    /// The client accepts none of the media types that are offered.
+    NotAcceptable,
     /// The document is not GraphQL.
     Syntax,
     /// The document does not fit the schema.
@@ -56,6 +62,9 @@ impl Reason {
     pub fn code(self) -> &'static str {
         match self {
             Self::Malformed => "BAD_REQUEST",
+            Self::Method => "METHOD_NOT_ALLOWED",
+            Self::ContentType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::NotAcceptable => "NOT_ACCEPTABLE",
             Self::Syntax => "GRAPHQL_PARSE_FAILED",
             Self::Validation => "GRAPHQL_VALIDATION_FAILED",
             Self::Operation => "OPERATION_RESOLUTION_FAILURE",
