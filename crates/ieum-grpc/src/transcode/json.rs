@@ -23,6 +23,8 @@ use super::error::{Place, TranscodeError, TranscodeErrorKind};
 pub(super) struct Bounds {
     pub(super) deepest: usize,
     pub(super) most_values: usize,
+    /// True if a value of JSON may be a message, see [`super::weight`].
+    pub(super) has_heavy_values: bool,
     pub(super) ignores_unknown: bool,
 }
 
@@ -116,19 +118,25 @@ fn describe(error: &serde_json::Error) -> String {
     }
 }
 
-/// Refuses what is too deep or has too many values, without looking at what they are.
+/// Refuses what is too deep or has too many values, without looking at what they are. What may be a
+/// message counts as [`MESSAGE`] values: so much more memory it takes.
 fn measure(body: &[u8], bounds: Bounds) -> Result<(), TranscodeError> {
+    let weight = if bounds.has_heavy_values { MESSAGE } else { 1 };
     let (mut depth, mut values) = (0_usize, 1_usize);
     let mut bytes = body.iter();
     while let Some(byte) = bytes.next() {
         match byte {
             b'"' => skip_text(&mut bytes),
-            b'{' | b'[' => {
+            b'{' => {
                 depth += 1;
-                values += 1;
+                values += MESSAGE;
+            }
+            b'[' => {
+                depth += 1;
+                values += weight;
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
-            b',' => values += 1,
+            b',' => values += weight,
             _ => {}
         }
         if depth > bounds.deepest {
@@ -153,6 +161,9 @@ fn skip_text(bytes: &mut std::slice::Iter<'_, u8>) {
         }
     }
 }
+
+/// The values that a message counts as.
+const MESSAGE: usize = 16;
 
 /// The JSON of a message.
 pub(super) fn write(

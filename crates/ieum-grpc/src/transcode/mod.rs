@@ -8,6 +8,7 @@ mod error;
 mod json;
 mod query;
 mod stream;
+mod weight;
 
 pub use error::{Place, TranscodeError, TranscodeErrorKind};
 pub use stream::StreamForm;
@@ -41,7 +42,7 @@ pub struct Settings {
     pub most_parameters: usize,
     /// Levels of objects and arrays in a body.
     pub deepest: usize,
-    /// Values in a body.
+    /// Values in a body. What becomes a message counts as 16: it takes so much more memory.
     pub most_values: usize,
 }
 
@@ -74,6 +75,7 @@ pub struct Binding {
     method: MethodDescriptor,
     rpc: Box<str>,
     rule: Rule,
+    has_heavy_values: bool,
 }
 
 /// What a request calls.
@@ -195,6 +197,7 @@ impl Transcoder {
         let bounds = json::Bounds {
             deepest: self.settings.deepest,
             most_values: self.settings.most_values,
+            has_heavy_values: binding.has_heavy_values,
             ignores_unknown: self.settings.ignores_unknown_fields,
         };
         let mut message = match &rule.body {
@@ -273,6 +276,7 @@ impl Binding {
         let service = method.parent_service();
         Self {
             rpc: format!("/{}/{}", service.full_name(), method.name()).into(),
+            has_heavy_values: weight::has_heavy_values(&method.input()),
             method: method.clone(),
             rule,
         }

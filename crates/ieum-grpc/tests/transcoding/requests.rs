@@ -357,10 +357,18 @@ fn bodies_that_are_too_deep_or_too_rich_are_refused_before_anything_is_made_of_t
     assert!(door.request("POST /v1/things", &deep(8)).is_ok());
     let error = door.refused("POST /v1/things", &deep(9));
     assert!(error.to_string().contains("deeper than 8"), "{error}");
-    let rich = |values: usize| format!(r#"{{"others":[{}]}}"#, vec!["{}"; values].join(","));
-    assert!(door.request("POST /v1/things", &rich(400)).is_ok());
-    let error = door.refused("POST /v1/things", &rich(1_000));
+    // `Everything` has free-form fields, so that each value may be a message and counts as 16.
+    let rich = |values: usize| format!(r#"{{"numbers":[{}]}}"#, vec!["1"; values].join(","));
+    assert!(door.request("POST /v1/things", &rich(60)).is_ok());
+    let error = door.refused("POST /v1/things", &rich(63));
     assert!(error.to_string().contains("more than 1000"), "{error}");
+    // `Plain` has none: its numbers count as one each, its messages as 16.
+    let plain = |values: usize| format!(r#"{{"numbers":[{}]}}"#, vec!["1"; values].join(","));
+    assert!(door.request("POST /v1/plain", &plain(980)).is_ok());
+    assert!(door.request("POST /v1/plain", &plain(1_000)).is_err());
+    let messages = |values: usize| format!(r#"{{"others":[{}]}}"#, vec!["{}"; values].join(","));
+    assert!(door.request("POST /v1/plain", &messages(57)).is_ok());
+    assert!(door.request("POST /v1/plain", &messages(59)).is_err());
     // Brackets inside texts are no levels, whatever is escaped before them.
     let text = r#"{"text":"\\\"[[[[[[[[[[[[[[","small":1}"#;
     assert!(door.request("POST /v1/things", text).is_ok());
