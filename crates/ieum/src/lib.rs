@@ -21,6 +21,7 @@
 //! | [`chassis`] | the life of a service |
 //! | [`saga`] | definitions, engine and participants of sagas |
 //! | [`remote`] | every port over the API of a running ieum (`ieum://`) |
+//! | `contract` | contracts with other services, for tests (feature `contract`) |
 //! | `sql` | every port on SQLite (feature `sqlite`) |
 
 pub use ieum_base as base;
@@ -37,5 +38,8 @@ pub use ieum_client as client;
 pub use ieum_saga as saga;
 
 pub use ieum_remote as remote;
+
+#[cfg(feature = "contract")]
+pub use ieum_contract as contract;
 #[cfg(feature = "sqlite")]
 pub use ieum_sql as sql;

@@ -134,8 +134,8 @@ pub(super) const MATCHER: &str = "pact:matcher:type";
 /// The member that names a generator.
 pub(super) const GENERATOR: &str = "pact:generator:type";
 
-fn matcher(name: &str, example: Value) -> Value {
-    json!({ MATCHER: name, "value": example })
+fn matcher(name: &str, example: impl Into<Value>) -> Value {
+    json!({ MATCHER: name, "value": example.into() })
 }
 
 fn with(mut matcher: Value, key: &str, value: impl Into<Value>) -> Value {

@@ -204,6 +204,14 @@ impl MediaType {
         }
     }
 
+    /// The same without parameters.
+    pub(crate) fn without_parameters(&self) -> Self {
+        Self {
+            parameters: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// Whether it is this one, whatever its parameters.
     pub fn is(&self, main: &str, sub: &str) -> bool {
         self.main == main && self.sub == sub

@@ -18,6 +18,7 @@ use crate::rules::Rules;
 
 pub use body::{Body, MediaType};
 pub use headers::Headers;
+pub(crate) use read::read_file;
 
 /// A contract between two services.
 #[derive(Clone, Debug, PartialEq)]

@@ -15,7 +15,7 @@ use crate::matching::parameters;
 use crate::rules::Rules;
 
 /// The largest Pact file that is read, in bytes.
-pub(crate) const MOST_BYTES: u64 = 64 << 20;
+const MOST_BYTES: u64 = 64 << 20;
 
 impl Pact {
     /// Reads a file.

@@ -4,6 +4,8 @@
 //! output; remarks and errors go to standard error, with an exit status of 1.
 
 mod check;
+#[cfg(feature = "contract")]
+mod contract;
 mod events;
 mod health;
 mod platform;
@@ -43,6 +45,8 @@ enum Command {
     Sagas(sagas::Sagas),
     Events(events::Events),
     Trace(trace::Trace),
+    #[cfg(feature = "contract")]
+    Contract(contract::Contract),
 }
 
 /// What a command ends with.
@@ -60,6 +64,8 @@ impl Cli {
             Command::Sagas(sagas) => sagas.run(),
             Command::Events(events) => events.run(),
             Command::Trace(trace) => trace.run(),
+            #[cfg(feature = "contract")]
+            Command::Contract(contract) => contract.run(),
         };
         outcome.unwrap_or_else(|error| {
             let text = format!("{error:#}");

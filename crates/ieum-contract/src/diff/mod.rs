@@ -1,0 +1,129 @@
+//! What changed between two versions of a contract, and what of it breaks who relies on the old one.
+//!
+//! Who that is differs. On an OpenAPI document rely the callers: the provider may give more and ask
+//! for less, not the other way round. On a JSON Schema, of an event say, rely readers and writers: a
+//! change breaks if it breaks either. A Pact is a consumer's need, and the provider meets the old one:
+//! what is needed newly may break it.
+
+mod openapi;
+mod pact;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::{Result, invalid};
+use crate::model::{Pact, read_file};
+use crate::openapi::Document;
+
+/// What changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// Each change, in the order of the contract.
+    pub changes: Vec<Change>,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// Where: `GET /users/{id} 200 $.body.name`.
+    pub place: String,
+    /// What: `removed`.
+    pub text: String,
+    /// Whether it breaks who relies on the old version.
+    pub breaking: bool,
+}
+
+impl Changes {
+    /// Whether any change breaks.
+    pub fn breaks(&self) -> bool {
+        self.changes.iter().any(|change| change.breaking)
+    }
+
+    fn put(&mut self, breaking: bool, place: impl Into<String>, text: impl Into<String>) {
+        self.changes.push(Change {
+            place: place.into(),
+            text: text.into(),
+            breaking,
+        });
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.changes.is_empty() {
+            return writeln!(f, "nothing changed");
+        }
+        for change in &self.changes {
+            let mark = if change.breaking { "BREAKING" } else { "ok" };
+            writeln!(f, "{mark:<8}  {}: {}", change.place, change.text)?;
+        }
+        let breaking = self.changes.iter().filter(|change| change.breaking).count();
+        writeln!(
+            f,
+            "{} changes, {breaking} of them breaking",
+            self.changes.len()
+        )
+    }
+}
+
+/// Compares two files of the same kind: Pact files, OpenAPI documents or JSON Schemas.
+///
+/// # Errors
+/// [`crate::ErrorKind::File`] if one cannot be read; [`crate::ErrorKind::Invalid`] if they are not of
+/// one kind, or not what they seem to be.
+pub fn files(old: &Path, new: &Path) -> Result<Changes> {
+    let read = |file: &Path| -> Result<Value> {
+        serde_json::from_slice(&read_file(file)?)
+            .map_err(|error| invalid(format!("{}: no JSON: {error}", file.display())))
+    };
+    values(read(old)?, read(new)?)
+}
+
+/// The same for values.
+///
+/// # Errors
+/// [`crate::ErrorKind::Invalid`], as [`files`].
+pub fn values(old: Value, new: Value) -> Result<Changes> {
+    match (kind(&old), kind(&new)) {
+        (Kind::Pact, Kind::Pact) => Ok(pact::compare(&Pact::of_json(&old)?, &Pact::of_json(&new)?)),
+        (Kind::OpenApi, Kind::OpenApi) => Ok(openapi::compare(
+            &Document::of_json(old)?,
+            &Document::of_json(new)?,
+        )),
+        (Kind::Schema, Kind::Schema) => Ok(schema::compare(&old, &new)),
+        (old, new) => Err(invalid(format!("{old} cannot be compared with {new}"))),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Pact,
+    OpenApi,
+    Schema,
+}
+
+fn kind(value: &Value) -> Kind {
+    if value.get("openapi").is_some() {
+        Kind::OpenApi
+    } else if value.get("consumer").is_some() && value.get("provider").is_some() {
+        Kind::Pact
+    } else {
+        Kind::Schema
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pact => "a Pact file",
+            Self::OpenApi => "an OpenAPI document",
+            Self::Schema => "a JSON Schema",
+        })
+    }
+}
