@@ -7,7 +7,6 @@
 //! details.
 
 mod calls;
-mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -19,6 +18,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use ieum_graphql::execute::Answer;
+use ieum_graphql::http::{self as wire, Media};
 use ieum_graphql::plan::OperationKind;
 use ieum_graphql::{Prepared, Rejection};
 use tokio::time::Instant;
@@ -45,6 +45,10 @@ pub(super) async fn answer(
     check_encoding(&head)?;
     let live = federation.live().ok_or_else(missing)?;
     let body = read(table, route, incoming).await?;
+    let media = match wire::negotiate(&head.headers) {
+        Ok(media) => media,
+        Err(rejection) => return Ok(refused(federation, exchange, Media::Json, &rejection)),
+    };
     let asked = Asked {
         table,
         route,
@@ -53,19 +57,24 @@ pub(super) async fn answer(
         head: &head,
         deadline: Instant::now() + route.rules.timeout,
     };
-    let media = wire::negotiate(&head);
-    let response = match asked.operate(exchange, &body).await? {
-        Ok(answer) => wire::answered(media, answer),
-        Err(rejection) => {
-            let kind = OperationType::Unknown;
-            federation.metrics.operated(kind, OperationOutcome::Refused);
-            exchange
-                .span
-                .set("graphql.refusal", rejection.reason().code());
-            wire::rejected(media, &rejection)
-        }
-    };
-    Ok(response.map(ResponseBody::from))
+    Ok(match asked.operate(exchange, &body).await? {
+        Ok(answer) => wire::answered(media, answer).map(ResponseBody::from),
+        Err(rejection) => refused(federation, exchange, media, &rejection),
+    })
+}
+
+/// The answer to what is not executed.
+fn refused(
+    federation: &Federation,
+    exchange: &mut Exchange,
+    media: Media,
+    rejection: &Rejection,
+) -> Response<ResponseBody> {
+    let (kind, outcome) = (OperationType::Unknown, OperationOutcome::Refused);
+    federation.metrics.operated(kind, outcome);
+    let reason = rejection.reason().code();
+    exchange.span.set("graphql.refusal", reason);
+    wire::rejected(media, rejection).map(ResponseBody::from)
 }
 
 /// One request to a graph.
@@ -86,7 +95,13 @@ impl Asked<'_> {
         exchange: &mut Exchange,
         body: &Bytes,
     ) -> Result<Result<Answer, Rejection>, Box<Refusal>> {
-        let request = match wire::read(self.head, body) {
+        let Parts {
+            method,
+            uri,
+            headers,
+            ..
+        } = self.head;
+        let request = match wire::read(method, uri, headers, body) {
             Ok(request) => Arc::new(request),
             Err(rejection) => return Ok(Err(rejection)),
         };
@@ -94,7 +109,7 @@ impl Asked<'_> {
             Ok(prepared) => prepared,
             Err(rejection) => return Ok(Err(rejection)),
         };
-        if let Err(rejection) = wire::check(self.head, &prepared) {
+        if let Err(rejection) = wire::admit(method, &prepared) {
             return Ok(Err(rejection));
         }
         let kind = describe(exchange, &prepared);
@@ -108,8 +123,8 @@ impl Asked<'_> {
             exchange,
             federation: self.federation,
             rules: self.route.rules,
-            headers: &self.head.headers,
-            host: forwarded::host(&self.head.uri, &self.head.headers),
+            headers,
+            host: forwarded::host(uri, headers),
             deadline: self.deadline,
             tries: AtomicU32::new(0),
         };

@@ -35,6 +35,27 @@ fn a_query_may_come_by_get() {
 }
 
 #[test]
+fn the_status_of_a_refusal_depends_on_what_the_client_accepts() {
+    let (users, orders) = (shop::users(), shop::orders());
+    let world = graph(&users, &orders, "");
+    let wrong = post(&json!({ "query": "{ nobody }" }));
+    for (accept, status) in [
+        ("application/json", 200),
+        ("application/graphql-response+json", 400),
+        ("text/html", 406),
+    ] {
+        let reply = world.send(&wrong.clone().header("accept", accept));
+        assert_eq!(reply.status, status, "{accept}: {}", reply.text());
+        let answer = reply.json().expect("JSON");
+        assert!(answer["errors"][0]["message"].is_string(), "{answer}");
+    }
+    let text = Request::new("POST", "/graphql").header("content-type", "text/plain");
+    assert_eq!(world.send(&text).status, 415);
+    let refused = r#"ieum_gateway_graphql_operations_total{route="graph",type="unknown",outcome="refused"}"#;
+    assert_eq!(world.metric(refused), 4.0);
+}
+
+#[test]
 fn a_subgraph_that_fails_leaves_the_rest_and_an_error_with_its_path() {
     let (users, orders) = (shop::users(), shop::orders());
     let world = graph(&users, &orders, "retries = 0");

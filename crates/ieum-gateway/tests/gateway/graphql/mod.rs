@@ -2,6 +2,7 @@
 
 mod answers;
 mod keeper;
+mod settings;
 mod shop;
 
 use ieum_testkit::{Reply, Request};
