@@ -1,7 +1,10 @@
 //! Plans written by hand against subgraphs that answer by script.
 
+mod concurrency;
 mod cost;
 mod data;
 mod failures;
 mod json;
+mod plans;
+mod served;
 mod support;
