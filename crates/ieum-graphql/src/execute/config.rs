@@ -17,8 +17,11 @@ pub struct Config {
     pub entities_per_fetch: usize,
     /// The same, for all fetches of one operation. Default 20,000.
     pub entities: usize,
-    /// Values (fields and list elements) that the answers of the subgraphs may have in memory, 16 bytes
-    /// each. Default 500,000.
+    /// Bytes of a request to a subgraph: representations may carry what other subgraphs answered. Default
+    /// 4,194,304 (4 MiB).
+    pub request_bytes: usize,
+    /// Values (fields and list elements) that the answers of the subgraphs may have in memory, up to 36
+    /// bytes each beside the text. Default 500,000.
     pub values: usize,
     /// How deep objects and lists may be nested in an answer of a subgraph; at most 200. Default 64.
     pub depth: usize,
@@ -36,6 +39,7 @@ impl Default for Config {
         Self {
             entities_per_fetch: 5_000,
             entities: 20_000,
+            request_bytes: 4 * 1024 * 1024,
             values: 500_000,
             depth: 64,
             answer_bytes: 16 * 1024 * 1024,

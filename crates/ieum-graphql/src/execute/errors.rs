@@ -76,6 +76,11 @@ impl Errors {
         self.paths.push(report.path.into());
     }
 
+    /// Counts errors that nobody looked at.
+    pub(crate) fn count_only(&mut self, errors: usize) {
+        self.more += errors;
+    }
+
     /// Makes room for an error that outweighs the others: they are only counted.
     pub(crate) fn step_back(&mut self) {
         self.more += self.paths.len();

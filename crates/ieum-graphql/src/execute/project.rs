@@ -85,11 +85,11 @@ impl Projection<'_> {
             self.way.push(Turn::Key(field.key));
             self.value(field, 0, value)?;
             self.way.pop();
+            if self.out.len() > self.limit {
+                return Err(Stop::TooLarge);
+            }
         }
         self.out.push(b'}');
-        if self.out.len() > self.limit {
-            return Err(Stop::TooLarge);
-        }
         Ok(())
     }
 

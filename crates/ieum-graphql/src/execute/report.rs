@@ -18,7 +18,12 @@ use crate::transport::FetchError;
 impl Execution<'_> {
     /// Passes the errors of an answer on.
     pub(super) fn pass_on(&mut self, fetch: &Fetch, job: &Job, errors: ListId) {
-        for index in 0..self.tree.elements(errors).len() {
+        let count = self.tree.elements(errors).len();
+        for index in 0..count {
+            if self.errors.is_full() {
+                // An answer may have more errors than anybody reads.
+                return self.errors.count_only(count - index);
+            }
             let error = match self.tree.elements(errors)[index] {
                 Value::Object(error) => Some(error),
                 _ => None,
@@ -85,15 +90,26 @@ impl Execution<'_> {
 
     /// Says that a fetch was not made, because it would be for too many entities.
     pub(super) fn too_many_entities(&mut self, fetch: &Fetch, places: &Places) {
+        let message = "there are more entities than one operation may fetch";
+        self.not_made(fetch, places, message, "TOO_MANY_ENTITIES");
+    }
+
+    /// Says that a fetch was not made, because its request would be too large.
+    pub(super) fn too_large_request(&mut self, fetch: &Fetch, places: &Places) {
+        let message = "the request to the subgraph would be larger than allowed";
+        self.not_made(fetch, places, message, "REQUEST_TOO_LARGE");
+    }
+
+    /// One error for all places of a fetch: at the list that they are in.
+    fn not_made(&mut self, fetch: &Fetch, places: &Places, message: &str, code: &str) {
         let way = if places.len() > 0 { places.way(0) } else { &[] };
         let is_list = |turn: &Turn| matches!(turn, Turn::Index(_));
         let end = way.iter().position(is_list).unwrap_or(way.len());
-        let path = way[..end].to_vec();
         let report = Report {
-            message: Text::Ours("there are more entities than one operation may fetch"),
-            code: Text::Ours("TOO_MANY_ENTITIES"),
+            message: Text::Ours(message),
+            code: Text::Ours(code),
             service: Some(&fetch.subgraph),
-            path: &path,
+            path: &way[..end],
         };
         self.errors.report(&self.plan.keys, report);
     }

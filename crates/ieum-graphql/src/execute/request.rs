@@ -103,7 +103,13 @@ impl Execution<'_> {
             self.entities += places.len();
             separate(&mut out);
             out.extend_from_slice(&batch.variable);
-            asked.push(self.representations(batch, places, &mut out));
+            match self.representations(batch, places, &mut out) {
+                Ok(written) => asked.push(written),
+                Err(places) => {
+                    self.too_large_request(fetch, &places);
+                    return None;
+                }
+            }
         }
         let entities = asked.iter().map(|asked| asked.count).sum();
         if entities == 0 {
@@ -114,8 +120,14 @@ impl Execution<'_> {
         Some((Job::Entities(asked), Request { body, entities }))
     }
 
-    /// Writes the list of a batch's representations, each once.
-    fn representations(&self, batch: &Batch, places: Places, out: &mut Vec<u8>) -> Asked {
+    /// Writes the list of a batch's representations, each once; gives the places back if that is more
+    /// than a request may have.
+    fn representations(
+        &self,
+        batch: &Batch,
+        places: Places,
+        out: &mut Vec<u8>,
+    ) -> Result<Asked, Places> {
         out.push(b'[');
         let mut writer = Writer::default();
         let mut sent = Sent::new(places.len());
@@ -137,13 +149,16 @@ impl Execution<'_> {
                 out.truncate(before);
             }
             numbers.push(Some(number));
+            if out.len() > self.config.request_bytes {
+                return Err(places);
+            }
         }
         out.push(b']');
-        Asked {
+        Ok(Asked {
             places,
             numbers,
             count: sent.len(),
-        }
+        })
     }
 }
 

@@ -394,6 +394,36 @@ async fn too_many_entities_are_refused_before_they_are_asked_for() {
 }
 
 #[tokio::test]
+async fn a_request_that_would_be_too_large_is_not_sent() {
+    let name = "x".repeat(1_000);
+    let users: Vec<Value> = (0..100)
+        .map(|id| json!({"__typename": "User", "id": format!("{name}{id}")}))
+        .collect();
+    let script = Script::new().answer("users", json!({"data": {"users": users}}).to_string());
+    let config = Config {
+        request_bytes: 50_000,
+        ..Config::default()
+    };
+    let answer = answer(&shop(), &users_with_orders(), &[], &script, &config).await;
+    let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!(body["errors"][0]["extensions"]["code"], "REQUEST_TOO_LARGE");
+    assert_eq!(body["errors"][0]["path"], json!(["users"]));
+    assert_eq!((answer.errors, answer.fetches), (1, 1));
+}
+
+#[tokio::test]
+async fn more_errors_than_anybody_reads_are_counted() {
+    let errors = vec![json!({"message": "no", "path": ["_entities", 0, "orders"]}); 1_000];
+    let script = Script::new()
+        .answer("users", TWO_USERS)
+        .answer("orders", json!({"errors": errors}).to_string());
+    let answer = value(&users_with_orders(), &script).await;
+    let errors = answer["errors"].as_array().expect("errors");
+    assert_eq!(errors.len(), Config::default().errors + 1);
+    assert_eq!(errors[50]["message"], "950 more errors are not listed");
+}
+
+#[tokio::test]
 async fn all_fetches_together_have_a_limit_of_entities_too() {
     let script = Script::new()
         .answer("users", TWO_USERS)
