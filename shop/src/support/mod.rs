@@ -2,6 +2,8 @@
 //!
 //! Nothing about any one service belongs here.
 
+#[cfg(test)]
+pub(crate) mod contract;
 pub(crate) mod failure;
 pub(crate) mod graphql;
 pub(crate) mod grpc;

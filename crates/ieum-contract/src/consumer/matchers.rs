@@ -120,13 +120,19 @@ pub fn map_of(key: &Value, value: &Value) -> Value {
     json!({ MATCHER: "ieum:map", "key": key, "value": value })
 }
 
-/// A value that the provider's state decides: `"${id}"` is what the set-up of the state answered
-/// under `id`. For requests.
-pub fn from_state(expression: &str, example: impl Into<Value>) -> Value {
-    json!({
-        MATCHER: "type", "value": example.into(),
-        GENERATOR: "ProviderState", "expression": expression
-    })
+/// A value that the provider's state decides when it is verified: in `expression`, `${id}` is what
+/// the set-up of the state answered under `id`. For requests. `value` is a matcher or the example.
+pub fn from_state(expression: &str, value: impl Into<Value>) -> Value {
+    let value = value.into();
+    let ruled = match value.get(MATCHER) {
+        Some(_) => value,
+        None => equal(value),
+    };
+    with(
+        with(ruled, GENERATOR, "ProviderState"),
+        "expression",
+        expression,
+    )
 }
 
 /// The member that tells a matcher from a value.

@@ -137,7 +137,11 @@ fn headers(rules: &Category, expected: &Headers, actual: &Headers) -> Vec<Mismat
 
 fn header(rules: &Category, name: &str, values: &[String], came: &[String]) -> Vec<String> {
     if let Some(list) = rules.of_name(&name.to_lowercase(), |rule, name| rule == name) {
-        return text::lists_follow(list, values, came);
+        return match (values, came) {
+            // One value is no list: bounds of a length say nothing about it.
+            ([value], [came]) => text::follows_all(list, value, came),
+            _ => text::lists_follow(list, values, came),
+        };
     }
     if values.len() != came.len() {
         return vec![format!(

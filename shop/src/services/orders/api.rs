@@ -82,7 +82,7 @@ async fn place(
         user_name,
         currency,
         items,
-    } = upstream::look_up(&service, &caller, &user_id, &body.items).await?;
+    } = upstream::look_up(service.client(), &caller, &user_id, &body.items).await?;
     let created = Created {
         user_id,
         user_name,

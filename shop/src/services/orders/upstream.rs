@@ -2,16 +2,14 @@
 
 use ieum::chassis::Identity;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use http::StatusCode;
-use ieum::client::{Error, ErrorKind};
+use ieum::client::{Client, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::domain::Item;
 use crate::support::failure::{Failure, Reply};
 use crate::support::money::Currency;
-use crate::support::service::Service;
 use crate::support::web::percent_encoded;
 
 /// A line of an order, as it is wanted.
@@ -44,12 +42,12 @@ struct Product {
 
 /// Asks users and products, on behalf of `caller`.
 pub(super) async fn look_up(
-    service: &Arc<Service>,
+    client: &Client,
     caller: &Identity,
     user_id: &str,
     wanted: &[Wanted],
 ) -> Reply<Basket> {
-    let user: User = ask(service, caller, "users", "user", user_id).await?;
+    let user: User = ask(client, caller, "users", "user", user_id).await?;
     let mut products = BTreeMap::new();
     let mut items = Vec::with_capacity(wanted.len());
     for line in wanted {
@@ -57,7 +55,7 @@ pub(super) async fn look_up(
         let product: &Product = match products.entry(id) {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::btree_map::Entry::Vacant(unknown) => {
-                unknown.insert(ask(service, caller, "products", "product", id).await?)
+                unknown.insert(ask(client, caller, "products", "product", id).await?)
             }
         };
         items.push(Item {
@@ -75,14 +73,14 @@ pub(super) async fn look_up(
 
 /// `GET /{other}/{id}` at the service of that name.
 async fn ask<T: serde::de::DeserializeOwned>(
-    service: &Arc<Service>,
+    client: &Client,
     caller: &Identity,
     other: &str,
     what: &str,
     id: &str,
 ) -> Reply<T> {
     let path = format!("/{other}/{}", percent_encoded(id));
-    let other = service.client().service(other);
+    let other = client.service(other);
     let request = other
         .get(&path)
         .on_behalf_of(&caller.user_id, &caller.roles);
