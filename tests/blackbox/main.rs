@@ -8,6 +8,7 @@ mod contracts;
 mod demo;
 mod deployment;
 mod gateway;
+mod graphql;
 mod packages;
 mod platform;
 mod polyglot;
