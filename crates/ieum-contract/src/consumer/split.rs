@@ -108,8 +108,9 @@ impl Parts {
         let Some(name) = map.get(GENERATOR) else {
             return;
         };
-        let own = [MATCHER, GENERATOR, "value", "example", "match"];
-        let rest = map.iter().filter(|(key, _)| !own.contains(&key.as_str()));
+        // What the matcher beside it says is not the generator's.
+        let own = ["expression", "dataType"];
+        let rest = map.iter().filter(|(key, _)| own.contains(&key.as_str()));
         let mut generator: Map<String, Value> = rest
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();

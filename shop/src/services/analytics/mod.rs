@@ -3,6 +3,8 @@
 //! Listens to every topic of the shop and keeps one fact per event.
 
 mod api;
+#[cfg(test)]
+mod contract;
 mod events;
 mod store;
 

@@ -4,6 +4,8 @@
 //! order: the saga sends it after the point of no return.
 
 mod api;
+#[cfg(test)]
+mod contract;
 mod events;
 mod store;
 

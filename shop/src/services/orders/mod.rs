@@ -6,6 +6,8 @@
 //! projection keeps; one order is answered from its events, so that who placed it sees it at once.
 
 mod api;
+#[cfg(test)]
+mod contract;
 mod domain;
 mod events;
 mod graph;

@@ -5,6 +5,8 @@
 //! argon2id hashes beside it and never in an event. Sessions are ES256 tokens.
 
 mod api;
+#[cfg(test)]
+mod contract;
 mod domain;
 mod graph;
 mod grpc;
