@@ -55,7 +55,7 @@ struct Landed {
 
 impl<'p> Execution<'p> {
     pub(super) fn new(plan: &'p Executable, variables: &'p Variables, config: &'p Config) -> Self {
-        let mut tree = Tree::default();
+        let mut tree = Tree::new();
         Self {
             plan,
             config,

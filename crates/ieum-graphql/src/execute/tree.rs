@@ -58,6 +58,8 @@ pub(crate) struct Tree {
     lists: Vec<Range>,
     fields: Vec<Field>,
     elements: Vec<Value>,
+    /// Empty between calls: fields on their way from one object to another.
+    moving: Vec<Field>,
 }
 
 /// Where the fields of an object or the elements of a list are, and the text that they came from.
@@ -76,6 +78,16 @@ impl Range {
 }
 
 impl Tree {
+    /// An empty tree with room for the values of an answer of usual size.
+    pub(crate) fn new() -> Self {
+        Self {
+            objects: Vec::with_capacity(USUAL),
+            fields: Vec::with_capacity(2 * USUAL),
+            elements: Vec::with_capacity(USUAL),
+            ..Self::default()
+        }
+    }
+
     /// Where the next answer's text begins; `None` if it has no room below 4 GiB.
     pub(crate) fn room_for(&self, answer: &[u8]) -> Option<u32> {
         u32::try_from(self.text.len().checked_add(answer.len())?).ok()?;
@@ -230,11 +242,16 @@ impl Tree {
     fn grow(&mut self, into: ObjectId, source: Range, keep: bool) {
         let target = self.objects[into.0 as usize];
         let known = target.indexes();
-        let mut missing: Vec<Field> = source
-            .indexes()
-            .map(|at| self.fields[at])
-            .filter(|(key, _)| self.fields[known.clone()].iter().all(|(has, _)| has != key))
-            .collect();
+        let mut missing = std::mem::take(&mut self.moving);
+        for at in source.indexes() {
+            let (key, value) = self.fields[at];
+            if self.fields[known.clone()]
+                .iter()
+                .all(|(has, _)| *has != key)
+            {
+                missing.push((key, value));
+            }
+        }
         if keep {
             for (_, value) in &mut missing {
                 *value = self.copy(*value);
@@ -247,6 +264,7 @@ impl Tree {
         }
         let len = target.len + number(missing.len());
         self.fields.append(&mut missing);
+        self.moving = missing;
         let range = &mut self.objects[into.0 as usize];
         (range.first, range.len) = (first, len);
     }
@@ -306,6 +324,8 @@ impl Tree {
 fn number(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
+
+const USUAL: usize = 32;
 
 #[cfg(test)]
 mod tests {
