@@ -44,6 +44,8 @@ pub(crate) struct Line<'a> {
     /// Without the query, which may hold secrets, and without what is seen to be one.
     pub(crate) path: &'a str,
     pub(crate) status: StatusCode,
+    /// How a call of gRPC ended.
+    pub(crate) grpc: Option<&'static str>,
     pub(crate) took: Duration,
     pub(crate) bytes: u64,
     pub(crate) route: &'a str,
@@ -165,6 +167,9 @@ impl Line<'_> {
             block.extend_from_slice(b",\"endpoint\":");
             string(block, endpoint);
         }
+        if let Some(code) = self.grpc {
+            let _ = write!(block, ",\"grpcStatus\":\"{code}\"");
+        }
         let _ = write!(block, ",\"tries\":{tries}");
         if let Some(code) = self.code {
             let _ = write!(block, ",\"code\":\"{code}\"");
@@ -216,6 +221,7 @@ mod tests {
             method: "GET",
             path: "/a\"b\\c\u{1}",
             status: StatusCode::OK,
+            grpc: Some("OK"),
             took: Duration::from_micros(1_234),
             bytes: 17,
             route: "users",
@@ -230,6 +236,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_slice(&block).expect("JSON");
         assert_eq!(json["path"], "/a\"b\\c\u{1}");
         assert_eq!(json["durationMs"], 1.234);
+        assert_eq!(json["grpcStatus"], "OK");
         assert_eq!(json["time"], "2024-01-01T00:00:00.000000Z");
         assert_eq!(json["endpoint"], "127.0.0.1:3001");
     }

@@ -3,12 +3,15 @@
 //! Codes are stable: programs switch on them and people look their pages up. Titles are those that
 //! the guides use. What an upstream answers passes through as it is and never gets a code of ours.
 
+mod grpc;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use ieum_base::Fault;
+use ieum_grpc::Code as GrpcCode;
 use ieum_http::Problem;
 
 /// Why the gateway refused a request, or failed to have it answered.
@@ -29,14 +32,20 @@ pub enum Code {
     UnsupportedEncoding,
     /// The request cannot be translated for the service.
     Untranslatable,
-    /// The body has a media type that is not translated.
+    /// The body has a media type that the route does not take.
     UnsupportedMediaType,
+    /// gRPC was asked for over something other than HTTP/2.
+    GrpcNeedsHttp2,
+    /// A message of gRPC is larger than allowed.
+    MessageTooLarge,
     /// No route has this path.
     NoRoute,
     /// Routes have this path, none of them this method.
     MethodNotAllowed,
     /// The method takes a stream of messages, which one request cannot be.
     StreamedRequest,
+    /// The deadline that the caller set has passed.
+    DeadlinePassed,
     /// The route asks for a token and there is none.
     TokenMissing,
     /// The token is not valid.
@@ -86,7 +95,7 @@ pub struct Row {
 
 impl Code {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::BadRequest,
         Self::AmbiguousPath,
         Self::UriTooLong,
@@ -95,9 +104,12 @@ impl Code {
         Self::UnsupportedEncoding,
         Self::Untranslatable,
         Self::UnsupportedMediaType,
+        Self::GrpcNeedsHttp2,
+        Self::MessageTooLarge,
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::StreamedRequest,
+        Self::DeadlinePassed,
         Self::TokenMissing,
         Self::TokenInvalid,
         Self::RoleMissing,
@@ -128,9 +140,12 @@ impl Code {
             Self::UnsupportedEncoding => ("IEUM-1005", 415, "Unsupported Media Type", Caller),
             Self::Untranslatable => ("IEUM-1006", 400, "Bad Request", Caller),
             Self::UnsupportedMediaType => ("IEUM-1007", 415, "Unsupported Media Type", Caller),
+            Self::GrpcNeedsHttp2 => ("IEUM-1008", 505, "HTTP Version Not Supported", Caller),
+            Self::MessageTooLarge => ("IEUM-1009", 413, "Content Too Large", Caller),
             Self::NoRoute => ("IEUM-1010", 404, "Service not found", Caller),
             Self::MethodNotAllowed => ("IEUM-1011", 405, "Method Not Allowed", Caller),
             Self::StreamedRequest => ("IEUM-1012", 501, "Not Implemented", Caller),
+            Self::DeadlinePassed => ("IEUM-1013", 504, "Gateway Timeout", Caller),
             Self::TokenMissing => ("IEUM-1020", 401, "Unauthorized", Caller),
             Self::TokenInvalid => ("IEUM-1021", 401, "Unauthorized", Caller),
             Self::RoleMissing => ("IEUM-1022", 403, "Forbidden", Caller),
@@ -168,6 +183,8 @@ pub(crate) struct Refusal {
     retry_after: Option<u64>,
     headers: Vec<(HeaderName, HeaderValue)>,
     members: Vec<(&'static str, serde_json::Value)>,
+    /// The status in gRPC, if not the one that belongs to the code.
+    grpc: Option<GrpcCode>,
 }
 
 impl Refusal {
@@ -187,6 +204,7 @@ impl Refusal {
             retry_after: None,
             headers,
             members: Vec::new(),
+            grpc: None,
         })
     }
 

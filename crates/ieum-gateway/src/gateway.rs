@@ -275,6 +275,9 @@ impl Handle {
                         .iter()
                         .map(|part| part.upstream.name.to_string())
                         .collect(),
+                    Target::Transcode(transcoding) => {
+                        vec![transcoding.upstream.name.to_string()]
+                    }
                     Target::Graphql(graph) => graph
                         .subgraphs
                         .iter()

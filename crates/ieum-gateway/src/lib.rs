@@ -2,7 +2,7 @@
 //!
 //! A request passes the phases
 //! `accept → parse → normalise → route → identify → authorise → limit → cache → transform →
-//! (compose | federate | proxy) → balance → connect → respond`,
+//! (compose | federate | transcode | proxy) → balance → connect → respond`,
 //! each in a file of its own under `phases/`. The data path runs on threads of its own, one per
 //! core, each with its own listener, runtime and connections; bodies are streamed.
 //!
@@ -17,17 +17,19 @@ mod errors;
 mod federation;
 mod gateway;
 mod identity;
+mod keepers;
 mod phases;
 mod table;
 mod telemetry;
 mod thread;
+mod transcoding;
 mod upstream;
 mod worker;
 
 pub use config::{
     AccessLog, Algorithm, Auth, Config, ConfigError, Connections, FallbackConfig, GraphqlConfig,
     JwtConfig, KeyConfig, LimitBy, Limits, Network, PartConfig, PlanningConfig, RateLimitConfig,
-    RouteConfig, SubgraphConfig, SubgraphsConfig, Timeouts, Warning,
+    RouteConfig, SubgraphConfig, SubgraphsConfig, Timeouts, TranscodeConfig, Warning,
 };
 pub use errors::{Code, Row};
 pub use federation::{GraphqlInfo, SubgraphInfo};

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use ieum_grpc::Code as GrpcCode;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -29,6 +30,7 @@ pub(crate) struct Telemetry {
     requests: Family<Answered, Counter>,
     errors: Family<Answered, Counter>,
     response_time: Family<Asked, Histogram, fn() -> Histogram>,
+    grpc: Family<AnsweredByGrpc, Counter>,
     refusals: Family<Refused, Counter>,
     retries: Family<Called, Counter>,
     retries_over_budget: Family<Called, Counter>,
@@ -52,6 +54,12 @@ struct Answered {
 struct Asked {
     method: &'static str,
     path: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnsweredByGrpc {
+    path: Arc<str>,
+    grpc_status: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -87,6 +95,7 @@ impl Telemetry {
             requests: Family::default(),
             errors: Family::default(),
             response_time: Family::new_with_constructor(milliseconds),
+            grpc: Family::default(),
             refusals: Family::default(),
             retries: Family::default(),
             retries_over_budget: Family::default(),
@@ -121,6 +130,11 @@ impl Telemetry {
             "refusals",
             "Requests the gateway answered itself",
             self.refusals.clone(),
+        );
+        registry.register(
+            "grpc_answers",
+            "Calls of gRPC answered, by their status",
+            self.grpc.clone(),
         );
         registry.register("retries", "Requests sent again", self.retries.clone());
         registry.register(
@@ -159,6 +173,7 @@ impl Telemetry {
             telemetry: Arc::clone(self),
             path: path.into(),
             methods: Default::default(),
+            grpc: OnceLock::new(),
         }
     }
 
@@ -232,7 +247,11 @@ pub(crate) struct RouteMetrics {
     telemetry: Arc<Telemetry>,
     path: Arc<str>,
     methods: [OnceLock<Box<MethodMetrics>>; METHODS.len()],
+    /// By the number of the code; only routes that are called by gRPC have it.
+    grpc: OnceLock<Box<GrpcMetrics>>,
 }
+
+type GrpcMetrics = [OnceLock<Counter<u64, AtomicU64>>; GrpcCode::ALL.len()];
 
 struct MethodMetrics {
     response_time: Histogram,
@@ -256,6 +275,21 @@ impl RouteMetrics {
         metrics.requests.inc();
         if let Some(errors) = &metrics.errors {
             errors.inc();
+        }
+    }
+
+    /// Counts how a call of gRPC ended.
+    pub(crate) fn answered_by_grpc(&self, code: GrpcCode) {
+        let metrics = self.grpc.get_or_init(Default::default);
+        let make = || {
+            let labels = AnsweredByGrpc {
+                path: Arc::clone(&self.path),
+                grpc_status: code.name(),
+            };
+            self.telemetry.grpc.get_or_create_owned(&labels)
+        };
+        if let Some(counter) = metrics.get(usize::from(code.number())) {
+            counter.get_or_init(make).inc();
         }
     }
 

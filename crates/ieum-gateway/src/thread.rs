@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ieum_base::{Stop, TaskKind, Tasks};
-use ieum_http::{Connector, Pool, connector, pool, server};
+use ieum_http::{Connector, Pool, connector, http2, pool, server};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 
 use crate::access_log::{Buffer, FLUSH_INTERVAL};
 use crate::config::Config;
-use crate::federation;
 use crate::gateway::Deps;
+use crate::keepers;
 use crate::phases::accept;
 use crate::table::Table;
 use crate::telemetry::Telemetry;
@@ -98,6 +98,11 @@ async fn serve(setup: Setup) -> usize {
         },
         tasks.clone(),
     );
+    let http2 = http2::Pool::new(
+        Connector::http2(setup.connector),
+        http2_config(&config),
+        tasks.clone(),
+    );
     let worker = Arc::new(Worker::new(Parts {
         tables,
         telemetry,
@@ -106,13 +111,14 @@ async fn serve(setup: Setup) -> usize {
         rng: deps.rng.clone(),
         backoff: config.retry.backoff(),
         pool,
+        http2,
         tasks: tasks.clone(),
         log,
     }));
     flush_now_and_then(&worker);
     // One for all: what it composes is everybody's.
     if index == 0 {
-        federation::keep_all(&worker, reloaded);
+        keepers::start(&worker, reloaded);
     }
     let drained = accept::serve(&worker, listener, server_config(&config), stop).await;
     tasks.shut_down(CLOSE).await;
@@ -141,6 +147,17 @@ fn flush_now_and_then(worker: &Arc<Worker>) {
                 }
             }
         });
+}
+
+fn http2_config(config: &Config) -> http2::Config {
+    let most_header_bytes = u32::try_from(config.limits.header_size.0);
+    http2::Config {
+        connections: config.connections.http2,
+        idle_timeout: config.connections.http2_idle.0,
+        write_timeout: config.timeouts.idle.0,
+        most_header_bytes: most_header_bytes.unwrap_or(u32::MAX),
+        ..http2::Config::default()
+    }
 }
 
 fn server_config(config: &Config) -> server::Config {

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use ieum_base::trace::Tracer;
 use ieum_base::{Backoff, Clock, Rng, Tasks};
 use ieum_discovery::{Endpoint, EndpointId};
-use ieum_http::{Pool, Target};
+use ieum_http::{Pool, Target, http2};
 
 use crate::access_log::Buffer;
 use crate::body::RequestBody;
@@ -23,6 +23,8 @@ pub(crate) struct Worker {
     pub(crate) rng: Rng,
     pub(crate) backoff: Backoff,
     pub(crate) pool: Pool<RequestBody>,
+    /// Connections to upstreams that are called by gRPC.
+    pub(crate) http2: http2::Pool,
     /// Connections, streams and tunnels of this thread.
     pub(crate) tasks: Tasks,
     pub(crate) log: Option<Buffer>,
@@ -38,6 +40,7 @@ pub(crate) struct Parts {
     pub(crate) rng: Rng,
     pub(crate) backoff: Backoff,
     pub(crate) pool: Pool<RequestBody>,
+    pub(crate) http2: http2::Pool,
     pub(crate) tasks: Tasks,
     pub(crate) log: Option<Buffer>,
 }
@@ -52,6 +55,7 @@ impl Worker {
             rng,
             backoff,
             pool,
+            http2,
             tasks,
             log,
         } = parts;
@@ -63,6 +67,7 @@ impl Worker {
             rng,
             backoff,
             pool,
+            http2,
             tasks,
             log,
             targets: Mutex::default(),

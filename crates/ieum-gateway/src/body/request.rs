@@ -16,11 +16,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use ieum_grpc::{FrameError, Meter};
 
 use super::idle::Idle;
 
 /// Where the bodies of a request's tries come from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// There is none.
     Empty,
@@ -51,6 +52,12 @@ pub(crate) enum RequestBodyError {
     /// It is larger than allowed.
     #[error("the request's body is larger than allowed")]
     TooLarge,
+    /// A message of gRPC in it is larger than allowed.
+    #[error("a message is larger than allowed")]
+    MessageTooLarge,
+    /// It is not made of gRPC's messages.
+    #[error("the request's body is not made of messages")]
+    Damaged,
     /// The client said nothing for too long.
     #[error("the request's body did not arrive in time")]
     Silent,
@@ -90,6 +97,10 @@ struct Stream {
     whole: Idle,
     /// Bytes that may still come.
     allowed: u64,
+    /// Follows the messages of gRPC.
+    messages: Option<Box<Meter>>,
+    /// True once the answer has begun, after which a client may listen in silence.
+    is_answered: bool,
     /// What went by, as long as it is short enough.
     kept: Vec<Bytes>,
     /// Bytes that may still be kept; `None` once the body cannot be sent again.
@@ -124,6 +135,8 @@ impl Source {
                 idle: Idle::new(bounds.silence),
                 whole: Idle::new(bounds.whole),
                 allowed: bounds.most,
+                messages: None,
+                is_answered: false,
                 kept: Vec::new(),
                 room: Some(bounds.room),
                 turn: 1,
@@ -135,6 +148,34 @@ impl Source {
             next: 0,
         });
         (Self::Client(shared), first)
+    }
+
+    /// As [`Self::new`], for a body of gRPC whose messages have at most `most` bytes each.
+    pub(crate) fn of_messages(
+        incoming: Incoming,
+        bounds: Bounds,
+        most: u64,
+    ) -> (Self, RequestBody) {
+        let (source, body) = Self::new(incoming, bounds);
+        if let Self::Client(shared) = &source {
+            shared.stream().messages = Some(Box::new(Meter::new(most)));
+        }
+        (source, body)
+    }
+
+    /// The answer has begun: from now on whoever watches the answer bounds the silence of both sides.
+    pub(crate) fn answered(&self) {
+        if let Self::Client(shared) = self {
+            shared.stream().is_answered = true;
+        }
+    }
+
+    /// How many parts were taken so far.
+    pub(crate) fn taken(&self) -> u32 {
+        match self {
+            Self::Empty | Self::Whole(_) => 0,
+            Self::Client(shared) => shared.taken.load(Ordering::Acquire),
+        }
     }
 
     /// The body of the next try; `None` if too much went by to send it again.
@@ -172,6 +213,8 @@ impl Source {
                 COMPLETE => Progress::Complete,
                 TOO_LARGE => Progress::Failed(RequestBodyError::TooLarge),
                 SILENT => Progress::Failed(RequestBodyError::Silent),
+                MESSAGE_TOO_LARGE => Progress::Failed(RequestBodyError::MessageTooLarge),
+                DAMAGED => Progress::Failed(RequestBodyError::Damaged),
                 _ => Progress::Failed(RequestBodyError::Broken),
             },
         }
@@ -222,6 +265,8 @@ impl Shared {
         let mark = match error {
             RequestBodyError::TooLarge => TOO_LARGE,
             RequestBodyError::Silent => SILENT,
+            RequestBodyError::MessageTooLarge => MESSAGE_TOO_LARGE,
+            RequestBodyError::Damaged => DAMAGED,
             RequestBodyError::Broken | RequestBodyError::Superseded => BROKEN,
         };
         self.progress.store(mark, Ordering::Release);
@@ -281,7 +326,7 @@ impl Stream {
         let Poll::Ready(polled) = Pin::new(&mut self.incoming).poll_frame(cx) else {
             // Both, so that either wakes.
             let (silence, whole) = (self.idle.poll_silence(cx), self.whole.poll_silence(cx));
-            if silence.is_pending() {
+            if silence.is_pending() || self.is_answered {
                 ready!(whole);
             }
             return Poll::Ready(Some(Err(RequestBodyError::Silent)));
@@ -297,7 +342,14 @@ impl Stream {
                 Some(left) => self.allowed = left,
                 None => return Poll::Ready(Some(Err(RequestBodyError::TooLarge))),
             }
+            if let Some(Err(error)) = self.messages.as_mut().map(|messages| messages.pass(data)) {
+                return Poll::Ready(Some(Err(error.into())));
+            }
             self.keep(data);
+        } else {
+            // Trailers are not kept, so that the body cannot be sent again.
+            self.room = None;
+            drop(mem::take(&mut self.kept));
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -359,9 +411,20 @@ impl fmt::Debug for Shared {
     }
 }
 
+impl From<FrameError> for RequestBodyError {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::TooLarge { .. } => Self::MessageTooLarge,
+            _ => Self::Damaged,
+        }
+    }
+}
+
 const ARRIVING: u8 = 0;
 const COMPLETE: u8 = 1;
 const TOO_LARGE: u8 = 2;
 const SILENT: u8 = 3;
 const BROKEN: u8 = 4;
 const TAKEN: u8 = 5;
+const MESSAGE_TOO_LARGE: u8 = 6;
+const DAMAGED: u8 = 7;

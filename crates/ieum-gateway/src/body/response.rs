@@ -11,8 +11,10 @@ use ieum_http::BoxError;
 use ieum_http::pool::PooledBody;
 use ieum_resilience::bulkhead;
 
+use super::grpc::GrpcAnswer;
 use super::idle::Idle;
 use super::request::RequestBody;
+use super::translated::Translated;
 use crate::phases::respond::Observation;
 
 /// The body of an answer. When it is dropped, sent or not, the request is over: it is counted,
@@ -31,6 +33,8 @@ enum Kind {
         idle: Idle,
         held: Held,
     },
+    Translated(Box<Translated>),
+    Grpc(Box<GrpcAnswer>),
 }
 
 /// What an answer that is still streaming occupies.
@@ -56,10 +60,28 @@ impl ResponseBody {
         }))
     }
 
+    /// A body that is translated from a stream of messages.
+    pub(crate) fn translated(stream: Translated) -> Self {
+        Self(Box::new(Inner {
+            kind: Kind::Translated(Box::new(stream)),
+            observation: None,
+        }))
+    }
+
+    /// The answer to a call of gRPC.
+    pub(crate) fn grpc(answer: GrpcAnswer) -> Self {
+        Self(Box::new(Inner {
+            kind: Kind::Grpc(Box::new(answer)),
+            observation: None,
+        }))
+    }
+
     /// The endpoint that it comes from.
     pub(crate) fn endpoint(&self) -> Option<&str> {
         match &self.0.kind {
             Kind::Upstream { held, .. } => Some(held.picked.authority().as_str()),
+            Kind::Translated(stream) => stream.endpoint(),
+            Kind::Grpc(answer) => answer.endpoint(),
             Kind::Whole(_) => None,
         }
     }
@@ -91,8 +113,18 @@ impl Body for ResponseBody {
         let polled = match &mut this.kind {
             Kind::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Kind::Upstream { body, idle, .. } => ready!(poll_upstream(body, idle, cx)),
+            Kind::Grpc(answer) => ready!(answer.poll_next(cx)).map(Ok),
+            Kind::Translated(stream) => ready!(stream.poll_next(cx)).map(Ok),
         };
         if let Some(observation) = &mut this.observation {
+            let end = match &mut this.kind {
+                Kind::Grpc(answer) => answer.take_end(),
+                Kind::Translated(stream) => stream.take_end(),
+                _ => None,
+            };
+            if let Some((code, why)) = end {
+                observation.ended(code, why);
+            }
             match &polled {
                 Some(Ok(frame)) => {
                     observation.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
@@ -108,6 +140,8 @@ impl Body for ResponseBody {
         match &self.0.kind {
             Kind::Whole(bytes) => bytes.is_none(),
             Kind::Upstream { body, .. } => body.is_end_stream(),
+            Kind::Translated(stream) => stream.has_ended(),
+            Kind::Grpc(answer) => answer.has_ended(),
         }
     }
 
@@ -115,6 +149,9 @@ impl Body for ResponseBody {
         match &self.0.kind {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Kind::Upstream { body, .. } => body.size_hint(),
+            Kind::Translated(_) => SizeHint::default(),
+            Kind::Grpc(answer) if answer.has_ended() => SizeHint::with_exact(0),
+            Kind::Grpc(_) => SizeHint::default(),
         }
     }
 }

@@ -98,6 +98,9 @@ impl Config {
         for graphql in self.routes.iter_mut().filter_map(|r| r.graphql.as_mut()) {
             graphql.relative_to(folder);
         }
+        for transcode in self.routes.iter_mut().filter_map(|r| r.transcode.as_mut()) {
+            transcode.relative_to(folder);
+        }
     }
 }
 
@@ -175,6 +178,9 @@ pub struct Limits {
     /// How much of a request's body is kept for a retry; a longer one is tried once. Default
     /// `64KiB`; at most `1MiB`.
     pub retained_body: ByteSize,
+    /// One message of gRPC, in either direction. A route may set its own. Default `4MiB` (that of
+    /// gRPC's own libraries); `1B` to `1GiB`.
+    pub message: ByteSize,
     /// The answer of one part of a composed route, or of a subgraph. Default `1MiB`; at most `64MiB`.
     pub part: ByteSize,
     /// Connections of clients, per thread; more wait in the kernel. Default 10,000; at least 1.
@@ -198,6 +204,7 @@ impl Default for Limits {
             uri: ByteSize(8 << 10),
             body: ByteSize(1 << 20),
             retained_body: ByteSize(64 << 10),
+            message: ByteSize(4 << 20),
             part: ByteSize(1 << 20),
             connections: 10_000,
             streams: 100,
@@ -213,6 +220,8 @@ impl Default for Limits {
 /// [gateway.connections]
 /// idle = "4s"
 /// kept = 256
+/// http2 = 8
+/// http2-idle = "5m"
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -222,6 +231,12 @@ pub struct Connections {
     pub idle: HumanDuration,
     /// Unused connections kept per endpoint and thread. Default 256; 0 closes each after its use.
     pub kept: usize,
+    /// Connections to one endpoint that is called by gRPC, per thread. Another is opened only while all
+    /// that there are run 100 requests, or as many as the endpoint allows. Default 8; 1 to 1,000.
+    #[schemars(range(min = 1, max = 1000))]
+    pub http2: usize,
+    /// How long an unused connection of those is kept. Default `5m`; above 0s.
+    pub http2_idle: HumanDuration,
 }
 
 impl Default for Connections {
@@ -229,6 +244,8 @@ impl Default for Connections {
         Self {
             idle: HumanDuration::from_secs(4),
             kept: 256,
+            http2: 8,
+            http2_idle: HumanDuration::from_secs(300),
         }
     }
 }

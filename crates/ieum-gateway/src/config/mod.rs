@@ -8,6 +8,7 @@ mod graphql;
 mod jwt;
 mod network;
 mod route;
+mod transcode;
 mod validate;
 
 pub use gateway::{AccessLog, Config, Connections, Limits, Timeouts};
@@ -15,4 +16,5 @@ pub use graphql::{GraphqlConfig, PlanningConfig, SubgraphConfig, SubgraphsConfig
 pub use jwt::{Algorithm, JwtConfig, KeyConfig};
 pub use network::Network;
 pub use route::{Auth, FallbackConfig, LimitBy, PartConfig, RateLimitConfig, RouteConfig};
+pub use transcode::TranscodeConfig;
 pub use validate::{ConfigError, Warning};

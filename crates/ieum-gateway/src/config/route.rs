@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::GraphqlConfig;
+use super::{GraphqlConfig, TranscodeConfig};
 
-/// One route. Exactly one of `service`, `url`, `compose` and `graphql` says who answers.
+/// One route. Exactly one of `service`, `url`, `compose`, `graphql` and `transcode` says who answers.
 ///
 /// The most specific route wins: a literal segment before a parameter, a parameter before a prefix,
 /// from left to right. Two routes with the same path must differ in their methods.
@@ -58,6 +58,18 @@ pub struct RouteConfig {
     /// The graph over several services that answers. Methods are then `GET` and `POST`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graphql: Option<GraphqlConfig>,
+    /// Services of gRPC that are offered as HTTP with JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcode: Option<TranscodeConfig>,
+    /// Whether it is called by gRPC, whose streams and trailers pass in both directions over HTTP/2.
+    /// Its path is a service's full name: `/shop.users.v1.Users`. Anything but gRPC is refused. Only
+    /// with `service` or `url`. Default false.
+    #[serde(default)]
+    pub grpc: bool,
+    /// The largest message of gRPC, in either direction; its body may have any number of them. Default:
+    /// `gateway.limits.message`; `1B` to `1GiB`. Only with `grpc`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_message: Option<ByteSize>,
     /// What is taken from the front of the path before it goes inside. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strip_prefix: Option<String>,
@@ -84,7 +96,8 @@ pub struct RouteConfig {
     #[schemars(range(max = 10))]
     pub retries: Option<u32>,
     /// True if the upstream honours `Idempotency-Key`: requests that carry one are then repeated,
-    /// whatever their method. Default false.
+    /// whatever their method. With `grpc`: true if all methods of the route may be called twice.
+    /// Default false.
     #[serde(default)]
     pub idempotent: bool,
     /// How an endpoint is chosen. Default `p2c`.

@@ -127,6 +127,7 @@ impl Config {
         check.time("timeouts.upload", times.upload, 24 * HOUR);
         check.time("timeouts.idle", times.idle, 24 * HOUR);
         check.time("connections.idle", self.connections.idle, HOUR);
+        check.time("connections.http2-idle", self.connections.http2_idle, HOUR);
         check.that(
             "timeouts.drain",
             times.drain.0 <= HOUR,
@@ -148,11 +149,14 @@ impl Config {
         );
         size("limits.uri", limits.uri.0, 256..=64 << 10);
         size("limits.retained-body", limits.retained_body.0, 0..=1 << 20);
+        size("limits.message", limits.message.0, 1..=1 << 30);
         size("limits.part", limits.part.0, 1..=64 << 20);
         let headers = (1..=1_000).contains(&limits.headers);
         check.that("limits.headers", headers, "must be from 1 to 1000");
         let streams = (1..=10_000).contains(&limits.streams);
         check.that("limits.streams", streams, "must be from 1 to 10000");
+        let http2 = (1..=1_000).contains(&self.connections.http2);
+        check.that("connections.http2", http2, "must be from 1 to 1000");
         let keys = limits.rate_limit_keys;
         check.that(
             "limits.connections",

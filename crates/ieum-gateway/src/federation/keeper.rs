@@ -12,34 +12,14 @@ use ieum_base::{Backoff, Stop, TaskKind};
 use ieum_discovery::Service;
 use ieum_graphql::Supergraph;
 use ieum_graphql::supergraph::{SubgraphSource, compose};
-use tokio::sync::Notify;
 
 use super::schema::{self, Bounds};
 use super::{Federation, Live};
 use crate::table::Target;
 use crate::worker::Worker;
 
-/// Keeps every federation of the present table, and of each later one, when `reloaded` says so.
-pub(crate) fn keep_all(worker: &Arc<Worker>, reloaded: Arc<Notify>) {
-    let stop = worker.tasks.stop().clone();
-    let keeper = Arc::downgrade(worker);
-    worker
-        .tasks
-        .spawn(TaskKind::Background, "graphql-keepers", async move {
-            loop {
-                let Some(worker) = keeper.upgrade() else {
-                    return;
-                };
-                begin_new(&worker);
-                drop(worker);
-                if stop.unless_requested(reloaded.notified()).await.is_none() {
-                    return;
-                }
-            }
-        });
-}
-
-fn begin_new(worker: &Arc<Worker>) {
+/// Begins to keep what of the present table nobody keeps yet.
+pub(crate) fn begin_new(worker: &Arc<Worker>) {
     for route in &worker.table().routes {
         let Target::Graphql(federation) = &route.target else {
             continue;

@@ -25,7 +25,7 @@ use crate::table::PlannedGraphql;
 use crate::telemetry::{GraphqlMetrics, Telemetry};
 use crate::upstream::{Address, Upstream};
 
-pub(crate) use keeper::keep_all;
+pub(crate) use keeper::begin_new;
 pub use state::{GraphqlInfo, SubgraphInfo};
 
 use state::State;

@@ -8,6 +8,7 @@ use http::{HeaderValue, Method, Request};
 use hyper::body::Incoming;
 use ieum_base::Stop;
 use ieum_base::trace::{Span, SpanKind};
+use ieum_grpc::Code as GrpcCode;
 use ieum_http::propagation::{self, X_REQUEST_ID};
 use ieum_http::server::{self, Drained};
 use ieum_resilience::rate_limit::Allowed;
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::forwarded::{self, Peer};
+use super::grpc;
 use crate::errors::Code;
 use crate::identity::Identity;
 use crate::table::Table;
@@ -41,6 +43,12 @@ pub(crate) struct Exchange {
     pub(crate) allowed: Option<Allowed>,
     /// How often an upstream was asked.
     pub(crate) tries: u32,
+    /// True if the client speaks gRPC, and is therefore refused in gRPC too.
+    pub(crate) speaks_grpc: bool,
+    /// When the caller's `grpc-timeout` ends.
+    pub(crate) deadline: Option<Instant>,
+    /// How a call of gRPC ended; until that, as if the client left.
+    pub(crate) grpc: Option<GrpcCode>,
     /// Why the gateway answered itself.
     pub(crate) code: Option<Code>,
 }
@@ -97,6 +105,9 @@ pub(crate) fn begin(
         identity: None,
         allowed: None,
         tries: 0,
+        speaks_grpc: grpc::is_spoken_by(request),
+        deadline: None,
+        grpc: None,
         code: None,
         worker,
     })

@@ -3,13 +3,15 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use http::header::HOST;
-use http::{Request, Response, StatusCode};
+use http::header::{HOST, TE};
+use http::{HeaderValue, Request, Response, StatusCode};
 use ieum_discovery::{Outcome, Picked};
+use ieum_grpc::timeout::GRPC_TIMEOUT;
 use ieum_http::pool::{PooledBody, SendError};
 use ieum_http::{ErrorKind, Sent};
 use tokio::time::Instant;
 
+use super::grpc;
 use crate::body::{Progress, RequestBody, RequestBodyError, Source};
 use crate::errors::{Code, Refusal};
 use crate::upstream::Upstream;
@@ -40,11 +42,22 @@ pub(crate) async fn send(
     };
     request.headers_mut().insert(HOST, target.host_header());
     let send = std::pin::pin!(worker.pool.send(&target, request));
-    match head_within(send, source, timeout).await {
-        Some(Ok(response)) => {
-            picked.record(judge(&response));
-            Ok(response)
-        }
+    let sent = head_within(send, source, timeout).await;
+    heard(upstream, picked, source, timeout, sent).inspect(|response| {
+        picked.record(judge(response));
+    })
+}
+
+/// What became of a try, if not an answer.
+fn heard(
+    upstream: &Upstream,
+    picked: &mut Picked,
+    source: &Source,
+    timeout: Duration,
+    sent: Option<Answer>,
+) -> Result<Response<PooledBody<RequestBody>>, Failed> {
+    match sent {
+        Some(Ok(response)) => Ok(response),
         Some(Err(SendError { error, request })) => match source.progress() {
             // The client broke off, not the upstream.
             Progress::Failed(why) if error.sent() == Sent::Sent => {
@@ -64,6 +77,49 @@ pub(crate) async fn send(
             })
         }
     }
+}
+
+/// As [`send`], by gRPC: over HTTP/2, with what is left of the caller's deadline, and judged by
+/// `grpc-status`. If that comes in trailers, the endpoint is told by whoever reads them.
+pub(crate) async fn send_grpc(
+    worker: &Worker,
+    upstream: &Upstream,
+    picked: &mut Picked,
+    mut request: Box<Request<RequestBody>>,
+    source: &Source,
+    timeout: Duration,
+    deadline: Option<Instant>,
+) -> Result<Response<PooledBody<RequestBody>>, Failed> {
+    let target = match worker.target(picked.endpoint(), upstream.is_secure) {
+        Ok(target) => target,
+        Err(error) => return Err(failed(upstream, picked, &error, None)),
+    };
+    let headers = request.headers_mut();
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    let mut within = timeout;
+    if let Some(deadline) = deadline {
+        let left = deadline.saturating_duration_since(Instant::now());
+        headers.insert(GRPC_TIMEOUT, ieum_grpc::timeout::format(left));
+        within = within.min(left);
+    }
+    let send = std::pin::pin!(worker.http2.send(&target, request));
+    let sent = head_within(send, source, within).await;
+    let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    if sent.is_none() && is_late {
+        // It was the caller who had no more time.
+        picked.record(Outcome::Unknown);
+        return Err(Failed {
+            refusal: grpc::deadline_passed(),
+            is_unsent: false,
+            unsent: None,
+        });
+    }
+    let response = heard(upstream, picked, source, timeout, sent)?;
+    picked.answered();
+    if let Some(code) = grpc::code_in_head(&response) {
+        picked.record(grpc::outcome(code, deadline.is_some()));
+    }
+    Ok(response)
 }
 
 /// The time runs from the end of the request: a client that is slow to upload is not a service that
@@ -114,9 +170,14 @@ fn failed(
     error: &ieum_http::Error,
     unsent: Option<Box<Request<RequestBody>>>,
 ) -> Failed {
-    picked.record(Outcome::FAILURE);
+    picked.record(match error.kind() {
+        // There were too many of us.
+        ErrorKind::Busy => Outcome::Unknown,
+        _ => Outcome::FAILURE,
+    });
     let is_unsent = error.sent() == Sent::NotSent;
     let (code, what) = match error.kind() {
+        ErrorKind::Busy => (Code::BulkheadFull, "takes no more requests at once"),
         ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Forbidden | ErrorKind::Invalid => {
             (Code::Unreachable, "cannot be reached")
         }
@@ -131,11 +192,14 @@ fn failed(
     }
 }
 
-pub(super) fn clients_fault(why: RequestBodyError) -> Failed {
+pub(crate) fn clients_fault(why: RequestBodyError) -> Failed {
     let code = match why {
         RequestBodyError::TooLarge => Code::BodyTooLarge,
+        RequestBodyError::MessageTooLarge => Code::MessageTooLarge,
         RequestBodyError::Silent => Code::BodyTimeout,
-        RequestBodyError::Broken | RequestBodyError::Superseded => Code::BadRequest,
+        RequestBodyError::Damaged | RequestBodyError::Broken | RequestBodyError::Superseded => {
+            Code::BadRequest
+        }
     };
     Failed {
         refusal: Refusal::new(code, why.to_string()),

@@ -2,7 +2,7 @@
 //! and traces:
 //!
 //! `accept → parse → normalise → route → identify → authorise → limit → transform →
-//! (compose | federate | proxy) → balance → connect → respond`
+//! (compose | federate | transcode | proxy) → balance → connect → respond`
 //!
 //! Each phase either hands the request on or refuses it; a refusal skips to `respond`. Nothing is
 //! sent inside before `authorise` and `limit` have agreed. (The `cache` phase has its place between
@@ -15,6 +15,7 @@ mod compose;
 pub(crate) mod connect;
 mod federate;
 mod forwarded;
+pub(crate) mod grpc;
 mod identify;
 pub(crate) mod limit;
 pub(crate) mod normalise;
@@ -22,6 +23,7 @@ mod parse;
 mod proxy;
 pub(crate) mod respond;
 mod route;
+pub(crate) mod transcode;
 pub(crate) mod transform;
 mod tunnel;
 
@@ -36,6 +38,7 @@ use crate::body::ResponseBody;
 use crate::errors::Refusal;
 use crate::federation::Federation;
 use crate::table::{Part, Route, Table, Target};
+use crate::transcoding::Transcoding;
 use crate::upstream::Upstream;
 
 use accept::Exchange;
@@ -56,11 +59,17 @@ pub(crate) async fn answer(
         Ok(Work::Proxy(route, upstream, outgoing)) => {
             proxy::forward(&table, &mut exchange, route, upstream, outgoing).await
         }
+        Ok(Work::Grpc(asked)) => Box::pin(grpc::answer(&table, &mut exchange, *asked)).await,
         Ok(Work::Compose(route, parts, asked)) => {
             Box::pin(compose::answer(&table, &mut exchange, route, parts, *asked)).await
         }
         Ok(Work::Federate(route, federation, request)) => {
             let answer = federate::answer(&table, &mut exchange, route, federation, *request);
+            Box::pin(answer).await
+        }
+        Ok(Work::Transcode(route, transcoding, path, request)) => {
+            let (exchange, request) = (&mut exchange, *request);
+            let answer = transcode::answer(&table, exchange, route, transcoding, &path, request);
             Box::pin(answer).await
         }
     };
@@ -74,8 +83,10 @@ pub(crate) async fn answer(
 /// What is left to do for a request that may pass.
 enum Work<'t> {
     Proxy(&'t Route, &'t Upstream, Outgoing),
+    Grpc(Box<grpc::Asked<'t>>),
     Compose(&'t Route, &'t [Part], Box<Asked>),
     Federate(&'t Route, &'t Arc<Federation>, Box<Request<Incoming>>),
+    Transcode(&'t Route, &'t Transcoding, Box<str>, Box<Request<Incoming>>),
 }
 
 /// The phases that wait for nobody.
@@ -100,7 +111,21 @@ fn prepare<'t>(
             Ok(Work::Compose(route, parts, asked))
         }
         Target::Graphql(federation) => Ok(Work::Federate(route, federation, Box::new(request))),
+        Target::Transcode(transcoding) => {
+            let path = path.into_owned().into();
+            Ok(Work::Transcode(route, transcoding, path, Box::new(request)))
+        }
         Target::Upstream(upstream) => {
+            if let Some(most) = route.grpc {
+                let path = path.into_owned().into();
+                return Ok(Work::Grpc(Box::new(grpc::Asked {
+                    route,
+                    upstream,
+                    most,
+                    path,
+                    request,
+                })));
+            }
             let outgoing = transform::request(table, exchange, route, upstream, &path, request)?;
             Ok(Work::Proxy(route, upstream, outgoing))
         }

@@ -6,15 +6,16 @@ use http::{Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use ieum_base::trace::{Span, SpanKind};
 use ieum_discovery::{EndpointId, Picked};
+use ieum_grpc::Code as GrpcCode;
 use ieum_http::pool::PooledBody;
 use ieum_http::propagation;
 
 use super::accept::Exchange;
 use super::transform::{Kept, Outgoing};
-use super::{balance, connect, respond, transform, tunnel};
+use super::{balance, connect, grpc, respond, transform, tunnel};
 use crate::body::{Held, RequestBody, ResponseBody, Source};
 use crate::errors::{Code, Refusal};
-use crate::table::{Fallback, Route, Rules, Table};
+use crate::table::{Fallback, Protocol, Route, Rules, Table};
 use crate::telemetry::MethodLabel;
 use crate::upstream::Upstream;
 
@@ -31,6 +32,8 @@ pub(super) struct Answered {
     pub(super) response: Response<PooledBody<RequestBody>>,
     pub(super) held: Held,
     pub(super) tries: u32,
+    /// The span of a call by gRPC, which ends with its trailers.
+    pub(super) span: Option<Box<Span>>,
 }
 
 /// No answer, after so many tries.
@@ -181,11 +184,16 @@ pub(super) async fn run(
     loop {
         let next = tries.next().await;
         match next {
-            Some(Ok((response, picked))) => {
+            Some(Ok(Success {
+                response,
+                picked,
+                span,
+            })) => {
                 return Ok(Answered {
                     response,
                     held: Held { picked, place },
                     tries: tries.made,
+                    span,
                 });
             }
             Some(Err(refusal)) => {
@@ -214,7 +222,14 @@ struct Tries<'a> {
     failure: Option<Box<Refusal>>,
 }
 
-type Tried = Result<(Response<PooledBody<RequestBody>>, Picked), Box<Refusal>>;
+type Tried = Result<Success, Box<Refusal>>;
+
+/// A try that was answered.
+struct Success {
+    response: Response<PooledBody<RequestBody>>,
+    picked: Picked,
+    span: Option<Box<Span>>,
+}
 
 impl<'a> Tries<'a> {
     fn new(
@@ -266,18 +281,30 @@ impl<'a> Tries<'a> {
             1
         };
         let timeout = rules.timeout / tries;
-        let sent = connect::send(
-            &exchange.worker,
-            upstream,
-            &mut picked,
-            request,
-            self.source,
-            timeout,
-        )
-        .await;
+        let (worker, source) = (&exchange.worker, self.source);
+        let sent = match rules.protocol {
+            Protocol::Http => {
+                connect::send(worker, upstream, &mut picked, request, source, timeout).await
+            }
+            // Boxed, so that what waits for HTTP has no room for it.
+            Protocol::Grpc => {
+                let (picked, deadline) = (&mut picked, exchange.deadline);
+                let send = connect::send_grpc(
+                    worker, upstream, picked, request, source, timeout, deadline,
+                );
+                Box::pin(send).await
+            }
+        };
         let wait = match sent {
             Ok(response) => match self.judge(&response, &mut span) {
-                None => return Some(Ok((response, picked))),
+                None => {
+                    let span = (rules.protocol == Protocol::Grpc).then(|| Box::new(span));
+                    return Some(Ok(Success {
+                        response,
+                        picked,
+                        span,
+                    }));
+                }
                 Some(wait) => wait,
             },
             Err(failed) => match self.failed(failed, &mut span) {
@@ -328,6 +355,9 @@ impl<'a> Tries<'a> {
             span.set("http.request.method", method);
             span.set("server.address", picked.authority().to_string());
             span.set("peer.service", name.to_string());
+            if self.call.rules.protocol == Protocol::Grpc {
+                grpc::describe(&mut span, request.uri().path());
+            }
             if self.made > 0 {
                 span.set("http.request.resend_count", i64::from(self.made));
             }
@@ -341,6 +371,9 @@ impl<'a> Tries<'a> {
         response: &Response<PooledBody<RequestBody>>,
         span: &mut Span,
     ) -> Option<Duration> {
+        if self.call.rules.protocol == Protocol::Grpc {
+            return self.judge_grpc(response, span);
+        }
         let status = response.status();
         if span.is_recorded() {
             span.set("http.response.status_code", i64::from(status.as_u16()));
@@ -359,6 +392,26 @@ impl<'a> Tries<'a> {
         may_repeat.then_some(wait)
     }
 
+    /// As [`Self::judge`], by the code in an answer of trailers only. Any other has begun to be the
+    /// caller's.
+    fn judge_grpc(
+        &self,
+        response: &Response<PooledBody<RequestBody>>,
+        span: &mut Span,
+    ) -> Option<Duration> {
+        let code = grpc::code_in_head(response)?;
+        if code != GrpcCode::Unavailable {
+            return None;
+        }
+        let wait = self.backoff();
+        let fits = self.call.exchange.started.elapsed() + wait < self.call.rules.timeout;
+        let may_repeat = fits && self.can_repeat() && self.may_try_again();
+        if may_repeat {
+            grpc::end_span(span, code);
+        }
+        may_repeat.then_some(wait)
+    }
+
     /// The time to wait before the next try, or why there is none.
     fn failed(
         &mut self,
@@ -374,7 +427,11 @@ impl<'a> Tries<'a> {
         let name = &self.call.upstream.name;
         let telemetry = &self.call.exchange.worker.telemetry;
         telemetry.upstream_failed(name, refusal.code);
-        let is_safe = unsent.is_some() || self.can_repeat() && is_upstreams(refusal.code);
+        // HTTP/2 tells of a request that was not processed after having taken it.
+        let can_be_made_again = is_unsent && self.kept.is_some() && self.source.is_whole();
+        let is_safe = unsent.is_some()
+            || can_be_made_again
+            || self.can_repeat() && is_upstreams(refusal.code);
         if !is_safe || !self.may_try_again() {
             return Err(refusal);
         }

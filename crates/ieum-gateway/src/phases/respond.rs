@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use http::{Response, StatusCode};
 use ieum_base::redact;
+use ieum_grpc::Code as GrpcCode;
 use ieum_http::pool::PooledBody;
 use ieum_http::propagation::X_REQUEST_ID;
 
 use super::accept::Exchange;
 use super::proxy::Answered;
-use super::{limit, transform};
+use super::{grpc, limit, transform};
 use crate::access_log::Line;
 use crate::body::{RequestBody, ResponseBody};
-use crate::errors::Refusal;
+use crate::errors::{Code, Refusal};
 use crate::table::{FixedAnswer, Table};
 use crate::telemetry::MethodLabel;
 
@@ -65,6 +66,10 @@ pub(super) fn refuse(exchange: &mut Exchange, refusal: Refusal) -> Response<Resp
         exchange.span.fail(row.title);
     }
     exchange.span.set("ieum.code", row.code);
+    if exchange.speaks_grpc {
+        exchange.grpc = Some(refusal.grpc_code());
+        return refusal.into_grpc_response();
+    }
     refusal.into_response(exchange.target.path())
 }
 
@@ -101,6 +106,17 @@ pub(super) fn finish(
     answer
 }
 
+impl Observation {
+    /// A call of gRPC has ended, by what the upstream said or for a reason of ours.
+    pub(crate) fn ended(&mut self, code: GrpcCode, why: Option<Code>) {
+        self.exchange.grpc = Some(code);
+        if let Some(why) = why {
+            self.exchange.code = Some(why);
+            self.exchange.worker.telemetry.refused(why);
+        }
+    }
+}
+
 impl Drop for Observation {
     fn drop(&mut self) {
         let exchange = &mut *self.exchange;
@@ -108,7 +124,13 @@ impl Drop for Observation {
         let route = exchange.route.map(|index| &self.table.routes[index]);
         let metrics = route.map_or(&self.table.unrouted, |route| &route.metrics);
         let method = MethodLabel::from(&exchange.method);
-        metrics.answered(method, self.status, took);
+        // What gRPC says in trailers, HTTP would have said in its status.
+        let status = exchange.grpc.map_or(self.status, GrpcCode::http_status);
+        metrics.answered(method, status, took);
+        if let Some(code) = exchange.grpc {
+            metrics.answered_by_grpc(code);
+            grpc::end_span(&mut exchange.span, code);
+        }
         if self.broke_off {
             exchange.span.fail("the answer broke off");
         }
@@ -118,7 +140,8 @@ impl Drop for Observation {
                 client: exchange.client,
                 method: method.as_str(),
                 path: &redact::path(exchange.target.path()),
-                status: self.status,
+                status,
+                grpc: exchange.grpc.map(GrpcCode::name),
                 took,
                 bytes: self.bytes,
                 route: route.map_or("", |route| &route.name),

@@ -45,7 +45,8 @@ fn describe(exchange: &mut Exchange, route: &Route) {
     span.set("ieum.route", route.name.to_string());
 }
 
-fn names(mut methods: Vec<Method>) -> String {
+/// Their names in order, as `Allow` has them.
+pub(super) fn names(mut methods: Vec<Method>) -> String {
     methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
     let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
     names.join(", ")

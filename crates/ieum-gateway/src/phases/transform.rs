@@ -88,6 +88,31 @@ impl Kept {
         }
     }
 
+    /// A call of gRPC on behalf of a client, with those of its headers that may go inside. One that
+    /// `reads` and does nothing else may be repeated, although it is a `POST`.
+    pub(super) fn for_rpc(
+        table: &Table,
+        peer: &Peer,
+        target: PathAndQuery,
+        mut headers: HeaderMap,
+        host: Option<HeaderValue>,
+        reads: bool,
+    ) -> Self {
+        clean(table, peer, &mut headers);
+        let span = target.path().trim_start_matches('/').to_owned();
+        let headers = headers.iter().map(|(n, v)| (n.clone(), v.clone()));
+        Self {
+            method: Method::POST,
+            target,
+            headers: headers.collect(),
+            host,
+            ours: Some(Ours {
+                span,
+                is_harmless: reads,
+            }),
+        }
+    }
+
     /// The name of the spans of a request that the gateway made up.
     pub(super) fn span_name(&self) -> Option<&str> {
         self.ours.as_ref().map(|ours| &*ours.span)
@@ -207,7 +232,7 @@ pub(super) fn may_repeat<B>(request: &Request<B>, route_is_idempotent: bool) -> 
 }
 
 /// The path inside with the query that came.
-fn target(came: &PathAndQuery, path: &str) -> Result<PathAndQuery, Box<Refusal>> {
+pub(super) fn target(came: &PathAndQuery, path: &str) -> Result<PathAndQuery, Box<Refusal>> {
     if path == came.path() {
         return Ok(came.clone());
     }

@@ -26,10 +26,14 @@ use crate::federation::Federation;
 use crate::identity::{Keys, Verifier};
 use crate::phases::limit::LimitKey;
 use crate::telemetry::{RouteMetrics, Telemetry};
+use crate::transcoding::Transcoding;
 use crate::upstream::{Address, Upstream, Upstreams};
 
 pub(crate) use pattern::Pattern;
-pub(crate) use plan::{FixedAnswer, PlannedFallback, PlannedGraphql, PlannedTarget, RoutePlan};
+pub(crate) use plan::{
+    DescriptorSource, FixedAnswer, PlannedFallback, PlannedGraphql, PlannedTarget,
+    PlannedTranscode, RoutePlan,
+};
 pub(crate) use rewrite::Rewrite;
 pub(crate) use router::Found;
 pub(crate) use template::{Template, Values};
@@ -64,6 +68,8 @@ pub(crate) struct Route {
     pub(crate) max_body: u64,
     pub(crate) upload: Duration,
     pub(crate) upgrade: bool,
+    /// The largest message of a route that is called by gRPC, in bytes.
+    pub(crate) grpc: Option<u64>,
     pub(crate) metrics: RouteMetrics,
 }
 
@@ -75,6 +81,16 @@ pub(crate) struct Rules {
     /// Requests with an `Idempotency-Key` may be repeated.
     pub(crate) idempotent: bool,
     pub(crate) balance: balance::Policy,
+    pub(crate) protocol: Protocol,
+}
+
+/// What is spoken to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1.
+    Http,
+    /// gRPC over HTTP/2: how it went is said by `grpc-status`.
+    Grpc,
 }
 
 /// Who answers.
@@ -82,6 +98,7 @@ pub(crate) enum Target {
     Upstream(Arc<Upstream>),
     Compose(Box<[Part]>),
     Graphql(Arc<Federation>),
+    Transcode(Arc<Transcoding>),
 }
 
 /// One part of a composed answer.
@@ -208,6 +225,10 @@ impl Route {
                         Federation::build(*graphql, &plan.name, upstream, telemetry, before);
                     Target::Graphql(graph)
                 }
+                PlannedTarget::Transcode(plan) => {
+                    let before = before.and_then(Self::transcoding);
+                    Target::Transcode(Transcoding::build(*plan, upstream, before))
+                }
             },
             fallback: plan.fallback.map(|fallback| match fallback {
                 PlannedFallback::Answer(answer) => Fallback::Answer(answer),
@@ -224,6 +245,7 @@ impl Route {
             max_body: plan.max_body,
             upload: plan.upload,
             upgrade: plan.upgrade,
+            grpc: plan.grpc,
         }
     }
 }
@@ -233,6 +255,14 @@ impl Route {
     pub(crate) const fn federation(&self) -> Option<&Arc<Federation>> {
         match &self.target {
             Target::Graphql(federation) => Some(federation),
+            _ => None,
+        }
+    }
+
+    /// What it translates, if it does.
+    pub(crate) const fn transcoding(&self) -> Option<&Arc<Transcoding>> {
+        match &self.target {
+            Target::Transcode(transcoding) => Some(transcoding),
             _ => None,
         }
     }

@@ -1,6 +1,8 @@
 //! A route that was read and found sensible.
 
 mod graphql;
+mod grpc;
+mod transcode;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,13 +13,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use ieum_base::HumanDuration;
 use ieum_resilience::{Quota, rate_limit};
 
-use super::{Pattern, Rewrite, Rules, Template};
+use super::{Pattern, Protocol, Rewrite, Rules, Template};
 use crate::config::{
     Auth, Config, ConfigError, FallbackConfig, LimitBy, PartConfig, RateLimitConfig, RouteConfig,
 };
 use crate::upstream::{Address, Fixed};
 
 pub(crate) use graphql::PlannedGraphql;
+pub(crate) use transcode::{DescriptorSource, PlannedTranscode};
 
 /// A route that was read and found sensible. It has no effect yet.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub(crate) struct RoutePlan {
     pub(crate) max_body: u64,
     pub(crate) upload: Duration,
     pub(crate) upgrade: bool,
+    pub(crate) grpc: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -42,6 +46,7 @@ pub(crate) enum PlannedTarget {
     Upstream(Address),
     Compose(Vec<PlannedPart>),
     Graphql(Box<PlannedGraphql>),
+    Transcode(Box<PlannedTranscode>),
 }
 
 #[derive(Debug)]
@@ -135,7 +140,8 @@ impl Reader<'_> {
             target: target?,
             fallback,
             rules,
-            max_body: route.max_body.unwrap_or(config.limits.body).0,
+            max_body: self.max_body(config, route),
+            grpc: self.grpc(config, route),
             upload: self.upload(config, route),
             upgrade: route.upgrade,
             pattern,
@@ -203,6 +209,10 @@ impl Reader<'_> {
             retries,
             idempotent: route.idempotent,
             balance: route.balance,
+            protocol: match route.grpc || route.transcode.is_some() {
+                true => Protocol::Grpc,
+                false => Protocol::Http,
+            },
         }
     }
 
@@ -255,6 +265,9 @@ impl Reader<'_> {
         if let Some(graphql) = &route.graphql {
             return self.graphql(route, graphql);
         }
+        if let Some(transcode) = &route.transcode {
+            return self.transcode(route, transcode);
+        }
         if let Some(parts) = &route.compose {
             let none = route.service.is_none() && route.url.is_none();
             self.require(
@@ -286,7 +299,7 @@ impl Reader<'_> {
             }
             _ => {
                 let message = if field.is_empty() {
-                    "must have exactly one of `service`, `url`, `compose` and `graphql`"
+                    "must have exactly one of `service`, `url`, `compose`, `graphql` and `transcode`"
                 } else {
                     "must have exactly one of `service` and `url`"
                 };

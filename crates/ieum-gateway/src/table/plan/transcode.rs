@@ -17,8 +17,8 @@ pub(crate) struct PlannedTranscode {
     pub(crate) address: Address,
     pub(crate) services: Vec<String>,
     pub(crate) settings: Settings,
-    /// The largest message, in bytes.
-    pub(crate) most: u64,
+    /// The largest message, in bytes, if it is not that of the whole gateway.
+    pub(crate) most: Option<u64>,
     pub(crate) source: DescriptorSource,
 }
 
@@ -65,7 +65,7 @@ impl Reader<'_> {
             address: address?,
             services: config.services.clone(),
             settings: config.settings(),
-            most: config.max_message.0,
+            most: config.max_message.map(|most| most.0),
             source: source?,
         })))
     }
@@ -82,7 +82,9 @@ impl Reader<'_> {
         let in_range = (1..=10_000_000).contains(&config.most_values);
         let field = ".transcode.most-values";
         self.require(in_range, field, "must be from 1 to 10000000");
-        let in_range = (1..=64 << 20).contains(&config.max_message.0);
+        let in_range = config
+            .max_message
+            .is_none_or(|most| (1..=64 << 20).contains(&most.0));
         let field = ".transcode.max-message";
         self.require(in_range, field, "must be from 1B to 64MiB");
     }
