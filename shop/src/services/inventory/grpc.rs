@@ -112,3 +112,6 @@ impl From<Shelf> for proto::Stock {
 const STOCK: &str = "product in stock";
 /// How many shelves are read at once.
 const PAGE: u32 = 100;
+
+#[cfg(test)]
+mod tests;

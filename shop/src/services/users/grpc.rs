@@ -125,3 +125,6 @@ impl From<User> for proto::User {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
