@@ -135,6 +135,8 @@ pub struct Picked {
     endpoint: Arc<Endpoint>,
     permit: Option<Permit>,
     started: Instant,
+    /// When the answer began, if how it went is known only at its end.
+    answered: Option<Instant>,
     recorded: bool,
 }
 
@@ -146,6 +148,7 @@ impl Picked {
             endpoint,
             permit,
             started,
+            answered: None,
             recorded: false,
         }
     }
@@ -165,6 +168,12 @@ impl Picked {
         self.started
     }
 
+    /// The answer has begun, and with that the latency ends; how it went is recorded at its end. For
+    /// gRPC, whose answers say so in their last frame.
+    pub fn answered(&mut self) {
+        self.answered.get_or_insert_with(Instant::now);
+    }
+
     /// Records how the request ended, which is where its latency ends, while its answer may still be
     /// streaming. The first record counts.
     pub fn record(&mut self, outcome: Outcome) {
@@ -172,7 +181,8 @@ impl Picked {
             return;
         }
         let now = Instant::now();
-        let elapsed = now.saturating_duration_since(self.started);
+        let until = self.answered.unwrap_or(now);
+        let elapsed = until.saturating_duration_since(self.started);
         let load = &self.endpoint.load;
         let judged = match outcome {
             Outcome::Success => {
