@@ -1,7 +1,6 @@
 //! Plans written by hand against subgraphs that answer by script.
 
 mod concurrency;
-mod cost;
 mod data;
 mod failures;
 mod json;
