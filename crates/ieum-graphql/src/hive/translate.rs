@@ -77,7 +77,7 @@ fn fetch(step: FetchNode, path: Vec<Segment>) -> Result<Node> {
             fields,
             variable: REPRESENTATIONS.to_owned(),
             paths: vec![path],
-            requires: required(&requires)?,
+            requires: of_interface(required(&requires)?, step.input_rewrites.as_deref()),
             input: rewrites(step.input_rewrites),
             output: rewrites(step.output_rewrites),
         }],
@@ -108,7 +108,7 @@ fn batch(alias: EntityBatchAlias, document: &Document) -> Result<Batch> {
         alias: alias.alias,
         variable: alias.representations_variable_name,
         paths: alias.merge_paths.iter().map(path).collect(),
-        requires: required(&alias.requires)?,
+        requires: of_interface(required(&alias.requires)?, alias.input_rewrites.as_deref()),
         input: rewrites(alias.input_rewrites),
         output: rewrites(alias.output_rewrites),
     })
@@ -171,7 +171,8 @@ fn path(path: &FlattenNodePath) -> Vec<Segment> {
         .collect()
 }
 
-fn required(set: &SelectionSet) -> Result<Vec<Required>> {
+/// What a representation consists of, by a selection.
+pub(super) fn required(set: &SelectionSet) -> Result<Vec<Required>> {
     set.items
         .iter()
         .map(|item| match item {
@@ -190,6 +191,41 @@ fn required(set: &SelectionSet) -> Result<Vec<Required>> {
             }
         })
         .collect()
+}
+
+/// Representations that are told to be of an interface (object), made of every object of it: the library
+/// merges calls for several object types and then remembers one of them.
+fn of_interface(requires: Vec<Required>, input: Option<&[FetchRewrite]>) -> Vec<Required> {
+    let interface = input
+        .unwrap_or_default()
+        .iter()
+        .find_map(|rewrite| match rewrite {
+            FetchRewrite::ValueSetter(setter) => match setter.path.as_slice() {
+                [FetchNodePathSegment::TypenameEquals(types), _] => {
+                    let is_itself = types.len() == 1 && types.contains(&setter.set_value_to);
+                    is_itself.then_some(&setter.set_value_to)
+                }
+                _ => None,
+            },
+            FetchRewrite::KeyRenamer(_) => None,
+        });
+    let Some(interface) = interface else {
+        return requires;
+    };
+    let mut widened: Vec<Required> = Vec::with_capacity(requires.len());
+    for each in requires {
+        let each = match each {
+            Required::Fragment { selections, .. } => Required::Fragment {
+                on: interface.clone(),
+                selections,
+            },
+            field @ Required::Field { .. } => field,
+        };
+        if !widened.contains(&each) {
+            widened.push(each);
+        }
+    }
+    widened
 }
 
 fn rewrites(rewrites: Option<Vec<FetchRewrite>>) -> Vec<Rewrite> {
