@@ -14,6 +14,7 @@ use ieum_graphql::Supergraph;
 use ieum_graphql::supergraph::{SubgraphSource, compose};
 
 use super::schema::{self, Bounds};
+use super::state::Turned;
 use super::{Federation, Live};
 use crate::table::Target;
 use crate::worker::Worker;
@@ -114,21 +115,29 @@ impl Keeper {
         let asked = federation.subgraphs.iter();
         let answers = join_all(asked.map(|subgraph| schema::ask(worker, subgraph, bounds))).await;
         for turned in federation.state.learn(answers) {
-            let subgraph = &federation.subgraphs[turned.place].name;
-            match turned.problem {
-                Some(problem) => tracing::warn!(
-                    route = %self.route, %subgraph, problem,
-                    "a subgraph does not answer its schema; the last supergraph stays in use"
-                ),
-                None => {
-                    tracing::info!(route = %self.route, %subgraph, "a subgraph answers its schema")
-                }
-            }
+            self.tell(federation, &turned);
         }
         if let Some(schemas) = federation.state.news() {
             self.renew(federation, &schemas).await;
         }
         federation.state.is_well()
+    }
+
+    fn tell(&self, federation: &Federation, turned: &Turned) {
+        let (route, subgraph) = (&self.route, &federation.subgraphs[turned.place].name);
+        let is_first = federation.live.load().is_none();
+        match &turned.problem {
+            None => tracing::info!(%route, %subgraph, "a subgraph answers its schema"),
+            // At a start services come one after the other.
+            Some(problem) if is_first => tracing::info!(
+                %route, %subgraph, problem,
+                "a subgraph is waited for: it does not answer its schema yet"
+            ),
+            Some(problem) => tracing::warn!(
+                %route, %subgraph, problem,
+                "a subgraph does not answer its schema; the last supergraph stays in use"
+            ),
+        }
     }
 
     /// Composes another supergraph and puts it in the place of the present one.

@@ -42,6 +42,10 @@ impl Subgraphs for Calls<'_> {
             ));
         };
         let begun = Instant::now();
+        // What comes too late is not begun: a write would have its effect, and nobody would know.
+        if begun >= self.deadline {
+            return Err(too_late());
+        }
         let subgraph = &self.federation.subgraphs[place];
         let asked = tokio::time::timeout_at(self.deadline, self.ask(subgraph, call)).await;
         let outcome = asked.unwrap_or_else(|_| Err(too_late()));

@@ -1,11 +1,11 @@
 //! What clients are answered, and what subgraphs are asked for it.
 
-use ieum_testkit::Request;
+use ieum_testkit::{Request, TempFolder};
 use serde_json::{Value, json};
 
 use super::shop::{self, QUERY};
-use super::{ask, graph, post};
-use crate::support::assert_problem;
+use super::{ask, graph, post, settings, wait_until_composed};
+use crate::support::{assert_problem, gateway};
 
 #[test]
 fn one_answer_from_two_services_with_one_fetch_each() {
@@ -51,7 +51,8 @@ fn the_status_of_a_refusal_depends_on_what_the_client_accepts() {
     }
     let text = Request::new("POST", "/graphql").header("content-type", "text/plain");
     assert_eq!(world.send(&text).status, 415);
-    let refused = r#"ieum_gateway_graphql_operations_total{route="graph",type="unknown",outcome="refused"}"#;
+    let refused =
+        r#"ieum_gateway_graphql_operations_total{route="graph",type="unknown",outcome="refused"}"#;
     assert_eq!(world.metric(refused), 4.0);
 }
 
@@ -124,6 +125,36 @@ fn what_claims_an_identity_does_not_reach_a_subgraph() {
 }
 
 #[test]
+fn the_identity_of_a_valid_token_reaches_each_subgraph() {
+    let secret = "a secret of more than thirty-two bytes";
+    let folder = TempFolder::new().expect("a folder");
+    let file = folder.path().join("secret");
+    std::fs::write(&file, secret).expect("written");
+    let (users, orders) = (shop::users(), shop::orders());
+    let jwt = format!(
+        "[gateway.jwt]\nkeys = [{{ kid = 'k1', algorithm = 'HS256', secret-file = '{}' }}]\n",
+        file.display()
+    );
+    let route = settings(&users, &orders, "").replace("auth = \"none\"", "auth = \"jwt\"");
+    let world = gateway(&format!("{jwt}{route}"));
+    wait_until_composed(&world);
+    let request = post(&json!({ "query": QUERY })).header("x-user-id", "forged");
+    assert_problem(&world.send(&request), 401, "Unauthorized", "IEUM-1020");
+    assert_eq!(users.fetches().len(), 0);
+    let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
+    header.kid = Some("k1".to_owned());
+    let claims = json!({ "userId": "u-1", "exp": 4_000_000_000_u64 });
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    let token = jsonwebtoken::encode(&header, &claims, &key).expect("signed");
+    let request = request.bearer(&token);
+    world.send(&request).expect(200).expect("JSON");
+    for request in [&users.fetches()[0], &orders.fetches()[0]] {
+        assert_eq!(request.get("x-user-id"), Some("u-1"));
+        assert_eq!(request.get("authorization"), None);
+    }
+}
+
+#[test]
 fn a_body_that_would_have_to_be_decompressed_or_is_too_large_is_refused() {
     let (users, orders) = (shop::users(), shop::orders());
     let world = graph(&users, &orders, "max-body = \"1KiB\"");
@@ -152,11 +183,10 @@ fn the_schema_is_shown_only_where_the_route_says_so() {
     let answer = ask(&hidden, query).json().expect("JSON");
     assert!(answer["errors"][0]["message"].is_string(), "{answer}");
     assert_eq!(answer.get("data"), None, "{answer}");
-    let shown = crate::support::gateway(
-        &super::settings(&users, &orders, "")
-            .replace("refresh =", "introspection = true\nrefresh ="),
+    let shown = gateway(
+        &settings(&users, &orders, "").replace("refresh =", "introspection = true\nrefresh ="),
     );
-    super::wait_until_composed(&shown);
+    wait_until_composed(&shown);
     let answer = ask(&shown, query).expect(200).expect("JSON");
     assert_eq!(answer["data"]["__schema"]["queryType"]["name"], "Query");
 }

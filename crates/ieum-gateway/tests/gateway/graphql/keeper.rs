@@ -52,7 +52,9 @@ fn a_changed_schema_is_taken_over_and_one_that_does_not_fit_is_not() {
     assert_eq!(ask(&world, email).json().expect("JSON").get("data"), None);
     users.schema_is(&USERS.replace("name: String! }", "name: String! email: String }"));
     wait_for("the new field is known", || {
-        ask(&world, email).json().is_ok_and(|answer| answer["data"].is_object())
+        ask(&world, email)
+            .json()
+            .is_ok_and(|answer| answer["data"].is_object())
     });
     orders.schema_is(&ORDERS.replace("id: ID! orders", "id: ID! name: Int orders"));
     wait_for("the operator sees why", || {
