@@ -120,7 +120,7 @@ impl User {
     async fn orders(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = 20, desc = "How many, 1 to 100.")] first: i32,
+        #[graphql(default_with = "Some(20)", desc = "How many, 1 to 100.")] first: Option<i32>,
         #[graphql(desc = "The id of the last order of the page before.")] after: Option<ID>,
     ) -> Option<Vec<Order>> {
         let place = self.place;
@@ -130,7 +130,12 @@ impl User {
 }
 
 impl User {
-    async fn list(&self, ctx: &Context<'_>, wanted: i32, after: Option<ID>) -> Reply<Vec<Order>> {
+    async fn list(
+        &self,
+        ctx: &Context<'_>,
+        wanted: Option<i32>,
+        after: Option<ID>,
+    ) -> Reply<Vec<Order>> {
         may_act_for(ctx, &self.id)?;
         let page = Page {
             after: after.map(|id| id.0),

@@ -60,7 +60,7 @@ impl Query {
     async fn users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = 20, desc = "How many, 1 to 100.")] first: i32,
+        #[graphql(default_with = "Some(20)", desc = "How many, 1 to 100.")] first: Option<i32>,
         #[graphql(desc = "The id of the last user of the page before.")] after: Option<ID>,
     ) -> Option<Vec<User>> {
         tell(ctx, Place::ELSEWHERE, self.page(ctx, first, after).await)
@@ -82,7 +82,12 @@ impl Query {
             .ok_or_else(|| Failure::not_found("user"))
     }
 
-    async fn page(&self, ctx: &Context<'_>, wanted: i32, after: Option<ID>) -> Reply<Vec<User>> {
+    async fn page(
+        &self,
+        ctx: &Context<'_>,
+        wanted: Option<i32>,
+        after: Option<ID>,
+    ) -> Reply<Vec<User>> {
         caller(ctx)?.require_role(ieum::chassis::ADMIN)?;
         let limit = first(wanted)?;
         let users = self.0.service.read(move |db| {

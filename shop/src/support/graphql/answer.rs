@@ -90,12 +90,12 @@ pub(crate) fn shared<'a, T: Send + Sync + 'static>(ctx: &Context<'a>) -> Reply<&
     shared.ok_or_else(|| Failure::internal("a request lacks what its resolvers share"))
 }
 
-/// How many entries of a list are asked for.
+/// How many entries of a list are asked for; 20 if that is not said.
 ///
 /// # Errors
 /// Fewer than 1, more than 100.
-pub(crate) fn first(wanted: i32) -> Reply<u32> {
-    let valid = u32::try_from(wanted)
+pub(crate) fn first(wanted: Option<i32>) -> Reply<u32> {
+    let valid = u32::try_from(wanted.unwrap_or(20))
         .ok()
         .filter(|n| (1..=MOST).contains(n));
     valid.ok_or_else(|| Failure::invalid(format!("`first` is 1 to {MOST}")))

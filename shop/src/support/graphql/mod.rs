@@ -42,7 +42,6 @@ where
         .limit_complexity(FIELDS)
         .limit_recursive_depth(NESTING)
         .limit_directives(DIRECTIVES)
-        .with_sorted_fields()
 }
 
 /// How deep fields may be nested. The deepest that the shop has is four.

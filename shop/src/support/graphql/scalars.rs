@@ -7,6 +7,7 @@ use ieum::base::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DateTime(pub(crate) Timestamp);
 
+/// A moment, as RFC 3339 writes it.
 #[Scalar]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -26,6 +27,7 @@ impl ScalarType for DateTime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Amount(pub(crate) i64);
 
+/// An amount of money in minor units: a whole number, beyond the range of Int too.
 #[Scalar]
 impl ScalarType for Amount {
     fn parse(value: Value) -> InputValueResult<Self> {

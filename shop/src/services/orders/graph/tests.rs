@@ -206,3 +206,11 @@ async fn too_many_entities_are_refused_and_nothing_is_looked_up() {
     let (status, _) = answer(&routes, graph_request(Who::User("kim"), &body)).await;
     assert_eq!(status, 413);
 }
+
+#[tokio::test]
+async fn the_schema_is_the_one_that_is_written_down() {
+    let alone = Alone::start(SPEC).await;
+    let written = include_str!("../../../../graph/orders.graphql");
+    let served = graphql::testing::written(&schema(Arc::clone(&alone.service)));
+    assert_eq!(served, written, "what is served now:\n{served}");
+}

@@ -12,7 +12,6 @@ use crate::support::testing::{Alone, Who, ask_graph};
 /// A service in which Kim and Lee have signed up; their ids.
 async fn signed_up() -> (Alone, Router, [&'static str; 2]) {
     let alone = Alone::start(SPEC).await;
-    let key = keys::load_or_create(alone.folder()).expect("a key");
     let ids = alone.service.write(|work| {
         let sign_up = |address: &str, name: &str| {
             let email = domain::Email::parse(address).expect("valid");
@@ -25,12 +24,18 @@ async fn signed_up() -> (Alone, Router, [&'static str; 2]) {
         ])
     });
     let ids = ids.await.expect("signed up");
-    let routes = router(Arc::new(Users {
+    let routes = router(Arc::new(users_of(&alone).await));
+    (alone, routes, ids)
+}
+
+/// The service's own view of itself.
+async fn users_of(alone: &Alone) -> Users {
+    let key = keys::load_or_create(alone.folder()).expect("a key");
+    Users {
         passwords: Passwords::new().await.expect("a hasher"),
         tokens: Tokens::new(&key, alone.service.clock().clone()).expect("a signer"),
         service: Arc::clone(&alone.service),
-    }));
-    (alone, routes, ids)
+    }
 }
 
 fn code(told: &Value) -> (&Value, &Value) {
@@ -91,16 +96,10 @@ async fn entities_are_one_question_and_each_is_refused_by_itself() {
     );
 
     let asked = Arc::<Asked>::default();
-    let key = keys::load_or_create(alone.folder()).expect("a key");
-    let users = Users {
-        passwords: Passwords::new().await.expect("a hasher"),
-        tokens: Tokens::new(&key, alone.service.clock().clone()).expect("a signer"),
-        service: Arc::clone(&alone.service),
-    };
     let request = async_graphql::Request::new(query)
         .variables(async_graphql::Variables::from_json(of))
         .data(Arc::clone(&asked));
-    let schema = schema(Arc::new(users));
+    let schema = schema(Arc::new(users_of(&alone).await));
     let told = schema.execute(graphql::testing::by_staff(request)).await;
     assert_eq!(told.errors.len(), 1);
     assert_eq!(asked.asked(), 1);
@@ -157,4 +156,13 @@ async fn a_user_changes_itself_by_the_rules_of_the_http_interface() {
         let refused = change(who, variables).await;
         assert_eq!(code(&refused), (&json!(["updateUser"]), &json!(expected)));
     }
+}
+
+#[tokio::test]
+async fn the_schema_is_the_one_that_is_written_down() {
+    let (alone, ..) = signed_up().await;
+    let written = include_str!("../../../../graph/users.graphql");
+    let schema = schema(Arc::new(users_of(&alone).await));
+    let served = graphql::testing::written(&schema);
+    assert_eq!(served, written, "what is served now:\n{served}");
 }
