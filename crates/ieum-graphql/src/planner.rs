@@ -7,7 +7,6 @@ use std::fmt;
 use std::time::Duration;
 
 use graphql_tools::static_graphql::query::Document;
-use ieum_base::{Fault, Retry};
 
 use crate::plan::Node;
 
@@ -41,24 +40,6 @@ pub(crate) enum PlanError {
     TooLarge { allowed: usize },
     /// The planner found no way, or failed; what it said, for the log.
     Failed(String),
-}
-
-impl PlanError {
-    /// Whose fault it is.
-    pub(crate) fn fault(&self) -> Fault {
-        match self {
-            Self::TooSlow | Self::TooLarge { .. } => Fault::Caller,
-            Self::Failed(_) => Fault::Here,
-        }
-    }
-
-    /// Whether the same operation may be planned later.
-    pub(crate) fn retry(&self) -> Retry {
-        match self {
-            Self::TooSlow => Retry::SOON,
-            Self::TooLarge { .. } | Self::Failed(_) => Retry::Never,
-        }
-    }
 }
 
 impl fmt::Display for PlanError {

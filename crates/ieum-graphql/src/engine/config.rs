@@ -12,7 +12,7 @@ use crate::limits::Limits;
 ///
 /// In a file, times are written with a unit by whoever embeds this (`planning-timeout = "1s"`), so it is
 /// not a file's format itself; [`Limits`] and [`execute::Config`] are.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
     /// Whether `__schema` and `__type` are answered. Default false: a schema is a map for attackers, and
     /// clients in production know it. (`__typename` is always answered.)
@@ -38,17 +38,6 @@ pub struct Planning {
     pub cached_plans: usize,
     /// Bytes of text (documents and operations for subgraphs) of all remembered plans. Default 16 MiB.
     pub cached_bytes: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            introspection: false,
-            limits: Limits::default(),
-            execution: execute::Config::default(),
-            planning: Planning::default(),
-        }
-    }
 }
 
 impl Default for Planning {

@@ -18,7 +18,7 @@ pub use prepared::Prepared;
 use crate::execute::{self, Answer, Executable, Types, Variables};
 use crate::hive::HivePlanner;
 use crate::introspection;
-use crate::limits::Limit;
+use crate::limits::{Exceeded, Limit};
 use crate::operation::{self, Rules, Selection};
 use crate::plan::Plan;
 use crate::planner::{Budget, PlanError, Planner};
@@ -74,7 +74,8 @@ impl Engine {
 
     /// The prepared operation, if the same document was prepared before: a look into a hash table.
     pub fn cached(&self, request: &Request) -> Option<Arc<Prepared>> {
-        self.0.cache.get(request)
+        let known = request.query.len() <= self.0.config.limits.document_bytes;
+        known.then(|| self.0.cache.get(request))?
     }
 
     /// Validates and plans the request's operation, or takes it from the cache. The values of variables
@@ -83,6 +84,11 @@ impl Engine {
     /// # Errors
     /// If the document is wrong, too much, or cannot be planned.
     pub fn prepare(&self, request: &Request) -> Result<Arc<Prepared>, Rejection> {
+        let allowed = self.0.config.limits.document_bytes;
+        if request.query.len() > allowed {
+            // Not even worth the hash of it.
+            return Err(Exceeded::new(Limit::DocumentBytes, allowed, None).into());
+        }
         match self.cached(request) {
             Some(prepared) => Ok(prepared),
             None => {
@@ -172,7 +178,11 @@ impl Inner {
             fields: self.config.planning.planned_fields,
         };
         let root = match &planned {
-            Some(document) => Some(self.planner.plan(document, budget).map_err(refusal)?),
+            Some(document) => Some(
+                self.planner
+                    .plan(document, budget)
+                    .map_err(|error| refusal(&error))?,
+            ),
             None => None,
         };
         let plan = Plan {
@@ -181,7 +191,7 @@ impl Inner {
             response,
         };
         let executable = Executable::compile(&plan, &self.types)
-            .map_err(|error| refusal(PlanError::Failed(error.to_string())))?;
+            .map_err(|error| refusal(&PlanError::Failed(error.to_string())))?;
         Ok(Prepared {
             name,
             plan,
@@ -194,8 +204,8 @@ impl Inner {
 }
 
 /// What a client is told; the planner's own words are for the log.
-fn refusal(error: PlanError) -> Rejection {
-    match &error {
+fn refusal(error: &PlanError) -> Rejection {
+    match error {
         PlanError::TooSlow => Rejection::new(Reason::PlanningTimeout, error.to_string()),
         PlanError::TooLarge { .. } => {
             Rejection::new(Reason::Limit(Limit::Planning), error.to_string())

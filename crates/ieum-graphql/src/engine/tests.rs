@@ -99,3 +99,40 @@ fn wrong_documents_are_refused_with_a_code_and_a_place() {
         "GRAPHQL_VALIDATION_FAILED 1:10 The schema has no operations of this kind.",
     );
 }
+
+#[test]
+fn the_deepest_document_that_can_be_allowed_fits_a_threads_stack() {
+    let sdl = r#"schema @link(url: "https://specs.apollo.dev/join/v0.3") { query: Query }
+        enum join__Graph { A @join__graph(name: "a", url: "") B @join__graph(name: "b", url: "") }
+        type Query @join__type(graph: A) @join__type(graph: B) { t: T @join__field(graph: A) }
+        type T @join__type(graph: A, key: "id") @join__type(graph: B, key: "id") {
+          id: ID! t: T @join__field(graph: A) u: T @join__field(graph: B)
+        }"#;
+    let config = Config {
+        limits: crate::Limits {
+            depth: usize::MAX,
+            ..crate::Limits::default()
+        },
+        planning: Planning {
+            timeout_ms: 60_000,
+            ..Planning::default()
+        },
+        ..Config::default()
+    };
+    let engine = Engine::new(Supergraph::parse(sdl).expect("a supergraph"), config);
+    let engine = engine.expect("an engine");
+    let prepare = move || {
+        let nested = |levels: usize, on: &str| {
+            let open = format!("{on} {{ ").repeat(levels);
+            format!("{{ t {{ {open} id {} }} }}", "}".repeat(levels))
+        };
+        let same_graph = engine.prepare(&Request::new(nested(98, "t")));
+        assert_eq!(same_graph.expect("it is planned").fetches(), 1);
+        let deeper = engine.prepare(&Request::new(nested(99, "t")));
+        let code = deeper.expect_err("it is too deep").errors()[0].code();
+        assert_eq!(code, "MAX_DEPTH_LIMIT");
+    };
+    let thread = std::thread::Builder::new().stack_size(2 << 20);
+    let ended = thread.spawn(prepare).expect("a thread").join();
+    ended.expect("it neither panics nor overflows");
+}

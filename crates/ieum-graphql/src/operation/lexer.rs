@@ -86,6 +86,11 @@ impl<'a> Lexer<'a> {
         Ok((token, pos))
     }
 
+    /// The byte after the last token.
+    pub(crate) fn offset(&self) -> usize {
+        self.at
+    }
+
     fn pos(&self) -> Pos {
         Pos {
             line: self.line,
@@ -209,22 +214,27 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Counts a document's tokens and the depth of its brackets and stops at the first beyond a limit.
+/// Counts a document's tokens, directives and the depth of its brackets, and stops at the first beyond a
+/// limit.
 pub(crate) fn scan(text: &str, limits: &Limits) -> Result<(), ScanError> {
     if text.len() > limits.document_bytes {
         return Err(Exceeded::new(Limit::DocumentBytes, limits.document_bytes, None).into());
     }
     let mut lexer = Lexer::new(text);
-    let (mut tokens, mut depth) = (0, 0);
+    let (mut tokens, mut directives, mut depth) = (0, 0, 0);
     loop {
         let (token, pos) = lexer.next()?;
         match token {
             Token::End => return Ok(()),
             Token::Punctuator(b'{' | b'(' | b'[') => depth += 1,
             Token::Punctuator(b'}' | b')' | b']') => depth = usize::saturating_sub(depth, 1),
+            Token::Punctuator(b'@') => directives += 1,
             _ => {}
         }
         tokens += 1;
+        if directives > limits.directives {
+            return Err(Exceeded::new(Limit::Directives, limits.directives, Some(pos)).into());
+        }
         if tokens > limits.tokens {
             return Err(Exceeded::new(Limit::Tokens, limits.tokens, Some(pos)).into());
         }
@@ -328,6 +338,7 @@ mod tests {
         let limits = Limits {
             tokens: 3,
             depth: 2,
+            directives: 0,
             document_bytes: 32,
             ..Limits::default()
         };
@@ -337,6 +348,7 @@ mod tests {
             Ok(()) => None,
         };
         assert_eq!(stopped("{a}"), None);
+        assert_eq!(stopped("@a"), Some(Limit::Directives));
         assert_eq!(stopped("{a b}"), Some(Limit::Tokens));
         assert_eq!(stopped(&" ".repeat(33)), Some(Limit::DocumentBytes));
         let deep = Limits::default();

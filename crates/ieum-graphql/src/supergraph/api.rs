@@ -62,30 +62,6 @@ impl ApiSchema {
         &self.document
     }
 
-    /// The schema as SDL, without the types of introspection.
-    pub fn sdl(&self) -> String {
-        let visible = self
-            .document
-            .definitions
-            .iter()
-            .filter(|definition| match definition {
-                Definition::TypeDefinition(it) => {
-                    !it.name().starts_with("__") && !BUILT_IN.contains(&it.name())
-                }
-                Definition::DirectiveDefinition(it) => !BUILT_IN.contains(&it.name.as_str()),
-                _ => true,
-            });
-        let mut document = Document {
-            definitions: visible.cloned().collect(),
-        };
-        for definition in &mut document.definitions {
-            if let Definition::TypeDefinition(TypeDefinition::Object(object)) = definition {
-                object.fields.retain(|field| !field.name.starts_with("__"));
-            }
-        }
-        document.to_string()
-    }
-
     /// The name of the root type of queries.
     pub fn query_type(&self) -> &str {
         &self.query

@@ -32,11 +32,11 @@ impl<'a> Types<'a> {
         let mut types = HashMap::new();
         for definition in &document.definitions {
             match definition {
-                Definition::TypeDefinition(definition) => {
-                    if types.insert(definition.name(), definition).is_some() {
-                        let name = definition.name();
-                        return Err(Error::inconsistent(format!("`{name}` is defined twice")));
-                    }
+                Definition::TypeDefinition(definition)
+                    if types.insert(definition.name(), definition).is_some() =>
+                {
+                    let name = definition.name();
+                    return Err(Error::inconsistent(format!("`{name}` is defined twice")));
                 }
                 Definition::TypeExtension(_) => {
                     let message = "a supergraph has no `extend`; is this the SDL of a subgraph?";

@@ -1,16 +1,18 @@
 //! Composing a supergraph from the subgraphs' own SDL.
 //!
 //! The library `graphql-composition` does the work. What it writes lacks `@join__type` on the root
-//! types, so that a planner finds no way into any subgraph; that is mended here on the syntax tree: a
-//! root type belongs to every subgraph that answers one of its fields.
+//! types, so that a planner finds no way into any subgraph; that is mended here: a root type belongs to
+//! every subgraph that answers one of its fields.
 
+use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use graphql_tools::static_graphql::schema::{
-    Definition, Directive, Document, ObjectType, TypeDefinition, Value,
+    Directive, Document, ObjectType, TypeDefinition, Value,
 };
 
-use super::{Error, ErrorKind, parse_schema};
+use super::{Error, ErrorKind, astral, parse_schema};
+use crate::operation::lexer::{Lexer, Token};
 
 /// One subgraph to compose.
 #[derive(Clone, Debug)]
@@ -32,9 +34,8 @@ pub fn compose(sources: &[SubgraphSource]) -> Result<String, Error> {
     check_names(sources)?;
     let failed = || Error::new(ErrorKind::Composition, "the composition failed");
     let composed = catch_unwind(AssertUnwindSafe(|| compose_by_library(sources)));
-    let mut document = parse_schema(&composed.map_err(|_| failed())??)?;
-    mend_roots(&mut document);
-    Ok(document.to_string())
+    let composed = composed.map_err(|_| failed())??;
+    mend_roots(&astral::show(&composed))
 }
 
 fn check_names(sources: &[SubgraphSource]) -> Result<(), Error> {
@@ -63,7 +64,7 @@ fn compose_by_library(sources: &[SubgraphSource]) -> Result<String, Error> {
     let mut subgraphs = graphql_composition::Subgraphs::default();
     for source in sources {
         subgraphs
-            .ingest_str(&source.sdl, &source.name, Some(&source.url))
+            .ingest_str(&astral::hide(&source.sdl), &source.name, Some(&source.url))
             .map_err(|error| wrong(format!("subgraph `{}`: {error}", source.name)))?;
     }
     let result = graphql_composition::compose(&mut subgraphs);
@@ -80,55 +81,79 @@ fn compose_by_library(sources: &[SubgraphSource]) -> Result<String, Error> {
 }
 
 /// Gives each root type a `@join__type` for every subgraph that answers one of its fields.
-fn mend_roots(document: &mut Document) {
-    let roots: Vec<String> = [
+///
+/// Where to write it is found by tokens, what to write by the syntax tree. The tree is not printed
+/// again: the library's printer damages characters beyond the basic plane.
+fn mend_roots(sdl: &str) -> Result<String, Error> {
+    let document = parse_schema(sdl)?;
+    let failed = |_| Error::new(ErrorKind::Composition, "the composition cannot be read");
+    let mut mended = String::with_capacity(sdl.len() + 256);
+    let mut copied = 0;
+    let mut lexer = Lexer::new(sdl);
+    let (mut depth, mut after_type, mut root) = (0_usize, false, None);
+    loop {
+        let (token, _) = lexer.next().map_err(failed)?;
+        match token {
+            Token::End => break,
+            // The directives of a type come after its interfaces and before its fields.
+            Token::Punctuator(b'@' | b'{') if root.is_some() => {
+                let at = lexer.offset() - 1;
+                mended.push_str(&sdl[copied..at]);
+                copied = at;
+                for graph in root
+                    .take()
+                    .map_or_else(Vec::new, |it| missing(&document, it))
+                {
+                    // Writing to a string cannot fail.
+                    let _ = write!(mended, "@join__type(graph: {graph}) ");
+                }
+            }
+            _ => {}
+        }
+        match token {
+            Token::Punctuator(b'{' | b'(' | b'[') => depth += 1,
+            Token::Punctuator(b'}' | b')' | b']') => depth = depth.saturating_sub(1),
+            Token::Name(name) if after_type => root = root_type(&document, name),
+            _ => {}
+        }
+        after_type = depth == 0 && token == Token::Name("type");
+    }
+    mended.push_str(&sdl[copied..]);
+    Ok(mended)
+}
+
+/// The definition of a root type of this name.
+fn root_type<'a>(document: &'a Document, name: &str) -> Option<&'a ObjectType> {
+    let names = [
         document.query_type_name(),
         document.mutation_type_name(),
         document.subscription_type_name(),
-    ]
-    .into_iter()
-    .flatten()
-    .cloned()
-    .collect();
-    let all = graphs(document);
-    for definition in &mut document.definitions {
-        if let Definition::TypeDefinition(TypeDefinition::Object(object)) = definition
-            && roots.contains(&object.name)
-        {
-            mend_root(object, &all);
-        }
+    ];
+    match document.type_by_name(name) {
+        Some(TypeDefinition::Object(root)) if names.contains(&Some(&root.name)) => Some(root),
+        _ => None,
     }
 }
 
-fn mend_root(root: &mut ObjectType, all: &[String]) {
+/// The subgraphs that answer a field of a root type and are not named by its `@join__type`.
+fn missing(document: &Document, root: &ObjectType) -> Vec<String> {
+    let joined = |directives: &[Directive], name: &str, graph: &String| {
+        let mut directives = directives.iter();
+        directives.any(|it| it.name == name && graph_of(it) == Some(graph))
+    };
     // A field without `@join__field` is answered by every subgraph of its type: here, by all.
     let everywhere = root.fields.iter().any(|field| {
         let mut directives = field.directives.iter();
         !directives.any(|directive| directive.name == "join__field")
     });
-    for graph in all {
-        let joined = |directives: &[Directive], name: &str| {
-            directives
-                .iter()
-                .any(|it| it.name == name && graph_of(it) == Some(graph))
-        };
-        let answers = everywhere
-            || root
-                .fields
-                .iter()
-                .any(|field| joined(&field.directives, "join__field"));
-        if answers && !joined(&root.directives, "join__type") {
-            root.directives.push(join_type(graph));
-        }
-    }
-}
-
-fn join_type(graph: &str) -> Directive {
-    Directive {
-        position: Default::default(),
-        name: "join__type".to_owned(),
-        arguments: vec![("graph".to_owned(), Value::Enum(graph.to_owned()))],
-    }
+    let mut graphs = graphs(document);
+    graphs.retain(|graph| {
+        let mut fields = root.fields.iter();
+        let answers =
+            everywhere || fields.any(|field| joined(&field.directives, "join__field", graph));
+        answers && !joined(&root.directives, "join__type", graph)
+    });
+    graphs
 }
 
 fn graph_of(directive: &Directive) -> Option<&String> {

@@ -5,6 +5,7 @@
 //! else sees it, because the planner's library panics where a supergraph contradicts itself.
 
 mod api;
+mod astral;
 mod check;
 mod compose;
 mod error;

@@ -234,3 +234,6 @@ pub(crate) fn json(literal: &Literal) -> Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
