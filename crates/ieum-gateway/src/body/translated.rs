@@ -136,7 +136,10 @@ impl Translated {
         }
         let Poll::Ready(polled) = Pin::new(&mut self.body).poll_frame(cx) else {
             ready!(self.idle.poll_silence(cx));
-            let detail = format!("`{}` fell silent inside its stream", self.translate.upstream);
+            let detail = format!(
+                "`{}` fell silent inside its stream",
+                self.translate.upstream
+            );
             return Poll::Ready(Next::Failed(Refusal::new(Code::Timeout, detail)));
         };
         self.idle.heard();

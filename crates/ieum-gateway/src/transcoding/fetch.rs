@@ -9,8 +9,8 @@ use ieum_grpc::descriptors::reflection::{Fetch, METHODS};
 use ieum_grpc::{Code, Descriptors, Status};
 
 use crate::body::RequestBody;
-use crate::phases::transcode::rpc;
 use crate::phases::balance;
+use crate::phases::transcode::rpc;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 

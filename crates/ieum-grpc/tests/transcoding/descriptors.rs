@@ -80,7 +80,11 @@ fn reflection_asks_for_what_is_imported_until_nothing_is_missing() {
     // What protobuf itself defines is here already.
     assert_eq!(
         asked,
-        ["google/api/annotations.proto", "google/api/http.proto"]
+        [
+            "google/api/annotations.proto",
+            "httpbody.proto",
+            "google/api/http.proto"
+        ]
     );
     let descriptors = fetch.finish().expect("complete");
     Transcoder::new(descriptors, &services(), Settings::default()).expect("sensible rules");
