@@ -4,6 +4,8 @@
 //! not know (a plugin's) is an error at reading: a contract that is only half understood would be
 //! verified only half.
 
+use std::fmt;
+
 use serde_json::{Map, Value, json};
 
 use crate::error::{Result, invalid};
@@ -24,7 +26,7 @@ pub enum Rule {
         /// The greatest length, if there is one.
         max: Option<usize>,
     },
-    /// The value's text matches the pattern somewhere.
+    /// The pattern matches the value's whole text.
     Regex(String),
     /// The value's text has this part.
     Include(String),
@@ -167,6 +169,15 @@ impl Statuses {
         match self {
             Self::Range(_, _, name) => json!(name),
             Self::These(statuses) => json!(statuses),
+        }
+    }
+}
+
+impl fmt::Display for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Range(first, last, name) => write!(f, "{name} ({first} to {last})"),
+            Self::These(statuses) => write!(f, "one of {statuses:?}"),
         }
     }
 }

@@ -15,7 +15,7 @@ pub fn equal(example: impl Into<Value>) -> Value {
     matcher("equality", example.into())
 }
 
-/// Text that matches the pattern.
+/// Text that the pattern matches as a whole.
 pub fn term(pattern: &str, example: impl Into<Value>) -> Value {
     with(matcher("regex", example.into()), "regex", json!(pattern))
 }

@@ -120,7 +120,7 @@ fn each_rule_says_yes_to_what_it_means_and_no_to_the_rest() {
     let moment = |name: &str| json!({ "match": name });
     let table = [
         (
-            json!({ "match": "regex", "regex": "^a\\d+(?=b)" }),
+            json!({ "match": "regex", "regex": "^a\\d+(?!c).$" }),
             json!("a1b"),
             json!("a1c"),
         ),

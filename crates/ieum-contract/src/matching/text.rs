@@ -30,7 +30,7 @@ pub(super) fn follows(rule: &Rule, example: &str, actual: &str) -> Result<(), St
         Rule::Moment { kind, format } => is_moment(*kind, format, actual),
         Rule::StatusCode(statuses) => wants(
             actual.parse().is_ok_and(|status| statuses.has(status)),
-            "another status",
+            &statuses.to_string(),
         ),
         Rule::NotEmpty => wants(!actual.is_empty(), "something that is not empty"),
         Rule::Semver => wants(is_semver(actual), "a semantic version"),

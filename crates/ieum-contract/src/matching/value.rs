@@ -86,10 +86,11 @@ pub(super) fn length(len: usize, min: Option<usize>, max: Option<usize>) -> Resu
     }
 }
 
-/// Whether the pattern matches somewhere in the text, within a bounded number of steps.
+/// Whether the pattern matches the whole text, within a bounded number of steps. That a part is not
+/// enough stands only in the specification's test cases; the libraries do it.
 pub(super) fn matches(pattern: &str, text: &str) -> Result<(), String> {
-    let regex =
-        Regex::new(pattern).map_err(|error| format!("`{pattern}` is no pattern: {error}"))?;
+    let regex = Regex::new(&format!(r"\A(?:{pattern})\z"))
+        .map_err(|error| format!("`{pattern}` is no pattern: {error}"))?;
     match regex.is_match(text) {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!(

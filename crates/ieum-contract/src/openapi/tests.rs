@@ -59,7 +59,10 @@ fn answer(body: &Value) -> Response {
 }
 
 fn texts(found: Vec<crate::matching::Mismatch>) -> Vec<String> {
-    found.iter().map(ToString::to_string).collect()
+    found
+        .into_iter()
+        .map(|mismatch| mismatch.to_string())
+        .collect()
 }
 
 #[test]
