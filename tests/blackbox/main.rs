@@ -4,6 +4,7 @@
 mod chaos;
 mod command_line;
 mod consul_clients;
+mod contract;
 mod contracts;
 mod demo;
 mod deployment;
