@@ -136,8 +136,9 @@ impl Cursor<'_, '_, '_> {
             return Ok(Value::Null);
         }
         let span = self.span(start);
-        let fields = self.reader.fields.drain(first..);
-        Ok(Value::Object(self.tree.add_object(fields, span)))
+        let object = self.tree.add_object(&self.reader.fields[first..], span);
+        self.reader.fields.truncate(first);
+        Ok(Value::Object(object))
     }
 
     fn list(&mut self, under: Option<usize>, depth: usize) -> Result<Value, Unreadable> {
@@ -165,8 +166,9 @@ impl Cursor<'_, '_, '_> {
             return Ok(Value::Null);
         }
         let span = self.span(start);
-        let elements = self.reader.elements.drain(first..);
-        Ok(Value::List(self.tree.add_list(elements, span)))
+        let list = self.tree.add_list(&self.reader.elements[first..], span);
+        self.reader.elements.truncate(first);
+        Ok(Value::List(list))
     }
 
     /// Whether another member follows; the end of the object or list is consumed, and so is the comma.

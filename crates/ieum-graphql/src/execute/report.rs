@@ -11,7 +11,7 @@ use super::keys::Key;
 use super::places::{Places, Turn};
 use super::request::{Asked, Job};
 use super::run::Execution;
-use super::shape::Output;
+use super::shape::{Field, Output, Shape};
 use super::tree::{ListId, ObjectId, Value};
 use crate::transport::FetchError;
 
@@ -227,19 +227,10 @@ impl Execution<'_> {
     fn client_path(&self, way: &[Turn], rest: &[Turn], output: &[Rewrite]) -> Vec<Turn> {
         let mut path = way.to_vec();
         path.extend(rest.iter().map(|turn| renamed(*turn, output)));
-        let mut shape = Some(self.plan.shapes.root());
-        let known = path.iter().take_while(|turn| {
-            let Turn::Key(key) = turn else {
-                return true;
-            };
-            let Some(field) = shape.and_then(|shape| shape.find(*key)) else {
-                return false;
-            };
-            shape = match field.output {
-                Output::Composite(below) => Some(self.plan.shapes.get(below)),
-                _ => None,
-            };
-            true
+        let mut shapes = vec![self.plan.shapes.root()];
+        let known = path.iter().take_while(|turn| match turn {
+            Turn::Key(key) => self.descend(&mut shapes, *key),
+            Turn::Index(_) => true,
         });
         let end = known.count();
         path.truncate(end);
@@ -248,18 +239,28 @@ impl Execution<'_> {
 
     /// Those of some fields at the end of a way that the client selected.
     fn selected(&self, way: &[Turn], fields: &[Key]) -> Vec<Key> {
-        let mut shape = self.plan.shapes.root();
+        let mut shapes = vec![self.plan.shapes.root()];
         for turn in way {
             if let Turn::Key(key) = turn {
-                match shape.find(*key).map(|field| &field.output) {
-                    Some(Output::Composite(below)) => shape = self.plan.shapes.get(*below),
-                    _ => return Vec::new(),
-                }
+                self.descend(&mut shapes, *key);
             }
         }
         let mut selected = fields.to_vec();
-        selected.retain(|key| *key != Key::TYPENAME && shape.find(*key).is_some());
+        let is_known = |key: Key| shapes.iter().any(|shape| shape.find(key).next().is_some());
+        selected.retain(|key| *key != Key::TYPENAME && is_known(*key));
         selected
+    }
+
+    /// Goes from the shapes of a place, one of each type that may be there, to those below a key. False
+    /// if no type has it.
+    fn descend<'s>(&'s self, shapes: &mut Vec<&'s Shape>, key: Key) -> bool {
+        let fields: Vec<&Field> = shapes.iter().flat_map(|shape| shape.find(key)).collect();
+        let below = fields.iter().filter_map(|field| match field.output {
+            Output::Composite(below) => Some(self.plan.shapes.get(below)),
+            _ => None,
+        });
+        *shapes = below.collect();
+        !fields.is_empty()
     }
 }
 

@@ -61,7 +61,7 @@ impl<'p> Execution<'p> {
             config,
             variables,
             flags: plan.guards.evaluate(variables),
-            root: tree.add_object(std::iter::empty(), Default::default()),
+            root: tree.add_object(&[], Default::default()),
             tree,
             reader: Reader::new(&plan.keys, config.depth(), config.values),
             errors: Errors::new(config.errors, config.answer_bytes / 4),

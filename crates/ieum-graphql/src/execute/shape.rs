@@ -131,15 +131,14 @@ impl Shape {
         }
     }
 
-    /// The field under a key, of whichever type has it.
-    pub(crate) fn find(&self, key: Key) -> Option<&Field> {
-        let in_list = |fields: &'_ Fields| fields.iter().position(|field| field.key == key);
-        match self {
-            Self::Object(fields) => in_list(fields).map(|at| &fields[at]),
-            Self::Abstract { types, .. } => types
-                .iter()
-                .find_map(|(_, fields)| in_list(fields).map(|at| &fields[at])),
-        }
+    /// The fields under a key: one of each type that has it.
+    pub(crate) fn find(&self, key: Key) -> impl Iterator<Item = &Field> {
+        let (one, types): (_, &[_]) = match self {
+            Self::Object(fields) => (Some(fields), &[]),
+            Self::Abstract { types, .. } => (None, types),
+        };
+        let lists = one.into_iter().chain(types.iter().map(|(_, fields)| fields));
+        lists.filter_map(move |fields| fields.iter().find(|field| field.key == key))
     }
 }
 

@@ -121,22 +121,18 @@ impl Tree {
         self.fields.len() + self.elements.len()
     }
 
-    pub(crate) fn add_object(
-        &mut self,
-        fields: impl Iterator<Item = Field>,
-        span: Span,
-    ) -> ObjectId {
+    pub(crate) fn add_object(&mut self, fields: &[Field], span: Span) -> ObjectId {
         let first = number(self.fields.len());
-        self.fields.extend(fields);
-        let len = number(self.fields.len()) - first;
+        self.fields.extend_from_slice(fields);
+        let len = number(fields.len());
         self.objects.push(Range { first, len, span });
         ObjectId(number(self.objects.len() - 1))
     }
 
-    pub(crate) fn add_list(&mut self, elements: impl Iterator<Item = Value>, span: Span) -> ListId {
+    pub(crate) fn add_list(&mut self, elements: &[Value], span: Span) -> ListId {
         let first = number(self.elements.len());
-        self.elements.extend(elements);
-        let len = number(self.elements.len()) - first;
+        self.elements.extend_from_slice(elements);
+        let len = number(elements.len());
         self.lists.push(Range { first, len, span });
         ListId(number(self.lists.len() - 1))
     }
@@ -304,7 +300,7 @@ impl Tree {
                 for (_, value) in &mut fields {
                     *value = self.copy(*value);
                 }
-                Value::Object(self.add_object(fields.into_iter(), range.span))
+                Value::Object(self.add_object(&fields, range.span))
             }
             Value::List(list) => {
                 let range = self.lists[list.0 as usize];
@@ -312,7 +308,7 @@ impl Tree {
                 for value in &mut elements {
                     *value = self.copy(*value);
                 }
-                Value::List(self.add_list(elements.into_iter(), range.span))
+                Value::List(self.add_list(&elements, range.span))
             }
             scalar => scalar,
         }

@@ -4,6 +4,8 @@ mod concurrency;
 mod data;
 mod failures;
 mod json;
+mod limits;
 mod plans;
+mod selection;
 mod served;
 mod support;

@@ -274,6 +274,20 @@ pub(super) async fn answer(
     answer
 }
 
+/// Users, and then their orders from a subgraph of their own.
+pub(super) fn users_with_orders() -> Plan {
+    query(
+        Node::Sequence(vec![
+            fetch("users", "users"),
+            entities("orders", "users.@", "...User{__typename id}", "orders"),
+        ]),
+        "users { id orders { total } }",
+    )
+}
+
+pub(super) const TWO_USERS: &str =
+    r#"{"data":{"users":[{"__typename":"User","id":"1"},{"__typename":"User","id":"2"}]}}"#;
+
 /// Users with orders of products, some of them digital.
 pub(super) fn shop() -> Types {
     Types::new()
