@@ -233,8 +233,16 @@ const ROUTES: [Route; 20] = [
     ),
 ];
 
-/// Two answers composed of several services' (S0's backends for front ends).
+/// Answers composed of several services': one graph over two of them, and two backends for front ends
+/// (S0).
 const COMPOSED: &str = r#"
+# Clients may ask for the schema, so that a newcomer can explore. Leave that out where strangers come in.
+[[gateway.routes]]
+name = "graph"
+path = "/graphql"
+auth = "jwt"
+graphql = { subgraphs = ["users", "orders"], introspection = true }
+
 [[gateway.routes]]
 name = "web-dashboard"
 path = "/api/web/dashboard"
