@@ -10,6 +10,7 @@ mod demo;
 mod deployment;
 mod gateway;
 mod graphql;
+mod graphql_shop;
 mod packages;
 mod platform;
 mod polyglot;
