@@ -137,7 +137,9 @@ impl Shape {
             Self::Object(fields) => (Some(fields), &[]),
             Self::Abstract { types, .. } => (None, types),
         };
-        let lists = one.into_iter().chain(types.iter().map(|(_, fields)| fields));
+        let lists = one
+            .into_iter()
+            .chain(types.iter().map(|(_, fields)| fields));
         lists.filter_map(move |fields| fields.iter().find(|field| field.key == key))
     }
 }
