@@ -1,11 +1,11 @@
-// Asks two gateways the same random operations and compares what they answer:
-// compare.mjs PEER OURS COUNT SEED
+// Asks the monolith and a gateway the same random operations and compares what they answer:
+// compare.mjs MONOLITH GATEWAY COUNT SEED
 // Data must be equal; errors must be told for the same places. Prints one line of JSON.
 import { buildClientSchema, getIntrospectionQuery, getNamedType, isAbstractType, isCompositeType,
   isEnumType, isInputObjectType, isListType, isNonNullType, parse, validate } from "graphql";
 import { isDeepStrictEqual } from "node:util";
 
-const [peer, ours, count, seed] = process.argv.slice(2);
+const [right, ours, count, seed] = process.argv.slice(2);
 
 async function ask(url, query, variables = {}) {
   const response = await fetch(url, {
@@ -128,9 +128,17 @@ class Operation {
   }
 }
 
-const places = (answer) => [...new Set((answer.errors ?? []).map((error) => JSON.stringify(error.path ?? null)))].sort();
+// Where errors are told. Below what became null it depends on the order of execution which are.
+function places({ data, errors }) {
+  const shown = (errors ?? []).filter(({ path }) => {
+    let at = data;
+    for (const step of path?.slice(0, -1) ?? []) at = at?.[step];
+    return at != null;
+  });
+  return [...new Set(shown.map(({ path }) => JSON.stringify(path)))].sort();
+}
 
-const introspected = await ask(peer, getIntrospectionQuery());
+const introspected = await ask(right, getIntrospectionQuery());
 const schema = buildClientSchema(introspected.data);
 const differences = [];
 let compared = 0;
@@ -138,10 +146,12 @@ let withErrors = 0;
 while (compared < Number(count)) {
   const operation = new Operation(schema, chance(8) ? "mutation" : "query");
   if (operation.size > 120 || validate(schema, parse(operation.text)).length) continue;
-  const [theirs, own] = await Promise.all([ask(peer, operation.text, operation.variables), ask(ours, operation.text, operation.variables)]);
+  const [theirs, own] = await Promise.all([ask(right, operation.text, operation.variables), ask(ours, operation.text, operation.variables)]);
   compared += 1;
   if (theirs.errors) withErrors += 1;
-  const same = isDeepStrictEqual(theirs.data ?? null, own.data ?? null) && isDeepStrictEqual(places(theirs), places(own));
+  const same = isDeepStrictEqual(theirs.data ?? null, own.data ?? null)
+    && isDeepStrictEqual(places(theirs), places(own))
+    && Boolean(theirs.errors) === Boolean(own.errors);
   if (!same) differences.push({ query: operation.text, variables: operation.variables, theirs, own });
 }
-console.log(JSON.stringify({ compared, withErrors, different: differences.length, differences: differences.slice(0, 5) }));
+console.log(JSON.stringify({ compared, withErrors, different: differences.length, differences: differences.slice(0, Number(process.env.MOST ?? 5)) }));
