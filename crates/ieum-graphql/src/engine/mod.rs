@@ -10,6 +10,7 @@ mod config;
 mod prepared;
 mod types;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 pub use config::{Config, Planning};
@@ -92,7 +93,7 @@ impl Engine {
         match self.cached(request) {
             Some(prepared) => Ok(prepared),
             None => {
-                let make = || self.0.make(request).map(Arc::new);
+                let make = || self.0.make_safely(request).map(Arc::new);
                 self.0.cache.get_or_make(request, make)
             }
         }
@@ -147,6 +148,14 @@ impl Engine {
 }
 
 impl Inner {
+    /// A panic in one of the libraries is an error of one request.
+    fn make_safely(&self, request: &Request) -> Result<Prepared, Rejection> {
+        catch_unwind(AssertUnwindSafe(|| self.make(request))).unwrap_or_else(|_| {
+            let reason = "preparing panicked".to_owned();
+            Err(refusal(&PlanError::Failed(reason)))
+        })
+    }
+
     fn make(&self, request: &Request) -> Result<Prepared, Rejection> {
         let Selection {
             kind,

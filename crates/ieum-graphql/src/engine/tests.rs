@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::supergraph::{SubgraphSource, compose};
 
@@ -135,4 +137,63 @@ fn the_deepest_document_that_can_be_allowed_fits_a_threads_stack() {
     let thread = std::thread::Builder::new().stack_size(2 << 20);
     let ended = thread.spawn(prepare).expect("a thread").join();
     ended.expect("it neither panics nor overflows");
+}
+
+/// Words and marks of GraphQL and of the schema, in any order.
+fn soup() -> impl Strategy<Value = String> {
+    let words = proptest::sample::select(vec![
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        ":",
+        "$",
+        "!",
+        "=",
+        "@",
+        "...",
+        "query",
+        "mutation",
+        "fragment",
+        "on",
+        "User",
+        "Query",
+        "user",
+        "users",
+        "id",
+        "name",
+        "orders",
+        "__typename",
+        "__schema",
+        "skip",
+        "include",
+        "if",
+        "true",
+        "null",
+        "F",
+        "a",
+        "$a",
+        "ID",
+        "1",
+        "-1.5e3",
+        "\"x\"",
+        "\"\"\"\\u3000 y\"\"\"",
+        "\"\\uD83D\"",
+        "#\n",
+        "\u{3000}",
+        "\u{0}",
+        "\"",
+    ]);
+    proptest::collection::vec(words, 0..40).prop_map(|words| words.join(" "))
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in prop_oneof![soup(), ".{0,80}"]) {
+        let known = shop();
+        let _ = known.0.make(&Request::new(text.clone()));
+        let _ = known.0.make(&Request::new(format!("query ($a: ID!) {{ user(id: $a) {{ {text} }} }}")));
+    }
 }

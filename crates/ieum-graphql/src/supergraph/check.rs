@@ -14,6 +14,7 @@ use super::{Error, ErrorKind, Subgraph, fieldset};
 
 /// Checks a supergraph and returns its subgraphs.
 pub(super) fn check(document: &Document) -> Result<Vec<Subgraph>, Error> {
+    version(document)?;
     let types = Types::of(document)?;
     let (subgraphs, graphs) = subgraphs(&types)?;
     root(document, &types)?;
@@ -61,6 +62,28 @@ impl<'a> Types<'a> {
 
     fn is_known(&self, name: &str) -> bool {
         BUILT_IN_SCALARS.contains(&name) || self.0.contains_key(name)
+    }
+}
+
+/// A supergraph of Federation 1 names its specifications by `@core`, and lacks what a plan needs.
+fn version(document: &Document) -> Result<(), Error> {
+    let first = document
+        .definitions
+        .iter()
+        .any(|definition| match definition {
+            Definition::SchemaDefinition(schema) => schema
+                .directives
+                .iter()
+                .any(|directive| directive.name == "core"),
+            _ => false,
+        });
+    match first {
+        true => Err(Error::new(
+            ErrorKind::Unsupported,
+            "this supergraph was composed by Federation 1; compose it by Federation 2, which takes the \
+             same subgraphs",
+        )),
+        false => Ok(()),
     }
 }
 
@@ -214,6 +237,9 @@ impl Checker<'_> {
             cost(directive)?;
             if directive.name != "join__field" {
                 continue;
+            }
+            if argument(directive, "contextArguments").is_some() {
+                return Err("arguments from a context are not supported".to_owned());
             }
             if let Some(requires) = text(directive, "requires") {
                 required(directive, "graph")?;

@@ -158,6 +158,18 @@ type Query @join__type(graph: A) { t(x: Int): T @join__field(graph: A, provides:
 fn what_contradicts_itself_is_refused_with_its_place() {
     use ErrorKind::{Inconsistent, NotASupergraph, Syntax, Unsupported};
     for (part, replacement, kind, message) in [
+        (
+            "@link(url: \"https://specs.apollo.dev/join/v0.3\")",
+            "@core(feature: \"https://specs.apollo.dev/join/v0.1\")",
+            Unsupported,
+            "this supergraph was composed by Federation 1",
+        ),
+        (
+            "provides: \"t { s }\"",
+            "contextArguments: []",
+            Inconsistent,
+            "arguments from a context are not supported",
+        ),
         ("schema", "schemas", Syntax, "Parse error"),
         (
             "union U",
@@ -324,4 +336,41 @@ fn what_only_inaccessible_fields_use_disappears_with_them() {
     let nothing = nothing.replacen("u: U }", "u: U @inaccessible }", 1);
     let error = Supergraph::parse(&nothing).err().expect("no query is left");
     assert_eq!(error.kind(), ErrorKind::NotASupergraph);
+}
+
+/// Whether a supergraph is refused in words of ours; nothing is said of one that is accepted.
+fn is_understood(sdl: &str) -> bool {
+    let Ok(supergraph) = Supergraph::parse(sdl) else {
+        return true;
+    };
+    match crate::hive::HivePlanner::new(&supergraph) {
+        Ok(_) => true,
+        Err(error) => error.to_string() != "the planner does not understand the supergraph",
+    }
+}
+
+#[test]
+fn no_missing_line_or_word_makes_the_planner_panic() {
+    let sdl = include_str!("../testdata/catalog.supergraph.graphql");
+    let lines: Vec<&str> = sdl.lines().collect();
+    for missing in 0..lines.len() {
+        let mut rest = lines.clone();
+        let line = rest.remove(missing);
+        assert!(is_understood(&rest.join("\n")), "without `{line}`");
+    }
+    for part in [
+        "key: \"id\"",
+        "graph: PRODUCTS",
+        "graph: REVIEWS",
+        ", isInterfaceObject: true",
+        "requires: \"weight\"",
+        "override: \"products\"",
+        "@join__implements(graph: PRODUCTS, interface: \"Item\")",
+        "join__field(graph: INVENTORY, external: true)",
+    ] {
+        for (at, _) in sdl.match_indices(part) {
+            let without = format!("{}{}", &sdl[..at], &sdl[at + part.len()..]);
+            assert!(is_understood(&without), "without `{part}` at {at}");
+        }
+    }
 }
