@@ -1,6 +1,7 @@
 //! Plans written by hand against subgraphs that answer by script.
 
 mod concurrency;
+mod damage;
 mod data;
 mod failures;
 mod json;
