@@ -158,9 +158,35 @@ impl ServiceClient {
         graphql(Cow::Borrowed(self), document)
     }
 
+    /// A channel for calls by gRPC.
+    #[cfg(feature = "grpc")]
+    pub fn grpc(&self) -> crate::GrpcChannel {
+        crate::GrpcChannel::new(self.clone())
+    }
+
     /// The endpoints behind it.
     pub fn discovered(&self) -> &Arc<Service> {
         &self.0.service
+    }
+
+    #[cfg(feature = "grpc")]
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    #[cfg(feature = "grpc")]
+    pub(crate) fn protections(&self) -> &Protections {
+        &self.0.protections
+    }
+
+    #[cfg(feature = "grpc")]
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.0.tracer
+    }
+
+    #[cfg(feature = "grpc")]
+    pub(crate) fn http(&self) -> &HttpClient {
+        &self.0.http
     }
 
     pub(crate) fn timeout(&self) -> Duration {

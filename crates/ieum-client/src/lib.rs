@@ -12,6 +12,8 @@ mod config;
 mod dispatch;
 mod error;
 pub mod graphql;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod request;
 mod response;
 mod stack;
@@ -19,5 +21,7 @@ mod stack;
 pub use client::{Client, ServiceClient};
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "grpc")]
+pub use grpc::{GrpcBody, GrpcChannel};
 pub use request::RequestBuilder;
 pub use response::Response;

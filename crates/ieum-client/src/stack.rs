@@ -31,6 +31,16 @@ impl Protections {
         }
     }
 
+    #[cfg(feature = "grpc")]
+    pub(crate) const fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    #[cfg(feature = "grpc")]
+    pub(crate) const fn bulkhead(&self) -> &Bulkhead {
+        &self.bulkhead
+    }
+
     /// Makes a call through the layers. The answer comes with the number of attempts.
     pub(crate) async fn call(&self, call: Call, dispatch: Dispatch) -> Result<Answer, Error> {
         let service = dispatch.service.name().to_owned();

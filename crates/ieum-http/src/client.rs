@@ -15,7 +15,7 @@ use ieum_base::{Tasks, trace};
 use serde::Serialize;
 
 use crate::pool::{self, Pool, PooledBody};
-use crate::{Connector, Error, ErrorKind, Result, Target, body, connector, propagation};
+use crate::{Connector, Error, ErrorKind, Result, Target, body, connector, http2, propagation};
 
 /// The settings of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,7 @@ impl Default for Config {
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     pool: Pool<Full<Bytes>>,
+    http2: http2::Pool,
     most_bytes: usize,
 }
 
@@ -56,9 +57,14 @@ impl HttpClient {
         Self::with_connector(Connector::new(config.connector), config, tasks)
     }
 
-    /// A client with a connector of its own.
+    /// A client with a connector of its own for HTTP/1.1.
     pub fn with_connector(connector: Connector, config: Config, tasks: Tasks) -> Self {
         Self {
+            http2: http2::Pool::new(
+                Connector::http2(config.connector),
+                http2::Config::default(),
+                tasks.clone(),
+            ),
             pool: Pool::new(connector, config.pool, tasks),
             most_bytes: config.most_bytes,
         }
@@ -145,6 +151,11 @@ impl HttpClient {
     ) -> Result<Response<Bytes>> {
         self.request(json_request(Method::POST, url, value)?, timeout)
             .await
+    }
+
+    /// Its connections to peers that are called over HTTP/2.
+    pub const fn http2(&self) -> &http2::Pool {
+        &self.http2
     }
 
     /// The pool, for its figures.

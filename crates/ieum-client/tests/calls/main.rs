@@ -3,6 +3,8 @@
 #![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
 
 mod graphql;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod setup;
 
 use std::collections::BTreeMap;
