@@ -122,6 +122,7 @@ impl Execution<'_> {
                 Value::Object(entity) => {
                     rewrite(&mut self.tree, entity, &batch.output);
                     let into = asked.places.object(place);
+                    self.keep_typename(into, entity);
                     self.tree.merge(into, entity, *users > 0);
                 }
                 Value::Null => {}
@@ -137,6 +138,20 @@ impl Execution<'_> {
                 );
                 return self.failed_batch(fetch, batch, asked, &error);
             }
+        }
+    }
+}
+
+impl Execution<'_> {
+    /// Sees to it that the name of an interface does not replace the name of the object's own type, which
+    /// a subgraph with an interface object does not know.
+    fn keep_typename(&mut self, into: ObjectId, from: ObjectId) {
+        let abstracts = &self.plan.abstracts;
+        let is_abstract = |name: Option<&[u8]>| name.map(|name| abstracts.contains(name));
+        if is_abstract(self.tree.typename(from)) == Some(true)
+            && is_abstract(self.tree.typename(into)) == Some(false)
+        {
+            self.tree.set(from, Key::TYPENAME, Value::Null);
         }
     }
 }

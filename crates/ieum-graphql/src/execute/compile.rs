@@ -20,6 +20,8 @@ pub struct Executable {
     pub(crate) shapes: Shapes,
     pub(crate) steps: Vec<Step>,
     pub(crate) root: Option<StepId>,
+    /// The abstract types: a subgraph with an interface object answers such a name as `__typename`.
+    pub(crate) abstracts: Names,
     fetches: usize,
 }
 
@@ -151,6 +153,7 @@ impl Executable {
             shapes,
             steps: compiler.steps,
             root,
+            abstracts: Names(types.abstracts().map(Into::into).collect()),
             fetches: plan.root.as_ref().map_or(0, Node::fetches),
         })
     }

@@ -165,6 +165,13 @@ impl Types {
         names
     }
 
+    /// The names of all abstract types, sorted.
+    pub(crate) fn abstracts(&self) -> impl Iterator<Item = &str> {
+        let mut names: Vec<&str> = self.members.keys().map(AsRef::as_ref).collect();
+        names.sort_unstable();
+        names.into_iter()
+    }
+
     /// The abstract types that have a member in common with an abstract type, itself included.
     pub(crate) fn related_abstracts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let own = self.members.get(name);

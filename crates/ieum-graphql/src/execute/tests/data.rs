@@ -251,7 +251,7 @@ async fn an_interface_object_is_asked_for_by_the_interface() {
     let script = Script::new()
         .answer(
             "media",
-            r#"{"data":{"media":[{"__typename":"Book","id":"1"},{"__typename":"Media","id":"2"}]}}"#,
+            r#"{"data":{"media":[{"__typename":"Book","id":"1","pages":7},{"__typename":"Media","id":"2"}]}}"#,
         )
         .answer(
             "titles",
@@ -272,11 +272,11 @@ async fn an_interface_object_is_asked_for_by_the_interface() {
             fetch("media", "media"),
             Node::Entities(entity_fetch("titles", vec![titles])),
         ]),
-        "media { id title }",
+        "media { id title ...Book { pages } }",
     );
     assert_eq!(
         run(&shop(), &plan, &script).await,
-        r#"{"data":{"media":[{"id":"1","title":"One"},{"id":"2","title":"Two"}]}}"#
+        r#"{"data":{"media":[{"id":"1","title":"One","pages":7},{"id":"2","title":"Two"}]}}"#
     );
     assert_eq!(
         script.variables()[1].1,
