@@ -179,48 +179,51 @@ impl Execution<'_> {
         turns.collect()
     }
 
-    /// The places in the client's answer that a path in a subgraph's answer stands for; at least one, and
-    /// not more than there is room for errors.
+    /// The places in the client's answer that a path in a subgraph's answer stands for; at least one.
     fn client_paths(&self, fetch: &Fetch, job: &Job, path: &[Turn]) -> Vec<Vec<Turn>> {
-        let (places, numbers, rest, output) = match (&fetch.target, job) {
+        let paths = match (&fetch.target, job) {
             (Target::Root { output, .. }, Job::Objects(places)) => {
-                (places, None, path, output.as_slice())
+                self.paths_at(places, 0..places.len(), path, output)
             }
+            (Target::Root { output, .. }, _) => vec![self.client_path(&[], path, output)],
             (Target::Entities(batches), Job::Entities(asked)) => {
-                let of =
-                    |(batch, _): &(&Batch, &Asked)| path.first() == Some(&Turn::Key(batch.alias));
-                let Some((batch, asked)) = batches.iter().zip(asked).find(of) else {
-                    return vec![common_way(asked)];
-                };
-                let Some(Turn::Index(number)) = path.get(1) else {
-                    return vec![common_way(std::slice::from_ref(asked))];
-                };
-                (
-                    &asked.places,
-                    Some((asked, *number)),
-                    &path[2..],
-                    batch.output.as_slice(),
-                )
+                self.entity_paths(batches, asked, path)
             }
-            (Target::Root { output, .. }, _) => {
-                return vec![self.client_path(&[], path, output)];
-            }
-            (Target::Entities(_), _) => return vec![Vec::new()],
-        };
-        let paths: Vec<Vec<Turn>> = match numbers {
-            None => (0..places.len())
-                .map(|place| self.client_path(places.way(place), rest, output))
-                .collect(),
-            Some((asked, number)) => asked
-                .places_of(number)
-                .map(|place| self.client_path(places.way(place), rest, output))
-                .collect(),
+            (Target::Entities(_), _) => Vec::new(),
         };
         if paths.is_empty() {
             vec![Vec::new()]
         } else {
             paths
         }
+    }
+
+    /// The places of the entity that a path names by alias and number, or what all entities have in common.
+    fn entity_paths(&self, batches: &[Batch], asked: &[Asked], path: &[Turn]) -> Vec<Vec<Turn>> {
+        let [Turn::Key(alias), rest @ ..] = path else {
+            return vec![common_way(asked)];
+        };
+        let mut batches = batches.iter().zip(asked);
+        let Some((batch, asked_for)) = batches.find(|(batch, _)| batch.alias == *alias) else {
+            return vec![common_way(asked)];
+        };
+        let [Turn::Index(number), rest @ ..] = rest else {
+            return vec![common_way(std::slice::from_ref(asked_for))];
+        };
+        let places = asked_for.places_of(*number);
+        self.paths_at(&asked_for.places, places, rest, &batch.output)
+    }
+
+    fn paths_at(
+        &self,
+        places: &Places,
+        chosen: impl Iterator<Item = usize>,
+        rest: &[Turn],
+        output: &[Rewrite],
+    ) -> Vec<Vec<Turn>> {
+        chosen
+            .map(|place| self.client_path(places.way(place), rest, output))
+            .collect()
     }
 
     /// A way and what follows it, with the client's names and as far as the client selected it.
