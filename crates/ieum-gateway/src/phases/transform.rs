@@ -113,6 +113,15 @@ impl Kept {
         }
     }
 
+    /// The same with headers of ours.
+    pub(super) fn with(mut self, ours: &HeaderMap) -> Self {
+        for (name, value) in ours {
+            self.headers.retain(|(known, _)| known != name);
+            self.headers.push((name.clone(), value.clone()));
+        }
+        self
+    }
+
     /// The name of the spans of a request that the gateway made up.
     pub(super) fn span_name(&self) -> Option<&str> {
         self.ours.as_ref().map(|ours| &*ours.span)
@@ -275,7 +284,8 @@ pub(super) fn drop_hop_by_hop(headers: &mut HeaderMap) {
     drop_where(headers, is_hop_by_hop);
 }
 
-fn drop_where(headers: &mut HeaderMap, is_dropped: impl Fn(&HeaderName) -> bool) {
+/// Drops the headers of these names, with those that `Connection` names if it is one of them.
+pub(super) fn drop_where(headers: &mut HeaderMap, is_dropped: impl Fn(&HeaderName) -> bool) {
     let mut found = headers.keys().filter(|n| is_dropped(n)).cloned();
     // Mostly there is at most one, `Connection`, which needs no list.
     let (first, others) = (found.next(), found.collect::<Vec<_>>());

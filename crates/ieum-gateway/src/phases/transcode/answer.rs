@@ -65,7 +65,7 @@ impl Translation {
         running.ended(status.code);
         drop(running);
         if status.code != GrpcCode::Ok {
-            return Ok(self.failed(exchange, &status, headers));
+            return Ok(self.failed(exchange, &status, &headers));
         }
         let [message] = messages.as_slice() else {
             return Err(self.unreadable(&ReadError::NoMessage));
@@ -102,7 +102,7 @@ impl Translation {
                 running.ended(status.code);
                 return Ok(match status.code {
                     GrpcCode::Ok => self.empty(exchange, headers),
-                    _ => self.failed(exchange, &status, headers),
+                    _ => self.failed(exchange, &status, &headers),
                 });
             }
             Err(error) => {
@@ -145,7 +145,7 @@ impl Translation {
         &self,
         exchange: &mut Exchange,
         status: &Status,
-        headers: HeaderMap,
+        headers: &HeaderMap,
     ) -> Response<ResponseBody> {
         exchange.code = Some(Code::GrpcStatus);
         exchange
@@ -154,7 +154,7 @@ impl Translation {
         let problem = problem::of_status(status, self.transcoder.descriptors());
         let problem = problem.instance(exchange.target.path());
         let mut response = problem.into_response();
-        for (name, value) in &headers {
+        for (name, value) in headers {
             if !response.headers().contains_key(name) {
                 response.headers_mut().append(name.clone(), value.clone());
             }
@@ -178,19 +178,12 @@ fn streamed(body: ResponseBody, form: StreamForm, headers: HeaderMap) -> Respons
 fn metadata(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
     transform::drop_hop_by_hop(&mut headers);
-    let is_dropped = |name: &str| {
+    transform::drop_where(&mut headers, |name| {
+        let name = name.as_str();
         name.starts_with("grpc-")
             || name.ends_with("-bin")
             || name.starts_with("content-")
             || matches!(name, "trailer" | "etag" | "accept-ranges")
-    };
-    let dropped: Vec<_> = headers
-        .keys()
-        .filter(|name| is_dropped(name.as_str()))
-        .cloned()
-        .collect();
-    for name in dropped {
-        headers.remove(name);
-    }
+    });
     headers
 }

@@ -13,18 +13,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
-use ieum_grpc::transcode::{Found, Match, TranscodeError, Transcoder};
+use ieum_grpc::transcode::{Binding, Found, Match, TranscodeError, Transcoder};
 use ieum_grpc::{Prefix, timeout};
 use tokio::time::Instant;
 
 use super::accept::Exchange;
-use super::proxy::{self, Call};
-use super::transform::Kept;
+use super::proxy::{self, Answered, Call};
+use super::transform::{self, Kept};
 use super::{connect, forwarded, grpc, route};
 use crate::body::{Bounds, RequestBody, ResponseBody, Source};
 use crate::errors::{Code, Refusal};
@@ -43,63 +43,61 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Box<Refusal>> {
     let transcoder = transcoding.live().ok_or_else(missing)?;
-    let found = find(
-        &transcoder,
-        &exchange.method,
-        &route.rewrite.apply(path, &route.pattern),
-    )?;
+    let inside = route.rewrite.apply(path, &route.pattern);
+    let found = find(&transcoder, &exchange.method, &inside)?;
     let binding = transcoder.binding(&found);
-    let (rpc, reads) = (binding.rpc().to_owned(), binding.reads());
-    let is_stream = binding.is_server_streaming();
-    grpc::describe(&mut exchange.span, &rpc);
+    grpc::describe(&mut exchange.span, binding.rpc());
     let (head, incoming) = request.into_parts();
     check_kind(&head)?;
     let body = read(table, route, incoming).await?;
-    let query = exchange.target.query();
-    let message = transcoder.request(&found, query, &body);
+    let message = transcoder.request(&found, exchange.target.query(), &body);
     drop(body);
-    let message = framed(&message.map_err(untranslatable)?, transcoding.most(table))?;
+    let message = message.map_err(|error| untranslatable(&error))?;
+    let message = framed(&message, transcoding.most(table))?;
     let deadline = Instant::now() + route.rules.timeout;
-    let kept = kept(
-        table,
-        exchange,
-        &head,
-        &rpc,
-        reads,
-        (!is_stream).then_some(route.rules.timeout),
-    )?;
+    let kept = kept(table, exchange, route, &head, binding)?;
+    let answered = call(table, exchange, route, transcoding, &kept, message).await?;
+    let is_stream = binding.is_server_streaming();
+    let translation = Translation {
+        upstream: Arc::clone(&transcoding.upstream.name),
+        transcoder,
+        found,
+        most: transcoding.most(table),
+        accept: head.headers.get(ACCEPT).cloned(),
+        silence: table.config.timeouts.idle.0,
+        deadline,
+    };
+    match is_stream {
+        true => translation.stream(exchange, answered),
+        false => translation.single(exchange, answered).await,
+    }
+}
+
+/// Sends a message the way of every call.
+async fn call(
+    table: &Table,
+    exchange: &mut Exchange,
+    route: &Route,
+    transcoding: &Transcoding,
+    kept: &Kept,
+    message: Bytes,
+) -> Result<Answered, Box<Refusal>> {
     let upstream = &*transcoding.upstream;
-    let source = Source::Whole(message.clone());
-    let request = kept.request(table, exchange, upstream, RequestBody::from(message));
+    let body = RequestBody::from(message.clone());
+    let source = Source::Whole(message);
+    let request = kept.request(table, exchange, upstream, body);
     let call = Call {
         table,
         exchange,
         upstream,
         rules: route.rules,
     };
-    let outcome = proxy::run(&call, request, Some(&kept), &source).await;
-    let translation = Translation {
-        upstream: Arc::clone(&upstream.name),
-        transcoder,
-        found,
-        most: transcoding.most(table),
-        accept: head.headers.get(http::header::ACCEPT).cloned(),
-        silence: table.config.timeouts.idle.0,
-        deadline,
+    let outcome = proxy::run(&call, request, Some(kept), &source).await;
+    exchange.tries = match &outcome {
+        Ok(answered) => answered.tries,
+        Err(unanswered) => unanswered.tries,
     };
-    match outcome {
-        Ok(answered) => {
-            exchange.tries = answered.tries;
-            match is_stream {
-                true => translation.stream(exchange, answered),
-                false => translation.single(exchange, answered).await,
-            }
-        }
-        Err(unanswered) => {
-            exchange.tries = unanswered.tries;
-            Err(unanswered.refusal)
-        }
-    }
+    outcome.map_err(|unanswered| unanswered.refusal)
 }
 
 fn missing() -> Box<Refusal> {
@@ -167,7 +165,7 @@ async fn read(table: &Table, route: &Route, incoming: Incoming) -> Result<Bytes,
     whole.map_err(|why| connect::clients_fault(why).refusal)
 }
 
-fn untranslatable(error: TranscodeError) -> Box<Refusal> {
+fn untranslatable(error: &TranscodeError) -> Box<Refusal> {
     let mut refusal = Refusal::new(Code::Untranslatable, error.detail().to_owned());
     if let Some(field) = error.field() {
         refusal = refusal.member("field", field);
@@ -196,47 +194,40 @@ fn framed(message: &[u8], most: u64) -> Result<Bytes, Box<Refusal>> {
 fn kept(
     table: &Table,
     exchange: &Exchange,
+    route: &Route,
     head: &Parts,
-    rpc: &str,
-    reads: bool,
-    within: Option<Duration>,
+    binding: &Binding,
 ) -> Result<Kept, Box<Refusal>> {
-    let target = PathAndQuery::try_from(rpc);
+    let target = PathAndQuery::try_from(binding.rpc());
     let target = target.map_err(|_| Refusal::new(Code::Internal, "a method's name is no path"))?;
     let host = forwarded::host(&head.uri, &head.headers);
-    let mut headers = head.headers.clone();
-    metadata(&mut headers);
-    rpc::describe(&mut headers);
-    if let Some(within) = within {
-        headers.insert(timeout::GRPC_TIMEOUT, timeout::format(within));
+    let headers = metadata(&head.headers);
+    let reads = binding.reads();
+    let kept = Kept::for_rpc(table, &exchange.peer, target, headers, host, reads);
+    // Said last: a client's `Connection` cannot name it away.
+    let mut ours = HeaderMap::new();
+    rpc::describe(&mut ours);
+    if !binding.is_server_streaming() {
+        let within = timeout::format(route.rules.timeout);
+        ours.insert(timeout::GRPC_TIMEOUT, within);
     }
-    Ok(Kept::for_rpc(
-        table,
-        &exchange.peer,
-        target,
-        headers,
-        host,
-        reads,
-    ))
+    Ok(kept.with(&ours))
 }
 
-/// Leaves of a client's headers what is metadata: nothing of its body, and nothing that gRPC itself
-/// says. What ends in `-bin` would be bytes to gRPC.
-fn metadata(headers: &mut HeaderMap) {
+/// What of a client's headers is metadata: nothing of its body or the answer's, and nothing that gRPC
+/// itself says. What ends in `-bin` would be bytes to gRPC.
+fn metadata(headers: &HeaderMap) -> HeaderMap {
     let is_dropped = |name: &str| {
         name.starts_with("grpc-")
             || name.ends_with("-bin")
             || name.starts_with("content-")
-            || name.starts_with("accept")
             || name.starts_with("if-")
-            || matches!(name, "range" | "te" | "trailer" | "expect")
+            || matches!(
+                name,
+                "accept" | "accept-encoding" | "accept-charset" | "range" | "trailer"
+            )
     };
-    let dropped: Vec<_> = headers
-        .keys()
-        .filter(|name| is_dropped(name.as_str()))
-        .cloned()
-        .collect();
-    for name in dropped {
-        headers.remove(name);
-    }
+    let mut headers = headers.clone();
+    transform::drop_where(&mut headers, |name| is_dropped(name.as_str()));
+    headers
 }

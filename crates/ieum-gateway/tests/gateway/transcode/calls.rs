@@ -287,7 +287,10 @@ fn identity_and_trace_go_inside_and_forged_ones_do_not() {
         .header("x-custom", "mine")
         .header("x-bytes-bin", "not base64")
         .header("grpc-encoding", "gzip")
-        .header("grpc-status", "0");
+        .header("grpc-status", "0")
+        .header("accept-language", "ko")
+        .header("connection", "content-type, grpc-timeout, te, x-hop")
+        .header("x-hop", "1");
     let reply = fixture.send(&request);
     assert_eq!(reply.status, 200, "{}", reply.text());
     let call = &stub.calls()[0];
@@ -299,11 +302,17 @@ fn identity_and_trace_go_inside_and_forged_ones_do_not() {
         "grpc-encoding",
         "grpc-status",
         "accept",
+        "x-hop",
     ] {
         assert_eq!(call.header(name), None, "{name}");
     }
     assert_eq!(call.header("x-request-id"), Some("r-1"));
     assert_eq!(call.header("x-custom"), Some("mine"));
+    assert_eq!(call.header("accept-language"), Some("ko"));
+    // What the gateway says cannot be named away.
+    assert_eq!(call.header("content-type"), Some("application/grpc"));
+    assert_eq!(call.header("te"), Some("trailers"));
+    assert!(call.header("grpc-timeout").is_some());
     assert!(call.header("traceparent").is_some());
     assert!(call.header("x-forwarded-for").is_some());
 }
