@@ -42,3 +42,6 @@ pub(crate) fn select(
     rules.check(&parsed, schema)?;
     Selection::of(parsed.document, operation_name, schema)
 }
+
+#[cfg(test)]
+mod tests;

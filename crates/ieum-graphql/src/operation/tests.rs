@@ -1,0 +1,206 @@
+//! Documents against the schema of a supergraph that others composed.
+
+use super::*;
+use crate::supergraph::Supergraph;
+
+fn checked(text: &str) -> Result<Selection, Rejection> {
+    let sdl = include_str!("../testdata/catalog.supergraph.graphql");
+    let supergraph = Supergraph::parse(sdl).expect("a supergraph");
+    select(
+        text,
+        None,
+        supergraph.api(),
+        &Rules::new(),
+        &Limits::default(),
+    )
+}
+
+/// Documents that validation refuses.
+fn check_refused(rule: &str, documents: &[&str]) {
+    for document in documents {
+        match checked(document) {
+            Ok(_) => panic!("{rule}: {document} is accepted"),
+            Err(rejection) => {
+                assert_eq!(rejection.reason(), Reason::Validation, "{rule}: {document}");
+            }
+        }
+    }
+}
+
+#[test]
+fn valid_documents_are_accepted() {
+    for document in [
+        "{ kinds }",
+        "query Q($ids: [ID!]!, $no: Boolean = false) { products(ids: $ids) { id ... @skip(if: $no) { title } } }",
+        "query ($id: ID!) { products(ids: [$id, \"2\", 3]) { id } }",
+        "query ($stars: Int! = 2) { items { reviews(filter: { stars: $stars, words: \"one\" }) { text } } }",
+        "{ search(text: \"\") { __typename ... on Item { title } ... on Maker { name } } }",
+        "{ items { ...I } } fragment I on Item { id ...P } fragment P on Product { stock }",
+        "{ a: product(id: 1) { x: id } b: product(id: 2) { x: title } }",
+        "{ latestReviews { author { ... on Customer { n: orders } ... on Robot { n: model } } } }",
+        "mutation { restock(code: \"\", region: \"\", count: -1) { id } }",
+        "{ product(id: 1) { held { until product { id } } } }",
+    ] {
+        // Fields of one name may differ only if no object can have both: here they may not.
+        let expected = !document.contains("n: model");
+        let result = checked(document);
+        assert_eq!(result.is_ok(), expected, "{document}: {:?}", result.err());
+    }
+}
+
+#[test]
+fn each_rule_of_the_specification_refuses() {
+    check_refused(
+        "operation name uniqueness",
+        &["query A { kinds } query A { kinds }"],
+    );
+    check_refused("lone anonymous operation", &["{ kinds } query A { kinds }"]);
+    check_refused(
+        "field selections",
+        &[
+            "{ search(text: \"\") { title } }",
+            "{ nothing }",
+            "{ product(id: 1) { cost } }",
+        ],
+    );
+    check_refused(
+        "field selection merging",
+        &[
+            "{ product(id: 1) { a: id a: title } }",
+            "query ($a: String!) { product(id: 1) { shippingCost(zip: \"1\") shippingCost(zip: $a) } }",
+            "{ product(id: 1) { sku { c: code } ...F } } fragment F on Product { sku { c: region } }",
+        ],
+    );
+    check_refused(
+        "leaf field selections",
+        &["{ product(id: 1) }", "{ kinds { x } }"],
+    );
+    check_refused(
+        "argument names",
+        &[
+            "{ product(id: 1, x: 2) { id } }",
+            "{ kinds @skip(unless: true) }",
+        ],
+    );
+    check_refused("argument uniqueness", &["{ product(id: 1, id: 2) { id } }"]);
+    check_refused(
+        "required arguments",
+        &["{ product { id } }", "{ kinds @skip }"],
+    );
+    check_refused(
+        "fragments",
+        &[
+            "{ ...F ...F } fragment F on Query { kinds } fragment F on Query { kinds }",
+            "{ product(id: 1) { ... on Nope { id } } }",
+            "{ product(id: 1) { ... on ID { id } } }",
+            "{ kinds } fragment F on Query { kinds }",
+            "{ ...Nope }",
+            "{ ...F } fragment F on Query { kinds ...F }",
+            "{ product(id: 1) { ... on Bundle { id } } }",
+        ],
+    );
+    check_refused(
+        "values",
+        &[
+            "{ items(first: \"x\") { id } }",
+            "{ items(first: 9999999999) { id } }",
+            "{ items(first: 1.0) { id } }",
+            "{ product(id: null) { id } }",
+            "{ product(id: 1.5) { id } }",
+            "{ items { reviews(filter: { nope: 1 }) { id } } }",
+            "{ items { reviews(filter: { by: { id: 1 } }) { id } } }",
+            "{ items { reviews(filter: { stars: null }) { id } } }",
+            "{ items { reviews(filter: { stars: 1, stars: 2 }) { id } } }",
+            "query ($n: Int = \"x\") { items(first: $n) { id } }",
+        ],
+    );
+    check_refused(
+        "directives",
+        &[
+            "{ kinds @nope }",
+            "query @skip(if: true) { kinds }",
+            "{ kinds @skip(if: true) @skip(if: true) }",
+            "{ kinds @deprecated }",
+        ],
+    );
+    check_refused(
+        "variables",
+        &[
+            "query ($a: ID!, $a: ID!) { product(id: $a) { id } }",
+            "query ($a: Product) { kinds }",
+            "query ($a: Nope) { product(id: $a) { id } }",
+            "{ product(id: $a) { id } }",
+            "{ ...F } fragment F on Query { product(id: $a) { id } }",
+            "query ($a: ID) { kinds }",
+            "query ($a: Int!) { product(id: $a) { id } }",
+            "query ($a: ID) { product(id: $a) { id } }",
+            "query ($a: [ID]!) { products(ids: $a) { id } }",
+        ],
+    );
+}
+
+#[test]
+fn the_query_that_tools_send_to_see_the_schema_is_within_the_limits() {
+    let of_type = "ofType { kind name ".repeat(9) + &"}".repeat(9);
+    let query = format!(
+        "query IntrospectionQuery {{
+           __schema {{
+             description queryType {{ name }} mutationType {{ name }} subscriptionType {{ name }}
+             types {{ ...Full }}
+             directives {{ name description isRepeatable locations args(includeDeprecated: true) {{ ...Input }} }}
+           }}
+         }}
+         fragment Full on __Type {{
+           kind name description specifiedByURL isOneOf
+           fields(includeDeprecated: true) {{
+             name description args(includeDeprecated: true) {{ ...Input }} type {{ ...Ref }}
+             isDeprecated deprecationReason
+           }}
+           inputFields(includeDeprecated: true) {{ ...Input }}
+           interfaces {{ ...Ref }}
+           enumValues(includeDeprecated: true) {{ name description isDeprecated deprecationReason }}
+           possibleTypes {{ ...Ref }}
+         }}
+         fragment Input on __InputValue {{
+           name description type {{ ...Ref }} defaultValue isDeprecated deprecationReason
+         }}
+         fragment Ref on __Type {{ kind name {of_type} }}"
+    );
+    let selection = checked(&query).expect("it is accepted");
+    assert_eq!(selection.introspection.len(), 1);
+    assert!(selection.planned.is_none(), "no subgraph is asked");
+}
+
+#[test]
+fn the_response_keeps_the_order_and_the_conditions_of_the_query() {
+    let selection = checked(
+        "query ($yes: Boolean!) {
+           b: kinds
+           ... on Query @include(if: $yes) { a: __typename ...F }
+           ... @skip(if: true) { c: kinds }
+         }
+         fragment F on Query { product(id: 1) { title @skip(if: $yes) id } }",
+    );
+    let selection = selection.expect("it is accepted");
+    let shown = format!("{:?}", selection.response);
+    let places: Vec<usize> = [
+        "\"b\"",
+        "Include(\"yes\")",
+        "\"a\"",
+        "\"product\"",
+        "Skip(\"yes\")",
+        "\"id\"",
+    ]
+    .iter()
+    .map(|part| {
+        shown
+            .find(part)
+            .unwrap_or_else(|| panic!("{part} in {shown}"))
+    })
+    .collect();
+    assert!(places.is_sorted(), "{shown}");
+    assert!(
+        !shown.contains("\"c\""),
+        "a constant leaves it out: {shown}"
+    );
+}
