@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::proto::DESCRIPTORS;
 use crate::support::keys::SigningKey;
 
 /// The saga that an order is, as data.
@@ -52,13 +53,14 @@ pub(super) fn write(
     saga: Saga,
     key: &SigningKey,
 ) -> Result<PathBuf> {
-    let put = |name: &str, text: &str| {
+    let put = |name: &str, content: &[u8]| {
         let file = data.join(name);
-        std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
         anyhow::Ok(file)
     };
-    put(saga.file(), saga.text())?;
-    put("ieum.toml", &toml(listeners, saga, key))
+    put(saga.file(), saga.text().as_bytes())?;
+    put("shop.binpb", DESCRIPTORS)?;
+    put("ieum.toml", toml(listeners, saga, key).as_bytes())
 }
 
 fn toml(Listeners { gateway, api }: &Listeners, saga: Saga, key: &SigningKey) -> String {
@@ -99,6 +101,7 @@ public-key-file = "{public_key}"
         let _ = write!(text, "\n{route}");
     }
     text.push_str(COMPOSED);
+    text.push_str(GRPC);
     text
 }
 
@@ -263,6 +266,9 @@ products = { service = "products", path = "/products?limit=10" }
 orders = { service = "orders", path = "/orders?limit=3" }
 notifications = { service = "notifications", path = "/notifications?limit=3", optional = true }
 "#;
+
+/// Calls of gRPC, and the same methods as HTTP with JSON.
+const GRPC: &str = include_str!("grpc.toml");
 
 impl std::fmt::Display for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
