@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use ieum_testkit::{Process, Reply, Request, Stub, eventually};
 use serde_json::{Value, json};
 
@@ -24,6 +25,9 @@ const PROMPT: Duration = Duration::from_millis(50);
 
 /// How much the memory may grow by one, in KiB.
 const MOST_GROWTH: u64 = 16 << 10;
+
+/// New operations in a flood.
+const NEW: usize = 500;
 
 const USERS: &str = r#"
     extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@key"])
@@ -288,6 +292,50 @@ fn ten_thousand_entities_are_not_asked_for() -> Result<()> {
     let measured = world.measure(request.as_bytes())?;
     hold("10,000 entities", &measured, "errors");
     assert_eq!(fetches(&world.orders), before, "no subgraph sees them");
+    Ok(())
+}
+
+#[test]
+fn a_flood_of_new_operations_does_not_hold_up_other_routes() -> Result<()> {
+    let world = World::start("")?;
+    let planned = AtomicUsize::new(0);
+    let mut times = std::thread::scope(|scope| -> Result<_> {
+        let flood = |_| {
+            let (world, planned) = (&world, &planned);
+            move || -> Result<()> {
+                loop {
+                    let number = planned.fetch_add(1, Ordering::AcqRel);
+                    if number >= NEW {
+                        return Ok(());
+                    }
+                    // No two are the same: each has to be planned.
+                    let reply = world.ask(&format!(
+                        "{{ user(id: {number}) {{ name orders {{ id }} }} }}"
+                    ))?;
+                    ensure!(matches!(reply.status, 200 | 503), "{}", reply.text());
+                }
+            }
+        };
+        let clients: Vec<_> = (0..8).map(|client| scope.spawn(flood(client))).collect();
+        let mut times = Vec::new();
+        while planned.load(Ordering::Acquire) < NEW {
+            let begun = now();
+            let reply = world.platform.send(&Request::new("GET", "/nowhere"));
+            times.push(begun.elapsed());
+            assert_eq!(reply?.status, 404);
+        }
+        for client in clients {
+            client.join().map_err(|_| anyhow!("a client panicked"))??;
+        }
+        Ok(times)
+    })?;
+    times.sort();
+    let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+    println!(
+        "during {NEW} new operations the others took {median:?} in the median, {worst:?} at most"
+    );
+    assert!(times.len() > 20, "no flood");
+    assert!(median <= PROMPT, "{median:?}");
     Ok(())
 }
 
