@@ -6,6 +6,8 @@
 
 pub mod reflection;
 
+use std::collections::VecDeque;
+
 use prost::Message;
 use prost_reflect::{DescriptorPool, MessageDescriptor, ServiceDescriptor};
 use prost_types::FileDescriptorProto;
@@ -69,7 +71,7 @@ impl Descriptors {
             )));
         }
         let mut names = Vec::new();
-        let mut imports = Vec::new();
+        let mut imports = VecDeque::new();
         for bytes in &files {
             let file = read_file(bytes)?;
             imports.extend(
@@ -80,7 +82,7 @@ impl Descriptors {
             names.push(file.name().to_owned());
         }
         let mut all = RawSet { file: files };
-        while let Some((import, by)) = imports.pop() {
+        while let Some((import, by)) = imports.pop_front() {
             if names.contains(&import) {
                 continue;
             }
