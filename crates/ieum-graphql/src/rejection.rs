@@ -203,6 +203,13 @@ impl Rejection {
         // Strings and numbers always have a form in JSON.
         serde_json::to_vec(&body).unwrap_or_default().into()
     }
+
+    /// The body if it was found out while executing: `{"data":null,"errors":[…]}`.
+    pub(crate) fn body_of_execution(&self) -> Bytes {
+        let mut body = b"{\"data\":null,".to_vec();
+        body.extend_from_slice(self.body().get(1..).unwrap_or_default());
+        body.into()
+    }
 }
 
 impl From<Exceeded> for Rejection {

@@ -1,9 +1,10 @@
-//! The cache of plans, by document and operation name.
+//! The cache of plans, by document, operation name and what decides conditions.
 //!
 //! It is bounded twice: an entry weighs the bytes of its texts, but at least its share if the cache were
 //! full, so that neither many small documents nor few large ones outgrow it. Documents whose plans are
 //! asked for once only do not push out those that are asked for again (Clock-PRO).
 
+use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use quick_cache::{Equivalent, Weighter};
 
 use super::config::Planning;
 use super::prepared::Prepared;
+use crate::operation::Given;
 use crate::rejection::Rejection;
 use crate::request::Request;
 
@@ -21,12 +23,14 @@ pub(super) struct PlanCache(Cache<Key, Arc<Prepared>, Weight>);
 struct Key {
     document: Arc<str>,
     operation: Option<Arc<str>>,
+    given: Given,
 }
 
 /// A key that borrows from a request.
 struct KeyRef<'a> {
     document: &'a str,
     operation: Option<&'a str>,
+    given: Cow<'a, Given>,
 }
 
 impl PlanCache {
@@ -58,6 +62,7 @@ impl PlanCache {
         let key = Key {
             document: request.query.as_str().into(),
             operation: request.operation_name.as_deref().map(Into::into),
+            given: Given::of(request),
         };
         self.0.get_or_insert_with(&key, make)
     }
@@ -73,6 +78,7 @@ impl<'a> KeyRef<'a> {
         Self {
             document: &request.query,
             operation: request.operation_name.as_deref(),
+            given: Cow::Owned(Given::of(request)),
         }
     }
 }
@@ -82,6 +88,7 @@ impl Hash for Key {
         let borrowed = KeyRef {
             document: &self.document,
             operation: self.operation.as_deref(),
+            given: Cow::Borrowed(&self.given),
         };
         borrowed.hash(state);
     }
@@ -91,12 +98,15 @@ impl Hash for KeyRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.document.hash(state);
         self.operation.hash(state);
+        self.given.hash(state);
     }
 }
 
 impl Equivalent<Key> for KeyRef<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        *key.document == *self.document && key.operation.as_deref() == self.operation
+        *key.document == *self.document
+            && key.operation.as_deref() == self.operation
+            && key.given == *self.given
     }
 }
 

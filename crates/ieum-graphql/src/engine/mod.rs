@@ -20,7 +20,7 @@ use crate::execute::{self, Answer, Executable, Types, Variables};
 use crate::hive::HivePlanner;
 use crate::introspection;
 use crate::limits::{Exceeded, Limit};
-use crate::operation::{self, Rules, Selection};
+use crate::operation::{self, Given, Rules, Selection};
 use crate::plan::Plan;
 use crate::planner::{Budget, PlanError, Planner};
 use crate::rejection::{Reason, Rejection};
@@ -80,7 +80,8 @@ impl Engine {
     }
 
     /// Validates and plans the request's operation, or takes it from the cache. The values of variables
-    /// have no part in it.
+    /// have no part in it, but for those that decide a `@skip` or an `@include`: each combination of them
+    /// has a plan of its own.
     ///
     /// # Errors
     /// If the document is wrong, too much, or cannot be planned.
@@ -134,7 +135,7 @@ impl Engine {
             Ok(introspected) => introspected,
             Err(rejection) => {
                 return Answer {
-                    body: rejection.body(),
+                    body: rejection.body_of_execution(),
                     errors: rejection.errors().len(),
                     fetches: 0,
                     entities: 0,
@@ -171,6 +172,7 @@ impl Inner {
             self.supergraph.api(),
             &self.rules,
             &self.config.limits,
+            &Given::of(request),
         )?;
         if let Some(field) = introspection.first()
             && !self.config.introspection

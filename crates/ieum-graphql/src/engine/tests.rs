@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::supergraph::{SubgraphSource, compose};
+use crate::transport::{Call, FetchError, Fetched};
 
 fn shop() -> Engine {
     static SHOP: LazyLock<Engine> = LazyLock::new(|| {
@@ -137,6 +138,98 @@ fn the_deepest_document_that_can_be_allowed_fits_a_threads_stack() {
     let thread = std::thread::Builder::new().stack_size(2 << 20);
     let ended = thread.spawn(prepare).expect("a thread").join();
     ended.expect("it neither panics nor overflows");
+}
+
+/// No subgraph answers.
+struct Nobody;
+
+impl Subgraphs for Nobody {
+    async fn fetch(&self, call: Call<'_>) -> Result<Fetched, FetchError> {
+        panic!("{} is asked", call.subgraph);
+    }
+}
+
+fn with(config: Config) -> Engine {
+    let sdl = include_str!("../testdata/catalog.supergraph.graphql");
+    let supergraph = Supergraph::parse(sdl).expect("a supergraph");
+    Engine::new(supergraph, config).expect("an engine")
+}
+
+async fn answer(engine: &Engine, query: &str) -> String {
+    let request = Request::new(query);
+    let prepared = engine.prepare(&request).expect("it is accepted");
+    let variables = engine.variables(&prepared, &request).expect("no variables");
+    let answer = engine.execute(&prepared, &variables, &Nobody).await;
+    String::from_utf8(answer.body.to_vec()).expect("UTF-8")
+}
+
+#[tokio::test]
+async fn meta_fields_are_answered_in_their_order_and_without_subgraphs() {
+    let engine = with(Config {
+        introspection: true,
+        ..Config::default()
+    });
+    let query = "{ b: __typename s: __schema { mutationType { name } queryType { name } } a: __type(name: \"Nope\") { name } }";
+    assert_eq!(
+        answer(&engine, query).await,
+        r#"{"data":{"b":"Query","s":{"mutationType":{"name":"Mutation"},"queryType":{"name":"Query"}},"a":null}}"#
+    );
+    let circle = format!(
+        "{{ __type(name: \"Item\") {{ {} name {} }} }}",
+        "possibleTypes { name kind interfaces { name kind ".repeat(14),
+        "} }".repeat(14)
+    );
+    let body = answer(&engine, &circle).await;
+    assert!(
+        body.starts_with("{\"data\":null,\"errors\":[{\"message\":"),
+        "{body}"
+    );
+}
+
+#[test]
+fn the_cache_is_bounded_by_plans_and_by_bytes() {
+    let remembered = |cached_plans: usize, cached_bytes: usize, documents: usize| {
+        let engine = with(Config {
+            planning: Planning {
+                cached_plans,
+                cached_bytes,
+                ..Planning::default()
+            },
+            ..Config::default()
+        });
+        for n in 0..documents {
+            let query = format!("{{ kinds }} # {n} {}", "x".repeat(1_000));
+            engine
+                .prepare(&Request::new(query))
+                .expect("it is accepted");
+        }
+        engine.cached_plans()
+    };
+    assert_eq!(remembered(100, 1 << 20, 10), 10);
+    assert!((1..=5).contains(&remembered(5, 1 << 20, 50)), "by plans");
+    assert!(
+        (1..=10).contains(&remembered(1_000, 10_240, 50)),
+        "by bytes"
+    );
+}
+
+#[test]
+fn one_document_has_a_plan_for_each_operation_in_it() {
+    let engine = with(Config::default());
+    let document = "query A { kinds } query B { latestReviews { text } }";
+    for (name, subgraph) in [("A", "inventory"), ("B", "reviews")] {
+        let request = Request {
+            operation_name: Some(name.to_owned()),
+            ..Request::new(document)
+        };
+        let prepared = engine.prepare(&request).expect("it is accepted");
+        assert_eq!(prepared.name(), Some(name));
+        let Some(crate::plan::Node::Fetch(fetch)) = &prepared.plan().root else {
+            panic!("{:?}", prepared.plan());
+        };
+        assert_eq!(fetch.subgraph, subgraph);
+    }
+    assert_eq!(engine.cached_plans(), 2);
 }
 
 /// Words and marks of GraphQL and of the schema, in any order.

@@ -31,8 +31,13 @@ fn what_is_composed_can_be_planned() {
         source("users", include_str!("../testdata/users.graphql")),
         source("orders", include_str!("../testdata/orders.graphql")),
     ];
-    let supergraph = Supergraph::parse(&compose(&sources).expect("it composes"));
-    let supergraph = supergraph.expect("it is a supergraph");
+    let sdl = compose(&sources).expect("it composes");
+    assert_eq!(
+        compose(&sources).ok().as_ref(),
+        Some(&sdl),
+        "always the same text"
+    );
+    let supergraph = Supergraph::parse(&sdl).expect("it is a supergraph");
     let names: Vec<_> = supergraph
         .subgraphs()
         .iter()
