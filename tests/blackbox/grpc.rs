@@ -1,6 +1,7 @@
 //! gRPC through the gateway, as gRPC's own client sees it: PyPI `grpcio` with its health checking and
 //! its reflection, from which it learns of the services (`tests/clients/grpc/`).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -9,12 +10,14 @@ use anyhow::{Context, Result, ensure};
 use ieum_testkit::{Process, Request, eventually};
 use serde_json::{Value, json};
 
-use crate::packages;
 use crate::platform::SOON;
 use crate::shop::Shop;
+use crate::{packages, telemetry};
 
 /// How long a client may take.
 const LONG: Duration = Duration::from_secs(120);
+/// A caller's trace.
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 /// How long the refusal of a message may take, and by how many KiB the memory may grow for it.
 const MOST_MILLISECONDS: f64 = 50.0;
 const MOST_GROWTH: u64 = 16 << 10;
@@ -220,6 +223,72 @@ fn curl_reads_streams_as_lines_and_as_events() -> Result<()> {
     sees(&watcher, "8")?;
     watcher.kill()?;
     Ok(())
+}
+
+/// The gateway asks two subgraphs, and one of them a third service by gRPC: one trace, and each knows
+/// on whose behalf it is asked, whatever the caller claims.
+#[test]
+fn one_trace_and_one_identity_lead_through_the_graph_to_grpc() -> Result<()> {
+    let world = World::start()?;
+    let World {
+        token,
+        user,
+        other,
+        product,
+        ..
+    } = &world;
+    let order = json!({ "items": [{ "productId": product, "quantity": 2 }] });
+    let order = world.shop.post("/api/v1/orders", Some(token), &order)?;
+    let order = order["id"].as_str().context("an id")?;
+    world.shop.finished(order, token)?;
+    let query =
+        "query ($id: ID!) { user(id: $id) { name orders { items { productId available } } } }";
+    let answer = Request::new("POST", "/graphql")
+        .bearer(token)
+        .header("x-user-id", other)
+        .header("x-user-roles", "admin")
+        .header("traceparent", &format!("00-{TRACE}-00f067aa0ba902b7-01"))
+        .json(&json!({ "query": query, "variables": { "id": user } }));
+    let answer = eventually("the order is in the list", SOON, || {
+        let answer = answer.send(&world.shop.gateway).ok()?.expect(200).ok()?;
+        (answer["data"]["user"]["orders"] != json!([])).then_some(answer)
+    })?;
+    let items = json!([{ "productId": product, "available": 8 }]);
+    let told = json!({ "user": { "name": "Kim", "orders": [{ "items": items }] } });
+    assert_eq!(answer, json!({ "data": told }));
+
+    let asked = [
+        ("gateway", "POST /graphql"),
+        ("users", "POST /graphql"),
+        ("orders", "POST /graphql"),
+        ("inventory", "shop.inventory.v1.Inventory/BatchGetStock"),
+    ];
+    let asked = asked.map(|(service, name)| (service.to_owned(), name.to_owned()));
+    let trace = eventually("one whole trace", SOON, || {
+        let trace = telemetry::shown(&world.shop.platform, TRACE).ok()?;
+        let seen: BTreeSet<_> = answered(&trace).map(|(at, _)| at).collect();
+        (trace["orphans"] == 0 && seen == BTreeSet::from(asked.clone())).then_some(trace)
+    })?;
+    for ((service, _), whose) in answered(&trace) {
+        // The gateway is told by the token and says it to the others.
+        let expected = (service != "gateway").then_some(user.as_str());
+        assert_eq!(whose.as_deref(), expected, "{service}");
+    }
+    Ok(())
+}
+
+/// The requests that were answered in a trace: by whom, their names, and on whose behalf.
+fn answered(trace: &Value) -> impl Iterator<Item = ((String, String), Option<String>)> {
+    let spans = trace["spans"].as_array().into_iter().flatten();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    spans
+        .filter(|span| span["kind"] == "server")
+        .map(move |span| {
+            let attributes = span["attributes"].as_array().into_iter().flatten();
+            let whose = attributes.filter(|pair| pair[0] == "enduser.id");
+            let whose = whose.map(|pair| text(&pair[1])).next();
+            ((text(&span["service"]), text(&span["name"])), whose)
+        })
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn states(platform: &str, category: &str) -> Result<Vec<Value>> {
 }
 
 /// What `ieum trace` says.
-fn shown(platform: &str, order: &str) -> Result<Value> {
+pub(crate) fn shown(platform: &str, order: &str) -> Result<Value> {
     let mut command = Command::new(binary("ieum")?);
     command.args(["trace", order, "--json", "--platform"]);
     let output = command.arg(format!("http://{platform}")).output()?;
