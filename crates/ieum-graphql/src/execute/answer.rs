@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::compile::{Batch, Fetch, Part, Rewrite, Rewritten, Target};
+use super::compile::{Fetch, Part, Rewrite, Rewritten};
 use super::json::Unreadable;
 use super::keys::Key;
 use super::request::{Asked, Job};
@@ -18,7 +18,12 @@ pub(super) struct Envelope {
 
 impl Execution<'_> {
     /// Merges what a fetch brought, or says where it is missing.
-    pub(super) fn land(&mut self, fetch: &Fetch, job: &Job, result: Result<Fetched, FetchError>) {
+    pub(super) fn land(
+        &mut self,
+        fetch: &Fetch,
+        job: &Job<'_>,
+        result: Result<Fetched, FetchError>,
+    ) {
         let envelope = result.and_then(|fetched| self.read(fetched.body));
         match envelope {
             Ok(envelope) => {
@@ -40,10 +45,7 @@ impl Execution<'_> {
             .map_err(|why| match why {
                 Unreadable::Malformed => malformed("the subgraph's answer is not JSON"),
                 Unreadable::TooDeep => malformed("the subgraph's answer is nested too deeply"),
-                Unreadable::TooMany => FetchError::new(
-                    FetchErrorKind::TooLarge,
-                    "the subgraphs' answers have too many values",
-                ),
+                Unreadable::TooMany => too_many_values(),
             })?;
         let Value::Object(answer) = value else {
             return Err(malformed("the subgraph's answer is not an object"));
@@ -68,36 +70,33 @@ impl Execution<'_> {
         self.tree.elements(list).is_empty()
     }
 
-    fn settle(&mut self, fetch: &Fetch, job: &Job, data: ObjectId) {
-        match (&fetch.target, job) {
-            (Target::Root { output, .. }, Job::Root) => {
-                rewrite(&mut self.tree, data, output);
-                self.tree.merge(self.root, data, false);
-            }
-            (Target::Root { output, .. }, Job::Objects(places)) => {
-                rewrite(&mut self.tree, data, output);
+    fn settle(&mut self, fetch: &Fetch, job: &Job<'_>, data: ObjectId) {
+        match job {
+            Job::Objects(objects, places) => {
+                rewrite(&mut self.tree, data, &objects.output);
                 for place in 0..places.len() {
                     let last = place + 1 == places.len();
                     self.tree.merge(places.object(place), data, !last);
+                    if self.is_full() {
+                        return self.failed(fetch, job, &too_many_values());
+                    }
                 }
             }
-            (Target::Entities(batches), Job::Entities(asked)) => {
-                for (batch, asked) in batches.iter().zip(asked) {
-                    self.settle_batch(fetch, batch, asked, data);
+            Job::Entities(batches) => {
+                for asked in batches {
+                    self.settle_batch(fetch, asked, data);
                 }
             }
-            // A job is made from its target.
-            _ => {}
         }
     }
 
-    fn settle_batch(&mut self, fetch: &Fetch, batch: &Batch, asked: &Asked, data: ObjectId) {
-        let entities = match self.tree.get(data, batch.alias) {
+    fn settle_batch(&mut self, fetch: &Fetch, asked: &Asked<'_>, data: ObjectId) {
+        let entities = match self.tree.get(data, asked.batch.alias) {
             Some(Value::List(entities)) => entities,
             _ if asked.count == 0 => return,
             _ => {
                 let error = malformed("the subgraph's answer has no list of entities");
-                return self.failed_batch(fetch, batch, asked, &error);
+                return self.failed_batch(fetch, asked, &error);
             }
         };
         let answered = self.tree.elements(entities).len();
@@ -106,7 +105,7 @@ impl Execution<'_> {
                 "the subgraph answered {answered} entities for {} representations",
                 asked.count
             ));
-            return self.failed_batch(fetch, batch, asked, &error);
+            return self.failed_batch(fetch, asked, &error);
         }
         let mut users = vec![0u32; asked.count];
         for number in asked.numbers.iter().flatten() {
@@ -120,7 +119,7 @@ impl Execution<'_> {
             *users -= 1;
             match self.tree.elements(entities)[number as usize] {
                 Value::Object(entity) => {
-                    rewrite(&mut self.tree, entity, &batch.output);
+                    rewrite(&mut self.tree, entity, &asked.batch.output);
                     let into = asked.places.object(place);
                     self.keep_typename(into, entity);
                     self.tree.merge(into, entity, *users > 0);
@@ -128,17 +127,18 @@ impl Execution<'_> {
                 Value::Null => {}
                 _ => {
                     let error = malformed("the subgraph answered an entity that is no object");
-                    self.failed_place(fetch, batch, asked, place, &error);
+                    self.failed_place(fetch, asked, place, &error);
                 }
             }
-            if self.tree.size() > self.config.values {
-                let error = FetchError::new(
-                    FetchErrorKind::TooLarge,
-                    "the subgraphs' answers have too many values",
-                );
-                return self.failed_batch(fetch, batch, asked, &error);
+            if self.is_full() {
+                return self.failed_batch(fetch, asked, &too_many_values());
             }
         }
+    }
+
+    /// Whether copies for several places have made the tree larger than allowed.
+    fn is_full(&self) -> bool {
+        self.tree.size() > self.config.values
     }
 }
 
@@ -158,6 +158,11 @@ impl Execution<'_> {
 
 fn malformed(message: &str) -> FetchError {
     FetchError::new(FetchErrorKind::Malformed, message)
+}
+
+fn too_many_values() -> FetchError {
+    let message = "the subgraphs' answers have too many values";
+    FetchError::new(FetchErrorKind::TooLarge, message)
 }
 
 /// Applies the changes of an answer's data, in their order. Applying them again changes nothing.

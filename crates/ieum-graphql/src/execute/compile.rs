@@ -73,13 +73,18 @@ pub(crate) struct Body {
 #[derive(Debug)]
 pub(crate) enum Target {
     /// Its data is merged into the objects at a path.
-    Root {
-        path: Path,
-        fields: Vec<Key>,
-        output: Vec<Rewrite>,
-    },
+    Objects(Objects),
     /// Its entities are merged into those that they were asked for.
     Entities(Vec<Batch>),
+}
+
+/// Objects that get an answer's data.
+#[derive(Debug)]
+pub(crate) struct Objects {
+    /// Empty for the root.
+    pub(crate) path: Path,
+    pub(crate) fields: Vec<Key>,
+    pub(crate) output: Vec<Rewrite>,
 }
 
 /// Entities of one selection.
@@ -232,11 +237,11 @@ impl Compiler<'_> {
             subgraph: fetch.subgraph.as_str().into(),
             kind: fetch.kind,
             body: body(&fetch.operation, &fetch.variables),
-            target: Target::Root {
+            target: Target::Objects(Objects {
                 path: self.path(&fetch.path),
                 fields: self.fields(&fetch.fields),
                 output: self.rewrites(&fetch.output)?,
-            },
+            }),
         })
     }
 

@@ -28,6 +28,15 @@ pub(crate) struct Places {
 pub(crate) struct TooMany;
 
 impl Places {
+    /// The root object only.
+    pub(crate) fn root(root: ObjectId) -> Self {
+        Self {
+            objects: vec![root],
+            turns: Vec::new(),
+            ends: vec![0],
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.objects.len()
     }

@@ -5,7 +5,7 @@
 //! the client did not select is cut off. Of an error's extensions only the code passes: the rest is the
 //! subgraph's own (stack traces live there).
 
-use super::compile::{Batch, Fetch, Rewrite, Rewritten, Target};
+use super::compile::{Fetch, Rewrite, Rewritten};
 use super::errors::{Report, Text};
 use super::keys::Key;
 use super::places::{Places, Turn};
@@ -17,7 +17,7 @@ use crate::transport::FetchError;
 
 impl Execution<'_> {
     /// Passes the errors of an answer on.
-    pub(super) fn pass_on(&mut self, fetch: &Fetch, job: &Job, errors: ListId) {
+    pub(super) fn pass_on(&mut self, fetch: &Fetch, job: &Job<'_>, errors: ListId) {
         let count = self.tree.elements(errors).len();
         for index in 0..count {
             if self.errors.is_full() {
@@ -29,42 +29,32 @@ impl Execution<'_> {
                 _ => None,
             };
             let path = error.map(|error| self.path(error)).unwrap_or_default();
-            for place in self.client_paths(fetch, job, &path) {
+            for place in self.client_paths(job, &path) {
                 self.pass_on_at(fetch, error, &place);
             }
         }
     }
 
     /// Says that a fetch brought nothing at all.
-    pub(super) fn failed(&mut self, fetch: &Fetch, job: &Job, error: &FetchError) {
-        match (&fetch.target, job) {
-            (Target::Entities(batches), Job::Entities(asked)) => {
-                for (batch, asked) in batches.iter().zip(asked) {
-                    self.failed_batch(fetch, batch, asked, error);
-                }
-            }
-            (Target::Root { fields, .. }, Job::Objects(places)) => {
+    pub(super) fn failed(&mut self, fetch: &Fetch, job: &Job<'_>, error: &FetchError) {
+        match job {
+            Job::Objects(objects, places) => {
                 for place in 0..places.len() {
-                    self.failed_fields(fetch, places.way(place), fields, error);
+                    self.failed_fields(fetch, places.way(place), &objects.fields, error);
                 }
             }
-            (Target::Root { fields, .. }, _) => {
-                self.failed_fields(fetch, &[], fields, error);
+            Job::Entities(batches) => {
+                for asked in batches {
+                    self.failed_batch(fetch, asked, error);
+                }
             }
-            (Target::Entities(_), _) => {}
         }
     }
 
     /// The same, for one batch of a fetch.
-    pub(super) fn failed_batch(
-        &mut self,
-        fetch: &Fetch,
-        batch: &Batch,
-        asked: &Asked,
-        error: &FetchError,
-    ) {
+    pub(super) fn failed_batch(&mut self, fetch: &Fetch, asked: &Asked<'_>, error: &FetchError) {
         for place in asked.all_places() {
-            self.failed_place(fetch, batch, asked, place, error);
+            self.failed_place(fetch, asked, place, error);
         }
     }
 
@@ -72,8 +62,7 @@ impl Execution<'_> {
     pub(super) fn failed_place(
         &mut self,
         fetch: &Fetch,
-        batch: &Batch,
-        asked: &Asked,
+        asked: &Asked<'_>,
         place: usize,
         error: &FetchError,
     ) {
@@ -81,7 +70,7 @@ impl Execution<'_> {
         // The names are looked up only for errors that are listed, the others are counted.
         let mut path = way.to_vec();
         if !self.errors.is_full()
-            && let [only] = self.selected(way, &batch.fields)[..]
+            && let [only] = self.selected(way, &asked.batch.fields)[..]
         {
             path.push(Turn::Key(only));
         }
@@ -180,16 +169,12 @@ impl Execution<'_> {
     }
 
     /// The places in the client's answer that a path in a subgraph's answer stands for; at least one.
-    fn client_paths(&self, fetch: &Fetch, job: &Job, path: &[Turn]) -> Vec<Vec<Turn>> {
-        let paths = match (&fetch.target, job) {
-            (Target::Root { output, .. }, Job::Objects(places)) => {
-                self.paths_at(places, 0..places.len(), path, output)
+    fn client_paths(&self, job: &Job<'_>, path: &[Turn]) -> Vec<Vec<Turn>> {
+        let paths = match job {
+            Job::Objects(objects, places) => {
+                self.paths_at(places, 0..places.len(), path, &objects.output)
             }
-            (Target::Root { output, .. }, _) => vec![self.client_path(&[], path, output)],
-            (Target::Entities(batches), Job::Entities(asked)) => {
-                self.entity_paths(batches, asked, path)
-            }
-            (Target::Entities(_), _) => Vec::new(),
+            Job::Entities(asked) => self.entity_paths(asked, path),
         };
         if paths.is_empty() {
             vec![Vec::new()]
@@ -199,19 +184,18 @@ impl Execution<'_> {
     }
 
     /// The places of the entity that a path names by alias and number, or what all entities have in common.
-    fn entity_paths(&self, batches: &[Batch], asked: &[Asked], path: &[Turn]) -> Vec<Vec<Turn>> {
+    fn entity_paths(&self, batches: &[Asked<'_>], path: &[Turn]) -> Vec<Vec<Turn>> {
         let [Turn::Key(alias), rest @ ..] = path else {
-            return vec![common_way(asked)];
+            return vec![common_way(batches)];
         };
-        let mut batches = batches.iter().zip(asked);
-        let Some((batch, asked_for)) = batches.find(|(batch, _)| batch.alias == *alias) else {
-            return vec![common_way(asked)];
+        let Some(asked) = batches.iter().find(|asked| asked.batch.alias == *alias) else {
+            return vec![common_way(batches)];
         };
         let [Turn::Index(number), rest @ ..] = rest else {
-            return vec![common_way(std::slice::from_ref(asked_for))];
+            return vec![common_way(std::slice::from_ref(asked))];
         };
-        let places = asked_for.places_of(*number);
-        self.paths_at(&asked_for.places, places, rest, &batch.output)
+        let places = asked.places_of(*number);
+        self.paths_at(&asked.places, places, rest, &asked.batch.output)
     }
 
     fn paths_at(
@@ -279,8 +263,8 @@ fn renamed(turn: Turn, output: &[Rewrite]) -> Turn {
 }
 
 /// What the ways to all entities have in common: where an error belongs that names none of them.
-fn common_way(asked: &[Asked]) -> Vec<Turn> {
-    let mut ways = asked
+fn common_way(batches: &[Asked<'_>]) -> Vec<Turn> {
+    let mut ways = batches
         .iter()
         .flat_map(|asked| asked.all_places().map(|place| asked.places.way(place)));
     let Some(first) = ways.next() else {

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 
 use bytes::Bytes;
 
-use super::compile::{Batch, Body, Fetch, Target};
+use super::compile::{Batch, Body, Fetch, Objects, Target};
 use super::places::{Places, TooMany};
 use super::representation::Writer;
 use super::run::Execution;
@@ -13,18 +13,17 @@ use super::variables::Variables;
 
 /// What a fetch is for: where its answer goes.
 #[derive(Debug)]
-pub(crate) enum Job {
-    /// Into the root object.
-    Root,
-    /// Into objects at a path.
-    Objects(Places),
+pub(crate) enum Job<'p> {
+    /// Into objects: the root, or those at a path.
+    Objects(&'p Objects, Places),
     /// Into entities, batch by batch.
-    Entities(Vec<Asked>),
+    Entities(Vec<Asked<'p>>),
 }
 
 /// The entities of a batch.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Asked<'p> {
+    pub(crate) batch: &'p Batch,
     pub(crate) places: Places,
     /// For each place the number of its representation, if it has one.
     pub(crate) numbers: Vec<Option<u32>>,
@@ -40,7 +39,7 @@ pub(crate) struct Request {
     pub(crate) entities: usize,
 }
 
-impl Asked {
+impl Asked<'_> {
     /// The places that a representation stands for.
     pub(crate) fn places_of(&self, number: u32) -> impl Iterator<Item = usize> {
         (0..self.numbers.len()).filter(move |place| self.numbers[*place] == Some(number))
@@ -52,24 +51,30 @@ impl Asked {
     }
 }
 
-impl Execution<'_> {
+impl<'p> Execution<'p> {
     /// What is to be sent for a fetch; `None` if there is nobody to ask for, or too many.
-    pub(super) fn request(&mut self, fetch: &Fetch) -> Option<(Job, Request)> {
+    pub(super) fn request(&mut self, fetch: &'p Fetch) -> Option<(Job<'p>, Request)> {
         match &fetch.target {
-            Target::Root { path, .. } if path.is_empty() => {
-                Some((Job::Root, self.plain_request(fetch)))
-            }
-            Target::Root { path, .. } => {
-                let mut places = Places::default();
-                let limit = self.config.entities_per_fetch;
-                if let Err(TooMany) = places.find(&self.tree, self.root, path, limit) {
-                    self.too_many_entities(fetch, &places);
-                    return None;
-                }
-                let anybody = places.len() > 0;
-                anybody.then(|| (Job::Objects(places), self.plain_request(fetch)))
+            Target::Objects(objects) => {
+                let places = self.objects(fetch, objects)?;
+                Some((Job::Objects(objects, places), self.plain_request(fetch)))
             }
             Target::Entities(batches) => self.entity_request(fetch, batches),
+        }
+    }
+
+    fn objects(&mut self, fetch: &Fetch, objects: &Objects) -> Option<Places> {
+        if objects.path.is_empty() {
+            return Some(Places::root(self.root));
+        }
+        let mut places = Places::default();
+        let limit = self.config.entities_per_fetch;
+        match places.find(&self.tree, self.root, &objects.path, limit) {
+            Ok(()) => Some(places).filter(|places| places.len() > 0),
+            Err(TooMany) => {
+                self.too_many_entities(fetch, &places);
+                None
+            }
         }
     }
 
@@ -85,7 +90,11 @@ impl Execution<'_> {
         Request { body, entities: 0 }
     }
 
-    fn entity_request(&mut self, fetch: &Fetch, batches: &[Batch]) -> Option<(Job, Request)> {
+    fn entity_request(
+        &mut self,
+        fetch: &Fetch,
+        batches: &'p [Batch],
+    ) -> Option<(Job<'p>, Request)> {
         let mut out = fetch.body.open(256);
         fetch.body.write_variables(self.variables, &mut out);
         let mut asked = Vec::with_capacity(batches.len());
@@ -124,10 +133,10 @@ impl Execution<'_> {
     /// than a request may have.
     fn representations(
         &self,
-        batch: &Batch,
+        batch: &'p Batch,
         places: Places,
         out: &mut Vec<u8>,
-    ) -> Result<Asked, Places> {
+    ) -> Result<Asked<'p>, Places> {
         out.push(b'[');
         let mut writer = Writer::default();
         let mut sent = Sent::new(places.len());
@@ -155,6 +164,7 @@ impl Execution<'_> {
         }
         out.push(b']');
         Ok(Asked {
+            batch,
             places,
             numbers,
             count: sent.len(),

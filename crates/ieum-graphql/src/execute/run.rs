@@ -36,20 +36,22 @@ pub(crate) struct Execution<'p> {
     /// parallel).
     progress: Vec<u32>,
     /// Fetches that are to be sent.
-    due: Vec<Due>,
+    due: Vec<Due<'p>>,
 }
 
 /// A fetch that is to be sent.
-struct Due {
+struct Due<'p> {
     step: StepId,
-    job: Job,
+    fetch: &'p Fetch,
+    job: Job<'p>,
     request: Request,
 }
 
 /// A fetch that came back.
-struct Landed {
+struct Landed<'p> {
     step: StepId,
-    job: Job,
+    fetch: &'p Fetch,
+    job: Job<'p>,
     result: Result<Fetched, FetchError>,
 }
 
@@ -83,20 +85,18 @@ impl<'p> Execution<'p> {
             let landed = if flying.is_empty() && self.due.len() == 1 {
                 // The usual case: nothing else can happen before this one is back.
                 match self.due.pop() {
-                    Some(due) => fly(self.plan, subgraphs, due).await,
+                    Some(due) => fly(subgraphs, due).await,
                     None => return,
                 }
             } else {
                 let due = self.due.drain(..);
-                flying.extend(due.map(|due| fly(self.plan, subgraphs, due)));
+                flying.extend(due.map(|due| fly(subgraphs, due)));
                 match flying.next().await {
                     Some(landed) => landed,
                     None => return,
                 }
             };
-            if let Action::Fetch(fetch) = &self.plan.step(landed.step).action {
-                self.land(fetch, &landed.job, landed.result);
-            }
+            self.land(landed.fetch, &landed.job, landed.result);
             self.done(landed.step);
         }
     }
@@ -128,6 +128,7 @@ impl<'p> Execution<'p> {
                     self.fetches += 1;
                     self.due.push(Due {
                         step: id,
+                        fetch,
                         job,
                         request,
                     });
@@ -169,23 +170,17 @@ impl<'p> Execution<'p> {
     }
 }
 
-async fn fly<S: Subgraphs>(plan: &Executable, subgraphs: &S, due: Due) -> Landed {
-    let Due { step, job, request } = due;
-    let result = match &plan.step(step).action {
-        Action::Fetch(fetch) => subgraphs.fetch(call(fetch, request)).await,
-        _ => Err(FetchError::new(
-            crate::transport::FetchErrorKind::Refused,
-            "the step fetches nothing",
-        )),
+async fn fly<'p, S: Subgraphs>(subgraphs: &S, due: Due<'p>) -> Landed<'p> {
+    let call = Call {
+        subgraph: &due.fetch.subgraph,
+        kind: due.fetch.kind,
+        body: due.request.body,
+        entities: due.request.entities,
     };
-    Landed { step, job, result }
-}
-
-fn call(fetch: &Fetch, request: Request) -> Call<'_> {
-    Call {
-        subgraph: &fetch.subgraph,
-        kind: fetch.kind,
-        body: request.body,
-        entities: request.entities,
+    Landed {
+        step: due.step,
+        fetch: due.fetch,
+        job: due.job,
+        result: subgraphs.fetch(call).await,
     }
 }
