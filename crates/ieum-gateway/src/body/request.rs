@@ -166,7 +166,13 @@ impl Source {
     /// The answer has begun: from now on whoever watches the answer bounds the silence of both sides.
     pub(crate) fn answered(&self) {
         if let Self::Client(shared) = self {
-            shared.stream().is_answered = true;
+            let mut stream = shared.stream();
+            stream.is_answered = true;
+            // Nothing is sent again any more. A later try may still be at what was kept for it.
+            if stream.turn == 1 {
+                stream.room = None;
+                drop(mem::take(&mut stream.kept));
+            }
         }
     }
 

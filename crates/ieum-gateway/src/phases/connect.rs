@@ -96,17 +96,21 @@ pub(crate) async fn send_grpc(
     };
     let headers = request.headers_mut();
     headers.insert(TE, HeaderValue::from_static("trailers"));
-    let mut within = timeout;
     if let Some(deadline) = deadline {
         let left = deadline.saturating_duration_since(Instant::now());
         headers.insert(GRPC_TIMEOUT, ieum_grpc::timeout::format(left));
-        within = within.min(left);
     }
     let send = std::pin::pin!(worker.http2.send(&target, request));
-    let sent = head_within(send, source, within).await;
-    let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-    if sent.is_none() && is_late {
-        // It was the caller who had no more time.
+    let head = head_within(send, source, timeout);
+    let (sent, is_late) = match deadline {
+        None => (head.await, false),
+        // It passes for a caller who is still uploading too.
+        Some(deadline) => match tokio::time::timeout_at(deadline, head).await {
+            Ok(sent) => (sent, false),
+            Err(_) => (None, true),
+        },
+    };
+    if is_late {
         picked.record(Outcome::Unknown);
         return Err(Failed {
             refusal: grpc::deadline_passed(),

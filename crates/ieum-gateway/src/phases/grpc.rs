@@ -76,7 +76,9 @@ pub(super) async fn answer(
     let kept = Kept::for_rpc(table, &exchange.peer, target, headers, host, is_repeatable);
     let (source, body) = Source::of_messages(incoming, bounds(table), most);
     let request = kept.request(table, exchange, upstream, body);
-    let rules = rules(exchange, route);
+    // Not shortened by the caller's deadline: a try that fails for want of time tells against an
+    // endpoint only if the route's own time was too short for it.
+    let rules = route.rules;
     let call = Call {
         table,
         exchange,
@@ -101,7 +103,7 @@ fn check(request: &Request<Incoming>) -> Result<(), Box<Refusal>> {
         return Err(Refusal::new(Code::UnsupportedMediaType, detail));
     }
     if request.version() != Version::HTTP_2 {
-        let detail = "gRPC needs HTTP/2: by ALPN, or at once without TLS (prior knowledge)";
+        let detail = "gRPC needs HTTP/2, from the first byte (prior knowledge)";
         return Err(Refusal::new(Code::GrpcNeedsHttp2, detail));
     }
     if request.method() != Method::POST {
@@ -120,17 +122,6 @@ fn deadline(exchange: &Exchange, headers: &HeaderMap) -> Result<Option<Instant>,
         timeout::parse(field).map_err(|error| Refusal::new(Code::BadRequest, error.to_string()))?;
     // What is beyond the clock's end has none.
     Ok(exchange.started.checked_add(within))
-}
-
-/// The route's rules within the caller's deadline.
-fn rules(exchange: &Exchange, route: &Route) -> Rules {
-    let left = exchange
-        .deadline
-        .map(|deadline| deadline.saturating_duration_since(exchange.started));
-    Rules {
-        timeout: left.map_or(route.rules.timeout, |left| left.min(route.rules.timeout)),
-        ..route.rules
-    }
 }
 
 /// A body of messages ends when its caller wants; what bounds it is each message and the silence.

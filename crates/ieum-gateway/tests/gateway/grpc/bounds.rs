@@ -83,6 +83,13 @@ fn the_callers_deadline_ends_a_call_before_and_after_its_head() {
             .assert_refused(Code::DeadlineExceeded, "IEUM-1013");
         assert_eq!(asked.is_reset().await, h2::Reason::CANCEL);
 
+        // Also for one who has not said everything.
+        let asks = call(&mut caller, METHOD, &soon);
+        let _asked = service.asked().await;
+        asks.ended()
+            .await
+            .assert_refused(Code::DeadlineExceeded, "IEUM-1013");
+
         let asks = call(&mut caller, METHOD, &soon);
         let mut asked = service.asked().await;
         let mut answer = asked.begin();
@@ -181,7 +188,7 @@ async fn ten(service: &mut Service, caller: &mut SendRequest<Bytes>, code: Code,
 
 #[test]
 fn statuses_that_a_caller_provokes_open_no_breaker() {
-    with("", async |_, mut service, mut caller| {
+    with("idempotent = true", async |_, mut service, mut caller| {
         for code in [
             Code::NotFound,
             Code::PermissionDenied,
