@@ -1,5 +1,7 @@
 //! The supergraph: composed from what the subgraphs say, kept when they say nothing any more.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
 use ieum_testkit::TempFolder;
 use serde_json::json;
 
@@ -89,6 +91,35 @@ fn the_last_supergraph_stays_over_a_reload_while_a_subgraph_is_away() {
         answer.expect("JSON")["data"]["__schema"]["queryType"]["name"],
         "Query"
     );
+}
+
+#[test]
+fn no_operation_fails_while_settings_change() {
+    let (users, orders) = (shop::users(), shop::orders());
+    let world = graph(&users, &orders, "");
+    let stop = AtomicBool::new(false);
+    let asked = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Acquire) {
+                    let answer = ask(&world, QUERY).expect(200).expect("JSON");
+                    assert_eq!(answer, json!({ "data": shop::answer() }));
+                    asked.fetch_add(1, Ordering::AcqRel);
+                }
+            });
+        }
+        for round in 0..20 {
+            let before = asked.load(Ordering::Acquire);
+            let settings = settings(&users, &orders, "");
+            let changed = settings.replace("\"1s\"", &format!("\"{}s\"", 2 + round % 3));
+            world.handle.reload(config(&changed)).expect("accepted");
+            wait_for("an answer in each round", || {
+                asked.load(Ordering::Acquire) > before
+            });
+        }
+        stop.store(true, Ordering::Release);
+    });
 }
 
 #[test]
