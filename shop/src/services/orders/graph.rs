@@ -12,6 +12,7 @@ use axum::Router;
 
 use super::domain::{Flow, Item, Status};
 use super::read_model;
+use super::stock;
 use super::store::{self, View};
 use crate::support::failure::{Failure, Reply};
 use crate::support::graphql::{
@@ -35,13 +36,15 @@ fn schema(service: Arc<Service>) -> Schema<Query, EmptyMutation, EmptySubscripti
         .finish()
 }
 
-/// What one request asks the database for, each kind at once.
+/// What one request asks the database and inventory for, each kind at once.
 #[derive(Default)]
 struct Asked {
     /// Lists of orders.
     pages: Batch<Page, Vec<View>>,
     /// Orders by their ids.
     orders: Batch<String, View>,
+    /// What is in stock, by product.
+    stock: Batch<String, i64>,
 }
 
 /// One page of one customer's orders.
@@ -74,11 +77,33 @@ struct Order {
 
 /// A line of an order.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 struct OrderItem {
     product_id: ID,
     quantity: u32,
     /// The price of one piece, in minor units of the order's currency.
     price: Amount,
+    #[graphql(skip)]
+    place: Place,
+}
+
+#[ComplexObject]
+impl OrderItem {
+    /// How many pieces of the product are in stock now.
+    async fn available(&self, ctx: &Context<'_>) -> Option<i32> {
+        let stock = tell(ctx, self.place, self.stock(ctx).await)??;
+        Some(i32::try_from(stock).unwrap_or(i32::MAX))
+    }
+}
+
+impl OrderItem {
+    async fn stock(&self, ctx: &Context<'_>) -> Reply<Option<i64>> {
+        let caller = caller(ctx)?;
+        let service = shared::<Arc<Service>>(ctx)?;
+        let asked = shared::<Arc<Asked>>(ctx)?;
+        let ask = |all: Vec<String>| async move { stock::available(service, caller, &all).await };
+        asked.stock.load(self.product_id.0.clone(), ask).await
+    }
 }
 
 /// Where an order stands.
@@ -146,7 +171,8 @@ impl User {
         let asked = shared::<Arc<Asked>>(ctx)?;
         let views = asked.pages.load(page, |all| list_all(service, all));
         let views = views.await?;
-        Ok(views.into_iter().flatten().map(Order::from).collect())
+        let views = views.into_iter().flatten();
+        Ok(views.map(|view| Order::told(view, self.place)).collect())
     }
 }
 
@@ -163,7 +189,9 @@ impl Query {
                 .filter(|order| web::may_act_for(caller, &order.user_id))
                 .ok_or_else(|| Failure::not_found("order"))
         };
-        tell(ctx, Place::ELSEWHERE, order.await.map(Order::from))
+        let place = Place::ELSEWHERE;
+        let order = order.await.map(|view| Order::told(view, place));
+        tell(ctx, place, order)
     }
 
     #[graphql(entity)]
@@ -184,7 +212,8 @@ impl Query {
                 .filter(|order| web::may_act_for(caller, &order.user_id))
                 .ok_or_else(|| Failure::not_found("order"))
         };
-        Ok(tell(ctx, place, order.await.map(Order::from)))
+        let order = order.await.map(|view| Order::told(view, place));
+        Ok(tell(ctx, place, order))
     }
 }
 
@@ -244,29 +273,26 @@ async fn find_all(service: &Service, ids: Vec<String>) -> Reply<BTreeMap<String,
     found.await
 }
 
-impl From<View> for Order {
-    fn from(view: View) -> Self {
+impl Order {
+    /// An order that is told at this place.
+    fn told(view: View, place: Place) -> Self {
+        let item = |item: Item| OrderItem {
+            product_id: item.product_id.into(),
+            quantity: item.quantity,
+            price: Amount(item.price),
+            place,
+        };
         Self {
             id: view.id.into(),
             user_id: view.user_id.into(),
             user_name: view.user_name,
-            items: view.items.into_iter().map(OrderItem::from).collect(),
+            items: view.items.into_iter().map(item).collect(),
             total: Amount(view.total),
             currency: view.currency,
             status: view.status.into(),
             reason: view.reason,
             flow: view.flow.into(),
             created_at: DateTime(view.created_at),
-        }
-    }
-}
-
-impl From<Item> for OrderItem {
-    fn from(item: Item) -> Self {
-        Self {
-            product_id: item.product_id.into(),
-            quantity: item.quantity,
-            price: Amount(item.price),
         }
     }
 }

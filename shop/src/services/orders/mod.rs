@@ -13,6 +13,7 @@ mod events;
 mod graph;
 mod internal;
 mod read_model;
+mod stock;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -141,6 +141,26 @@ async fn an_order_of_another_is_like_one_that_does_not_exist() {
 }
 
 #[tokio::test]
+async fn an_order_is_told_although_the_stock_is_not_known() {
+    let (alone, ids) = with_orders(&[("kim", 2)]).await;
+    let routes = router(Arc::clone(&alone.service));
+    let query = "query ($of: [_Any!]!) {
+        _entities(representations: $of) { ... on User { orders { id items { available } } } } }";
+    let told = ask_graph(&routes, Who::User("kim"), query, users(&["kim"])).await;
+    let orders = &told["data"]["_entities"][0]["orders"];
+    let latest = json!({ "id": ids[1], "items": [{ "available": null }] });
+    assert_eq!(orders[0], latest, "{told}");
+    let errors = told["errors"].as_array().expect("errors");
+    assert_eq!(errors.len(), 2);
+    for error in errors {
+        assert_eq!(error["extensions"]["code"], "UNAVAILABLE", "{told}");
+        let path = error["path"].as_array().expect("a path");
+        assert_eq!(path[..3], [json!("_entities"), json!(0), json!("orders")]);
+        assert_eq!(path[4..], [json!("items"), json!(0), json!("available")]);
+    }
+}
+
+#[tokio::test]
 async fn an_entity_that_the_read_model_has_not_seen_is_told_from_its_events() {
     let (alone, mut ids) = with_orders(&[("kim", 1)]).await;
     let fresh = alone
