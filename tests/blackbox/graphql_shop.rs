@@ -57,17 +57,21 @@ fn the_query_of_the_guides_joins_a_user_with_the_orders() -> Result<()> {
 }
 
 #[test]
-fn each_service_is_asked_once_for_each_level() -> Result<()> {
+fn each_service_is_asked_once_for_each_level_and_all_is_one_trace() -> Result<()> {
     let shop = Shop::start()?;
     let shoes = shop.product("신발", 100, 100)?;
     for name in ["kim", "lee", "park"] {
         let (_, token) = shop.sign_up(&format!("{name}@example.com"), name)?;
-        let body = json!({ "items": [{ "productId": shoes, "quantity": 1 }] });
-        shop.post("/api/v1/orders", Some(&token), &body)?;
+        let body = json!({ "items": [{ "productId": shoes, "quantity": 2 }] });
+        let order = shop.post("/api/v1/orders", Some(&token), &body)?;
+        shop.finished(text(&order, "id")?, &token)?;
     }
     let staff = shop.staff()?;
-    let query = "{ users(first: 50) { name orders { total items { productId } } } }";
-    answer(&shop.gateway, &staff, query, &json!({}))?;
+    let query = "{ users(first: 50) { name orders { total items { productId available } } } }";
+    eventually("the read model has seen them", SOON, || {
+        let told = answer(&shop.gateway, &staff, query, &json!({})).ok()?;
+        (told.to_string().matches("productId").count() == 3).then_some(())
+    })?;
 
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let told = Request::new("POST", "/graphql")
@@ -76,25 +80,41 @@ fn each_service_is_asked_once_for_each_level() -> Result<()> {
         .json(&json!({ "query": query }))
         .send(&shop.gateway)?
         .expect(200)?;
+    assert!(told["errors"].is_null(), "{told}");
     let users = told["data"]["users"].as_array().context("users")?;
-    let with_orders = |user: &&Value| user["orders"].as_array().is_some_and(|o| !o.is_empty());
-    assert_eq!(users.iter().filter(with_orders).count(), 3, "{told}");
-
-    let served = |spans: &[Value], service: &str| {
-        let is = |span: &&Value| span["service"] == service && span["name"] == "POST /graphql";
+    let orders = users.iter().filter_map(|user| user["orders"].as_array());
+    let orders: Vec<_> = orders.flatten().collect();
+    assert_eq!(orders.len(), 3, "{told}");
+    for order in orders {
+        let item = json!({ "productId": shoes, "available": 94 });
+        assert_eq!(order["items"], json!([item]), "{told}");
+    }
+    let served = |spans: &[Value], (service, name): (&str, &str)| {
+        let is = |span: &&Value| {
+            let named = span["name"].as_str().is_some_and(|is| is.ends_with(name));
+            span["service"] == service && span["kind"] == "server" && named
+        };
         spans.iter().filter(is).count()
     };
-    eventually("one trace with all of it", SOON, || {
+    let asked = [
+        ("users", "POST /graphql"),
+        ("orders", "POST /graphql"),
+        ("inventory", "Inventory/BatchGetStock"),
+    ];
+    let spans = eventually("one trace with all of it", SOON, || {
         let path = format!("/api/v1/traces/{trace}");
         let told = Request::new("GET", &path).send(&shop.platform).ok()?;
         let told = told.expect(200).ok()?;
-        let spans = told["spans"].as_array()?;
-        let complete = served(spans, "users") >= 1 && served(spans, "orders") >= 1;
-        complete.then(|| {
-            assert_eq!(served(spans, "users"), 1, "{told:#}");
-            assert_eq!(served(spans, "orders"), 1, "{told:#}");
-        })
-    })
+        let spans = told["spans"].as_array()?.clone();
+        let complete = asked.iter().all(|one| served(&spans, *one) >= 1);
+        complete.then_some(spans)
+    })?;
+    assert_eq!(
+        asked.map(|one| served(&spans, one)),
+        [1, 1, 1],
+        "{spans:#?}"
+    );
+    Ok(())
 }
 
 #[test]
