@@ -90,7 +90,7 @@ type ByKey<'a> = Vec<(&'a str, Vec<&'a Field>)>;
 
 impl<'a> Source<'a> {
     fn add(&self, by_key: &mut ByKey<'a>, field: &'a Field) {
-        if !conditions_hold(&field.directives, self.variables) {
+        if !conditions_hold(&field.directives) {
             return;
         }
         let key = field.alias.as_ref().unwrap_or(&field.name);
@@ -114,7 +114,7 @@ impl<'a> Source<'a> {
                     None => continue,
                 },
             };
-            if conditions_hold(directives, self.variables) {
+            if conditions_hold(directives) {
                 self.collect(by_key, inner);
             }
         }

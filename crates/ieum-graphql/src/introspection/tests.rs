@@ -1,18 +1,29 @@
 //! Introspection as clients see it.
 
 use serde_json::json;
+use serde_json::value::to_raw_value;
 
 use super::*;
 use crate::limits::Limits;
-use crate::operation::{self, Rules};
+use crate::operation::{self, Given, Rules};
+use crate::request::Request;
 use crate::supergraph::Supergraph;
 
 fn introspect(query: &str) -> Result<Value, Rejection> {
     let sdl = include_str!("../testdata/catalog.supergraph.graphql");
     let supergraph = Supergraph::parse(sdl).expect("a supergraph");
     let api = supergraph.api();
-    let selection = operation::select(query, None, api, &Rules::new(), &Limits::default())
-        .expect("a valid query");
+    let mut request = Request::new(query);
+    request.variables = Some(to_raw_value(&json!({"yes": true})).expect("it is JSON"));
+    let selection = operation::select(
+        query,
+        None,
+        api,
+        &Rules::new(),
+        &Limits::default(),
+        &Given::of(&request),
+    )
+    .expect("a valid query");
     let mut variables = Variables::new();
     variables.insert("yes", &true).expect("a variable");
     variables.insert("type", &"Product").expect("a variable");

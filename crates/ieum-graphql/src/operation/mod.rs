@@ -2,9 +2,11 @@
 //!
 //! In this order, because each step makes the next one safe: count tokens and brackets
 //! ([`lexer`]), build the tree ([`parser`]), count what it expands to ([`complexity`]), validate it
-//! against the schema ([`validate`]), choose the operation and split off introspection ([`select`]).
+//! against the schema ([`validate`]), choose the operation and split off introspection ([`select`]), with
+//! its conditions decided ([`conditions`]).
 
 mod complexity;
+mod conditions;
 pub(crate) mod lexer;
 mod overlaps;
 pub(crate) mod parser;
@@ -14,6 +16,7 @@ mod syntax;
 mod validate;
 pub(crate) mod variables;
 
+pub(crate) use conditions::Given;
 pub(crate) use select::{Selection, conditions_hold};
 pub(crate) use validate::Rules;
 
@@ -28,6 +31,7 @@ pub(crate) fn select(
     schema: &ApiSchema,
     rules: &Rules,
     limits: &Limits,
+    given: &Given,
 ) -> Result<Selection, Rejection> {
     let syntax = |error: syntax::SyntaxError| {
         let message = format!("Syntax error: {error}");
@@ -40,7 +44,7 @@ pub(crate) fn select(
     let parsed = parser::parse(text).map_err(syntax)?;
     complexity::check(&parsed.document, limits)?;
     rules.check(&parsed, schema)?;
-    Selection::of(parsed.document, operation_name, schema)
+    Selection::of(parsed.document, operation_name, schema, given)
 }
 
 #[cfg(test)]

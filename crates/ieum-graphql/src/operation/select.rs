@@ -12,7 +12,7 @@ use graphql_tools::static_graphql::query::{
     OperationDefinition, Selection as Item, SelectionSet, TypeCondition, Value, VariableDefinition,
 };
 
-use crate::execute::Variables;
+use super::conditions::{Decisions, Given};
 use crate::plan::{OperationKind, Selected, When};
 use crate::rejection::{Reason, Rejection};
 use crate::supergraph::ApiSchema;
@@ -40,8 +40,12 @@ impl Selection {
         document: Document,
         name: Option<&str>,
         schema: &ApiSchema,
+        given: &Given,
     ) -> Result<Self, Rejection> {
-        let (operation, fragments) = choose(document, name)?;
+        let (mut operation, mut fragments) = choose(document, name)?;
+        let decisions = Decisions::new(given, operation.variable_definitions());
+        decisions.decide(selection_set_mut(&mut operation));
+        decisions.decide_all(&mut fragments);
         let (kind, root) = match &operation {
             OperationDefinition::Subscription(it) => {
                 let message = "subscriptions are not supported";
@@ -264,14 +268,9 @@ fn conditions(directives: &[Directive]) -> Option<Vec<When>> {
     Some(when)
 }
 
-/// Whether an item with these directives is answered.
-pub(crate) fn conditions_hold(directives: &[Directive], variables: &Variables) -> bool {
-    conditions(directives).is_some_and(|when| {
-        when.iter().all(|when| match when {
-            When::Include(name) => variables.is_true(name),
-            When::Skip(name) => !variables.is_true(name),
-        })
-    })
+/// Whether an item with these directives is answered; their variables are decided.
+pub(crate) fn conditions_hold(directives: &[Directive]) -> bool {
+    conditions(directives).is_some()
 }
 
 fn not_at_the_root(field: &str, pos: Pos) -> Rejection {

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::operation::{self, Rules};
+use crate::operation::{self, Given, Rules};
 use crate::supergraph::Supergraph;
 
 /// A schema with every kind of input.
@@ -48,7 +48,14 @@ fn coerced(definition: &str, json: &str) -> String {
         ..Request::default()
     };
     let (api, limits) = (supergraph.api(), Limits::default());
-    let selection = operation::select(&request.query, None, api, &Rules::new(), &limits);
+    let selection = operation::select(
+        &request.query,
+        None,
+        api,
+        &Rules::new(),
+        &limits,
+        &Given::default(),
+    );
     let selection = selection.expect("a valid query");
     match coerce(&selection.variables, &request, api, &limits) {
         Ok(variables) => variables.get("v").unwrap_or("absent").to_owned(),

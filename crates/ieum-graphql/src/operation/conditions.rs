@@ -1,0 +1,105 @@
+//! `@skip` and `@include` with a variable, decided before the operation is planned.
+//!
+//! An operation is planned once for each combination of these variables. A planner that is told of
+//! conditions may lose one where it merges selections, and ask a service for what was not selected; it is
+//! told of none.
+
+use std::collections::HashMap;
+
+use graphql_tools::static_graphql::query::{
+    Directive, FragmentDefinition, Selection as Item, SelectionSet, Value, VariableDefinition,
+};
+use serde_json::value::RawValue;
+
+use crate::request::Request;
+
+/// The Boolean variables of a request, by name. None if its document has no condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Given(Vec<(Box<str>, bool)>);
+
+impl Given {
+    /// Reads them; what is no Boolean is left to the coercion of variables.
+    pub(crate) fn of(request: &Request) -> Self {
+        let has_conditions = ["@skip", "@include"]
+            .iter()
+            .any(|directive| request.query.contains(directive));
+        let Some(variables) = request.variables.as_ref().filter(|_| has_conditions) else {
+            return Self::default();
+        };
+        let variables: Result<HashMap<String, &RawValue>, _> =
+            serde_json::from_str(variables.get());
+        let mut given: Vec<_> = variables
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|(name, value)| match value.get() {
+                "true" => Some((name.into_boxed_str(), true)),
+                "false" => Some((name.into_boxed_str(), false)),
+                _ => None,
+            })
+            .collect();
+        given.sort_unstable();
+        Self(given)
+    }
+
+    fn get(&self, name: &str) -> Option<bool> {
+        let found = self.0.iter().find(|(known, _)| **known == *name);
+        found.map(|(_, value)| *value)
+    }
+}
+
+/// The values of variables in conditions: those given, or their defaults.
+pub(super) struct Decisions<'a> {
+    given: &'a Given,
+    defaults: HashMap<String, bool>,
+}
+
+impl<'a> Decisions<'a> {
+    pub(super) fn new(given: &'a Given, variables: &[VariableDefinition]) -> Self {
+        let defaults = variables
+            .iter()
+            .filter_map(|variable| match variable.default_value {
+                Some(Value::Boolean(value)) => Some((variable.name.clone(), value)),
+                _ => None,
+            });
+        Self {
+            given,
+            defaults: defaults.collect(),
+        }
+    }
+
+    /// Puts constants in the place of variables in all conditions of a selection.
+    pub(super) fn decide(&self, set: &mut SelectionSet) {
+        for item in &mut set.items {
+            let (directives, inner) = match item {
+                Item::Field(it) => (&mut it.directives, Some(&mut it.selection_set)),
+                Item::InlineFragment(it) => (&mut it.directives, Some(&mut it.selection_set)),
+                Item::FragmentSpread(it) => (&mut it.directives, None),
+            };
+            directives.iter_mut().for_each(|it| self.decide_one(it));
+            if let Some(inner) = inner {
+                self.decide(inner);
+            }
+        }
+    }
+
+    /// The same for fragments.
+    pub(super) fn decide_all(&self, fragments: &mut HashMap<String, FragmentDefinition>) {
+        for fragment in fragments.values_mut() {
+            self.decide(&mut fragment.selection_set);
+        }
+    }
+
+    fn decide_one(&self, directive: &mut Directive) {
+        if !matches!(directive.name.as_str(), "skip" | "include") {
+            return;
+        }
+        for (name, value) in &mut directive.arguments {
+            if let ("if", Value::Variable(variable)) = (name.as_str(), &*value) {
+                // One without a value is refused when variables are coerced.
+                let default = || self.defaults.get(variable).copied();
+                let decided = self.given.get(variable).or_else(default);
+                *value = Value::Boolean(decided.unwrap_or_default());
+            }
+        }
+    }
+}
