@@ -139,6 +139,27 @@ fn what_the_real_library_records_is_verified_here_and_a_breach_is_found_by_both(
     Ok(())
 }
 
+#[test]
+fn events_that_the_real_library_records_are_verified_here_too() -> Result<()> {
+    let folder = TempFolder::new()?;
+    let path = folder.path().to_str().context("a path")?.to_owned();
+    let files: Vec<String> = serde_json::from_value(real(&["record", &path])?["events"].clone())?;
+    assert_eq!(files.len(), 2, "one for each version that has events");
+    for (total, holds) in [(json!(9), true), (json!("9"), false)] {
+        let event = json!({ "orderId": "o-7", "total": total, "more": true });
+        let provider = Stub::start(move |_| Reply::json_of(200, &event))?;
+        let url = format!("http://{}/", provider.address());
+        for file in &files {
+            let (status, report) = ours(&[file, "--provider-url", &url, "--message-url", &url])?;
+            assert_eq!(status == 0, holds, "{file}: {report:#}");
+            assert_eq!(real(&["verify", file, &url])?["holds"], holds, "{file}");
+            let named = report.to_string().contains("$.contents.total");
+            assert_eq!(named, !holds, "{report:#}");
+        }
+    }
+    Ok(())
+}
+
 /// The service users, as far as the recorded contracts need it.
 fn users(user: Value) -> Result<Stub> {
     Stub::start(move |request| {

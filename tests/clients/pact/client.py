@@ -72,7 +72,18 @@ def record(folder):
             call(base, "POST", "/users", {"name": "Park"})
         pact.write_file(folder)
         files.append(f"{folder}/orders-{version}-users.json")
-    print(json.dumps({"files": files}))
+    events = []
+    for version in ("V3", "V4"):
+        pact = Pact(f"analytics-{version}", "orders").with_specification(version)
+        (
+            pact.upon_receiving("order.placed", "Async")
+            .given("an order was placed")
+            .with_body({"orderId": match.like("o-1"), "total": match.integer(5)}, content_type="application/json")
+        )
+        pact.verify(lambda body, metadata: json.loads(body)["total"] + 1, "Async")
+        pact.write_file(folder)
+        events.append(f"{folder}/analytics-{version}-orders.json")
+    print(json.dumps({"files": files, "events": events}))
 
 
 if __name__ == "__main__":
