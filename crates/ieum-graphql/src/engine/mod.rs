@@ -24,7 +24,7 @@ use crate::operation::{self, Given, Rules, Selection};
 use crate::plan::Plan;
 use crate::planner::{Budget, PlanError, Planner};
 use crate::rejection::{Reason, Rejection};
-use crate::request::Request;
+use crate::request::{Request, scan_variables};
 use crate::supergraph::{Error, Supergraph};
 use crate::transport::Subgraphs;
 
@@ -75,8 +75,8 @@ impl Engine {
 
     /// The prepared operation, if the same document was prepared before: a look into a hash table.
     pub fn cached(&self, request: &Request) -> Option<Arc<Prepared>> {
-        let known = request.query.len() <= self.0.config.limits.document_bytes;
-        known.then(|| self.0.cache.get(request))?
+        let within = self.0.within_limits(request).is_ok();
+        within.then(|| self.0.cache.get(request))?
     }
 
     /// Validates and plans the request's operation, or takes it from the cache. The values of variables
@@ -84,14 +84,10 @@ impl Engine {
     /// has a plan of its own.
     ///
     /// # Errors
-    /// If the document is wrong, too much, or cannot be planned.
+    /// If the document is wrong, too much, or cannot be planned; or if the variables are too many.
     pub fn prepare(&self, request: &Request) -> Result<Arc<Prepared>, Rejection> {
-        let allowed = self.0.config.limits.document_bytes;
-        if request.query.len() > allowed {
-            // Not even worth the hash of it.
-            return Err(Exceeded::new(Limit::DocumentBytes, allowed, None).into());
-        }
-        match self.cached(request) {
+        self.0.within_limits(request)?;
+        match self.0.cache.get(request) {
             Some(prepared) => Ok(prepared),
             None => {
                 let make = || self.0.make_safely(request).map(Arc::new);
@@ -149,6 +145,22 @@ impl Engine {
 }
 
 impl Inner {
+    /// Whether a request is small enough to be looked at, if only for its place in the cache.
+    fn within_limits(&self, request: &Request) -> Result<(), Exceeded> {
+        let limits = &self.config.limits;
+        if request.query.len() > limits.document_bytes {
+            return Err(Exceeded::new(
+                Limit::DocumentBytes,
+                limits.document_bytes,
+                None,
+            ));
+        }
+        match &request.variables {
+            Some(variables) => scan_variables(variables.get(), limits),
+            None => Ok(()),
+        }
+    }
+
     /// A panic in one of the libraries is an error of one request.
     fn make_safely(&self, request: &Request) -> Result<Prepared, Rejection> {
         catch_unwind(AssertUnwindSafe(|| self.make(request))).unwrap_or_else(|_| {

@@ -134,6 +134,13 @@ fn the_deepest_document_that_can_be_allowed_fits_a_threads_stack() {
         let deeper = engine.prepare(&Request::new(nested(99, "t")));
         let code = deeper.expect_err("it is too deep").errors()[0].code();
         assert_eq!(code, "MAX_DEPTH_LIMIT");
+        let fragments = format!(
+            "{{ {} t {{ id }} {} }}",
+            "... { ".repeat(200),
+            "} ".repeat(200)
+        );
+        let in_fragments = engine.prepare(&Request::new(fragments));
+        assert_eq!(in_fragments.expect("it is planned").fetches(), 1);
     };
     let thread = std::thread::Builder::new().stack_size(2 << 20);
     let ended = thread.spawn(prepare).expect("a thread").join();
