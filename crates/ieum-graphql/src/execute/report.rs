@@ -68,12 +68,10 @@ impl Execution<'_> {
     ) {
         let way = asked.places.way(place);
         // The names are looked up only for errors that are listed, the others are counted.
-        let mut path = way.to_vec();
-        if !self.errors.is_full()
-            && let [only] = self.selected(way, &asked.batch.fields)[..]
-        {
-            path.push(Turn::Key(only));
+        if self.errors.is_full() {
+            return self.errors.count_only(1);
         }
+        let path = self.whole(way, &asked.batch.fields);
         self.failed_at(fetch, &path, error);
     }
 
@@ -171,6 +169,9 @@ impl Execution<'_> {
     /// The places in the client's answer that a path in a subgraph's answer stands for; at least one.
     fn client_paths(&self, job: &Job<'_>, path: &[Turn]) -> Vec<Vec<Turn>> {
         let paths = match job {
+            Job::Objects(objects, places) if path.is_empty() => (0..places.len())
+                .map(|place| self.whole(places.way(place), &objects.fields))
+                .collect(),
             Job::Objects(objects, places) => {
                 self.paths_at(places, 0..places.len(), path, &objects.output)
             }
@@ -186,16 +187,34 @@ impl Execution<'_> {
     /// The places of the entity that a path names by alias and number, or what all entities have in common.
     fn entity_paths(&self, batches: &[Asked<'_>], path: &[Turn]) -> Vec<Vec<Turn>> {
         let [Turn::Key(alias), rest @ ..] = path else {
-            return vec![common_way(batches)];
+            return vec![self.common_path(batches)];
         };
         let Some(asked) = batches.iter().find(|asked| asked.batch.alias == *alias) else {
-            return vec![common_way(batches)];
+            return vec![self.common_path(batches)];
         };
         let [Turn::Index(number), rest @ ..] = rest else {
-            return vec![common_way(std::slice::from_ref(asked))];
+            return vec![self.common_path(std::slice::from_ref(asked))];
         };
         let places = asked.places_of(*number);
         self.paths_at(&asked.places, places, rest, &asked.batch.output)
+    }
+
+    /// Where an error belongs that names no entity: at the one, or at what the ways to all have in common.
+    fn common_path(&self, batches: &[Asked<'_>]) -> Vec<Turn> {
+        let way = common_way(batches);
+        match batches {
+            [asked] if asked.all_places().count() == 1 => self.whole(&way, &asked.batch.fields),
+            _ => way,
+        }
+    }
+
+    /// The path of an object of which everything is missing that a fetch brings: that of the field, if
+    /// the client asked for one of the fields only.
+    fn whole(&self, way: &[Turn], fields: &[Key]) -> Vec<Turn> {
+        match self.selected(way, fields)[..] {
+            [only] => [way, &[Turn::Key(only)]].concat(),
+            _ => way.to_vec(),
+        }
     }
 
     fn paths_at(
@@ -262,7 +281,7 @@ fn renamed(turn: Turn, output: &[Rewrite]) -> Turn {
     Turn::Key(to.unwrap_or(key))
 }
 
-/// What the ways to all entities have in common: where an error belongs that names none of them.
+/// What the ways to all entities have in common.
 fn common_way(batches: &[Asked<'_>]) -> Vec<Turn> {
     let mut ways = batches
         .iter()

@@ -121,16 +121,16 @@ async fn a_path_speaks_the_clients_names_and_ends_where_the_client_stops() {
         .iter()
         .map(|error| (&error["message"], &error["path"]))
         .collect();
-    let (ours, none) = (json!("the subgraph reported an error"), Value::Null);
+    let (ours, whole) = (json!("the subgraph reported an error"), json!(["media"]));
     assert_eq!(
         told,
         [
             (&json!("a"), &json!(["media", 0, "title"])),
             (&json!("b"), &json!(["media", 0])),
-            (&json!("c"), &none),
-            (&json!("d"), &none),
-            (&ours, &none),
-            (&ours, &none),
+            (&json!("c"), &whole),
+            (&json!("d"), &whole),
+            (&ours, &whole),
+            (&ours, &whole),
         ]
     );
 }
@@ -299,6 +299,31 @@ async fn errors_without_data_are_told_and_explain_what_is_missing() {
             "path": ["users"],
             "extensions": {"code": "SUBGRAPH_ERROR", "service": "orders"},
         }])
+    );
+}
+
+#[tokio::test]
+async fn an_error_without_a_path_gets_that_of_what_was_fetched() {
+    let refused = r#"{"errors":[{"message":"not you"}]}"#;
+    let user = r#"{"data":{"user":{"__typename":"User","id":"1"}}}"#;
+    let plan = query(
+        Node::Sequence(vec![
+            fetch("users", "user"),
+            entities("orders", "user", "...User{__typename id}", "orders"),
+        ]),
+        "user { orders { id } }",
+    );
+    let script = Script::new().answer("users", refused);
+    assert_eq!(
+        value(&plan, &script).await["errors"][0]["path"],
+        json!(["user"])
+    );
+    let script = Script::new()
+        .answer("users", user)
+        .answer("orders", refused);
+    assert_eq!(
+        value(&plan, &script).await["errors"][0]["path"],
+        json!(["user", "orders"])
     );
 }
 
