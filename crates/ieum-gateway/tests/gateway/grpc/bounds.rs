@@ -7,7 +7,7 @@ use h2::client::SendRequest;
 use ieum_grpc::{Code, Prefix};
 use tokio::time::Instant;
 
-use super::support::{METHOD, Service, ask, call, finish, framed, piece, rest, with};
+use super::support::{METHOD, Service, ask, call, finish, framed, is_reset, piece, rest, with};
 
 /// The prefix of a message of 100 MiB.
 fn huge() -> Bytes {
@@ -68,7 +68,7 @@ fn an_answer_with_a_message_that_is_too_large_ends_at_its_prefix() {
         let ended = asks.ended().await;
         ended.assert_refused(Code::ResourceExhausted, "IEUM-1009");
         assert_eq!(ended.body, framed("small"));
-        assert_eq!(asked.is_reset().await, h2::Reason::CANCEL);
+        assert_eq!(is_reset(&mut answer).await, h2::Reason::CANCEL);
     });
 }
 

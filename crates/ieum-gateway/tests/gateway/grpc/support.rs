@@ -118,12 +118,19 @@ impl Asked {
         self.head.headers.get(name)?.to_str().ok()
     }
 
-    /// Resolves when the caller has reset the call.
+    /// Resolves when the caller has reset a call that was not answered yet.
     pub(super) async fn is_reset(&mut self) -> h2::Reason {
         let reset = std::future::poll_fn(|cx| self.respond.poll_reset(cx));
         let reset = tokio::time::timeout(PATIENCE, reset).await;
         reset.expect("reset in time").expect("a reset")
     }
+}
+
+/// Resolves when the caller has reset a call whose answer had begun.
+pub(super) async fn is_reset(answer: &mut SendStream<Bytes>) -> h2::Reason {
+    let reset = std::future::poll_fn(|cx| answer.poll_reset(cx));
+    let reset = tokio::time::timeout(PATIENCE, reset).await;
+    reset.expect("reset in time").expect("a reset")
 }
 
 /// Ends a stream with a status.
@@ -183,9 +190,8 @@ pub(super) fn call(sender: &mut SendRequest<Bytes>, path: &str, headers: &[(&str
 /// Makes a call with one message.
 pub(super) fn ask(sender: &mut SendRequest<Bytes>, path: &str, headers: &[(&str, &str)]) -> Call {
     let mut call = call(sender, path, headers);
-    call.upload
-        .send_data(framed("question"), true)
-        .expect("open");
+    // It may have been refused already.
+    let _ = call.upload.send_data(framed("question"), true);
     call
 }
 
