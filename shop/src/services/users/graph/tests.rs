@@ -1,5 +1,9 @@
 //! users as a subgraph: who is told of whom, and what may be changed.
 
+use ieum::base::Stop;
+use ieum::client::graphql::ErrorKind;
+use ieum::discovery::{Instance, InstanceId};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::password::Passwords;
@@ -165,4 +169,56 @@ async fn the_schema_is_the_one_that_is_written_down() {
     let schema = schema(Arc::new(users_of(&alone).await));
     let served = graphql::testing::written(&schema);
     assert_eq!(served, written, "what is served now:\n{served}");
+}
+
+#[derive(Debug, Deserialize)]
+struct Told {
+    mine: Option<Named>,
+    yours: Option<Named>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[tokio::test]
+async fn the_houses_client_reads_what_is_told_and_why_the_rest_is_not() {
+    let (alone, routes, [kim, lee]) = signed_up().await;
+    let stop = Stop::new();
+    let serving = alone.service.serve(routes, stop.clone()).expect("serves");
+    let instance = Instance {
+        id: InstanceId("users-1".into()),
+        service: SPEC.name.into(),
+        address: serving.address.ip().to_string(),
+        port: serving.address.port(),
+        tags: Vec::new(),
+        meta: BTreeMap::new(),
+        weight: 1,
+    };
+    let users = alone.service.client().fixed(SPEC.name, vec![instance]);
+    let query = "query Names($me: ID!, $you: ID!) {
+        mine: user(id: $me) { name } yours: user(id: $you) { name } }";
+    let asking = async {
+        let call = users
+            .graphql(query)
+            .variable("me", kim)
+            .variable("you", lee);
+        let told = call.on_behalf_of(kim, &["buyer"]).send::<Told>().await;
+        stop.request();
+        told
+    };
+    let (_, told) = tokio::join!(serving.life, asking);
+    let refused = told.expect_err("in part");
+    assert_eq!(
+        (refused.kind(), refused.code()),
+        (ErrorKind::Partial, Some("FORBIDDEN"))
+    );
+    assert_eq!(
+        refused.reports()[0].to_string(),
+        "yours: this belongs to another user"
+    );
+    let told: Told = refused.data().expect("it fits").expect("something");
+    assert_eq!(told.mine.map(|user| user.name).as_deref(), Some("김이음"));
+    assert!(told.yours.is_none());
 }
