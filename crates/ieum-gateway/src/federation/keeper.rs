@@ -153,11 +153,10 @@ impl Keeper {
         let engine = Arc::clone(federation);
         let composed = tokio::task::spawn_blocking(move || engine.composed(&sources)).await;
         let composed = composed.unwrap_or_else(|_| Err("composing them panicked".to_owned()));
-        federation.metrics.composed(composed.is_ok());
+        let is_composed = composed.is_ok();
         match composed {
             Ok(live) => {
-                federation.live.store(Some(live));
-                federation.metrics.ready(true);
+                federation.publish(&live);
                 federation.state.composed(None);
                 tracing::info!(route = %self.route, "a supergraph was composed and is in use");
             }
@@ -169,6 +168,8 @@ impl Keeper {
                 federation.state.composed(Some(problem));
             }
         }
+        // Counted last: who sees the count finds what was counted.
+        federation.metrics.composed(is_composed);
     }
 }
 
@@ -176,6 +177,9 @@ impl Federation {
     /// CPU only, and much of it.
     fn composed(&self, sources: &[SubgraphSource]) -> Result<Arc<Live>, String> {
         let sdl: Arc<str> = compose(sources).map_err(|error| error.to_string())?.into();
+        if let Some(known) = self.known(&sdl) {
+            return Ok(known);
+        }
         let supergraph = Supergraph::parse(&sdl).map_err(|error| error.to_string())?;
         self.engine(&sdl, supergraph)
     }

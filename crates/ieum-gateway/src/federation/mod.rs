@@ -38,6 +38,9 @@ pub(crate) struct Federation {
     /// Bounds how many plans are made at once, on threads that are not those of the data path.
     pub(crate) plannings: Bulkhead,
     live: ArcSwapOption<Live>,
+    /// What was in use before: during a rollout two schemas are answered by turns, and each of them
+    /// should find its plans again.
+    before: ArcSwapOption<Live>,
     state: State,
     /// True once somebody keeps it.
     is_kept: AtomicBool,
@@ -118,6 +121,7 @@ impl Federation {
             metrics: telemetry.graphql(route, &names),
             plannings: Bulkhead::new(plan.plannings),
             live: ArcSwapOption::empty(),
+            before: ArcSwapOption::empty(),
             state: State::new(names.len()),
             is_kept: AtomicBool::new(plan.given.is_some()),
             gone: Stop::new(),
@@ -176,6 +180,21 @@ impl Federation {
     /// CPU only, and much of it.
     fn engine(&self, sdl: &Arc<str>, supergraph: Supergraph) -> Result<Arc<Live>, String> {
         Live::new(sdl, supergraph, &self.plan.engine).map(Arc::new)
+    }
+
+    /// The supergraph of this text, if it is in use or was until lately.
+    fn known(&self, sdl: &str) -> Option<Arc<Live>> {
+        let mut slots = [&self.live, &self.before].into_iter();
+        slots.find_map(|slot| slot.load_full().filter(|live| *live.sdl == *sdl))
+    }
+
+    /// Puts a supergraph in the place of the present one.
+    fn publish(&self, live: &Arc<Live>) {
+        let before = self.live.swap(Some(Arc::clone(live)));
+        if before.as_ref().is_none_or(|before| **before != **live) {
+            self.before.store(before);
+        }
+        self.metrics.ready(true);
     }
 
     /// True for the first who asks, if it has to be kept at all.
