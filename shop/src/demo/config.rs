@@ -55,7 +55,8 @@ pub(super) fn write(
 ) -> Result<PathBuf> {
     let put = |name: &str, content: &[u8]| {
         let file = data.join(name);
-        std::fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(&file, content)
+            .with_context(|| format!("cannot write {}", file.display()))?;
         anyhow::Ok(file)
     };
     put(saga.file(), saga.text().as_bytes())?;

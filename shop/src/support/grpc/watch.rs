@@ -68,8 +68,7 @@ where
         Failure::not_yet(status, "too-many-watchers", detail)
     })?;
     // Subscribed to before the first look, so that no change is between the two.
-    let mut changed = watches.changes.subscribe();
-    changed.mark_unchanged();
+    let changed = watches.changes.subscribe();
     let first = service.read(read.clone()).await?;
     let first = first.ok_or_else(|| Failure::not_found(what))?;
     let watcher = Watcher {
