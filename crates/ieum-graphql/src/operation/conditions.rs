@@ -7,10 +7,12 @@
 use std::collections::HashMap;
 
 use graphql_tools::static_graphql::query::{
-    Directive, FragmentDefinition, Selection as Item, SelectionSet, Value, VariableDefinition,
+    Directive, Field, FragmentDefinition, Selection as Item, SelectionSet, Value,
+    VariableDefinition,
 };
 use serde_json::value::RawValue;
 
+use super::select::conditions_hold;
 use crate::request::Request;
 
 /// The Boolean variables of a request, by name. None if its document has no condition.
@@ -101,5 +103,35 @@ impl<'a> Decisions<'a> {
                 *value = Value::Boolean(decided.unwrap_or_default());
             }
         }
+    }
+}
+
+/// Takes out what a constant excludes, for a planner that fails on a selection of which nothing is left.
+pub(super) fn prune(set: &mut SelectionSet) {
+    let had_items = !set.items.is_empty();
+    set.items.retain_mut(|item| {
+        let (directives, inner) = match item {
+            Item::Field(it) => (&it.directives, Some(&mut it.selection_set)),
+            Item::InlineFragment(it) => (&it.directives, Some(&mut it.selection_set)),
+            Item::FragmentSpread(it) => (&it.directives, None),
+        };
+        let is_answered = conditions_hold(directives);
+        if let Some(inner) = inner.filter(|_| is_answered) {
+            prune(inner);
+        }
+        is_answered
+    });
+    if had_items && set.items.is_empty() {
+        set.items.push(Item::Field(Field {
+            position: set.span.0,
+            alias: None,
+            name: "__typename".to_owned(),
+            arguments: Vec::new(),
+            directives: Vec::new(),
+            selection_set: SelectionSet {
+                span: set.span,
+                items: Vec::new(),
+            },
+        }));
     }
 }

@@ -12,7 +12,7 @@ use graphql_tools::static_graphql::query::{
     OperationDefinition, Selection as Item, SelectionSet, TypeCondition, Value, VariableDefinition,
 };
 
-use super::conditions::{Decisions, Given};
+use super::conditions::{Decisions, Given, prune};
 use crate::plan::{OperationKind, Selected, When};
 use crate::rejection::{Reason, Rejection};
 use crate::supergraph::ApiSchema;
@@ -61,6 +61,13 @@ impl Selection {
             fragments: &fragments,
         };
         let response = expander.selected(operation.selection_set(), true)?;
+        prune(selection_set_mut(&mut operation));
+        for fragment in fragments.values_mut() {
+            prune(&mut fragment.selection_set);
+        }
+        let expander = Expander {
+            fragments: &fragments,
+        };
         let mut introspection = Vec::new();
         let items = expander.root(operation.selection_set(), root, &mut introspection);
         let variables = operation.variable_definitions().to_vec();

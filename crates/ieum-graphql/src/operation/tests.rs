@@ -205,6 +205,21 @@ fn the_response_keeps_the_order_of_the_query_and_what_its_conditions_leave() {
     }
 }
 
+#[test]
+fn a_selection_of_which_conditions_leave_nothing_is_still_one() {
+    let selection = checked("{ product(id: 1) { ... on Product { id @skip(if: true) } } }");
+    let selection = selection.expect("it is accepted");
+    let planned = selection.planned.expect("a subgraph is asked").to_string();
+    let words: Vec<&str> = planned.split_whitespace().collect();
+    assert!(
+        words.join(" ").contains("... on Product { __typename }"),
+        "{planned}"
+    );
+    let mut keys = Vec::new();
+    all_keys(&selection.response, &mut keys);
+    assert_eq!(keys, ["product"]);
+}
+
 fn all_keys(selected: &[Selected], keys: &mut Vec<String>) {
     for each in selected {
         match each {
