@@ -41,25 +41,18 @@ fn both_verifiers_come_to_the_same_verdicts() -> Result<()> {
         "interactions": interactions, "metadata": { "pactSpecification": { "version": "4.0" } }
     });
     let folder = TempFolder::new()?;
-    folder.write("table-cases.json", &pact.to_string())?;
+    folder.write("table-cases.json", pact.to_string())?;
     let file = folder.path().join("table-cases.json");
     let file = file.to_str().context("a path")?.to_owned();
-    let replies: Vec<(u16, Vec<(String, String)>, Vec<u8>)> = cases
-        .iter()
-        .map(|case| {
-            let reply = case.reply();
-            (reply.status, reply.headers, reply.body)
-        })
-        .collect();
+    let cases = Arc::new(cases);
+    let answering = Arc::clone(&cases);
     let provider = Stub::start(move |request| {
-        let index = request
+        let number = request
             .target
             .strip_prefix("/case/")
-            .and_then(|n| n.parse::<usize>().ok());
-        let (status, headers, body) = replies[index.unwrap_or(0)].clone();
-        let mut reply = Reply::json_of(status, &Value::Null);
-        (reply.headers, reply.body) = (headers, body);
-        reply
+            .and_then(|n| n.parse().ok());
+        let case = number.and_then(|n: usize| answering.get(n));
+        case.map_or_else(|| Reply::json_of(404, &Value::Null), Case::reply)
     })?;
     let url = format!("http://{}", provider.address());
     let verdicts = real(&["verify", &file, &url])?;
@@ -273,8 +266,8 @@ fn two_versions_of_a_contract_are_compared() -> Result<()> {
     let name = fields.remove("name").context("a name")?;
     fields.insert("fullName".to_owned(), name);
     renamed["required"] = json!(["id", "email", "createdAt"]);
-    folder.write("old.json", &schema.to_string())?;
-    folder.write("new.json", &renamed.to_string())?;
+    folder.write("old.json", schema.to_string())?;
+    folder.write("new.json", renamed.to_string())?;
     let run = |old: &str, new: &str| -> Result<(Option<i32>, Value)> {
         let mut command = Command::new(binary("ieum")?);
         command.args(["contract", "diff", "--json"]);
@@ -302,7 +295,7 @@ fn the_platform_answers_what_its_own_document_promises() -> Result<()> {
     let platform = Platform::start("")?;
     let document = platform.get("/api/openapi.json")?;
     let folder = TempFolder::new()?;
-    folder.write("openapi.json", &document.to_string())?;
+    folder.write("openapi.json", document.to_string())?;
     let paths = [
         "/api/v1/services",
         "/api/v1/routes",
@@ -322,7 +315,7 @@ fn the_platform_answers_what_its_own_document_promises() -> Result<()> {
         }
         let pact = json!({ "consumer": { "name": "console" }, "provider": { "name": "platform" },
                            "interactions": interactions });
-        folder.write("console-platform.json", &pact.to_string())?;
+        folder.write("console-platform.json", pact.to_string())?;
         Ok(folder
             .path()
             .join("console-platform.json")
