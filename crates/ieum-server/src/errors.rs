@@ -50,9 +50,12 @@ codes! {
     GATEWAY_UNSUPPORTED_ENCODING = 415 "IEUM-1005" "Unsupported Media Type";
     GATEWAY_UNTRANSLATABLE = 400 "IEUM-1006" "Bad Request";
     GATEWAY_UNSUPPORTED_MEDIA_TYPE = 415 "IEUM-1007" "Unsupported Media Type";
+    GATEWAY_WRONG_VERSION = 505 "IEUM-1008" "HTTP Version Not Supported";
+    GATEWAY_MESSAGE_TOO_LARGE = 413 "IEUM-1009" "Content Too Large";
     GATEWAY_NO_ROUTE = 404 "IEUM-1010" "Service not found";
     GATEWAY_METHOD_NOT_ALLOWED = 405 "IEUM-1011" "Method Not Allowed";
     GATEWAY_STREAMED_REQUEST = 501 "IEUM-1012" "Not Implemented";
+    GATEWAY_DEADLINE = 504 "IEUM-1013" "Gateway Timeout";
     GATEWAY_TOKEN_MISSING = 401 "IEUM-1020" "Unauthorized";
     GATEWAY_TOKEN_INVALID = 401 "IEUM-1021" "Unauthorized";
     GATEWAY_ROLE_MISSING = 403 "IEUM-1022" "Forbidden";
