@@ -20,6 +20,7 @@ use crate::federation::GraphqlInfo;
 use crate::table::{Table, Target, Workshop};
 use crate::telemetry::Telemetry;
 use crate::thread::{self, Thread};
+use crate::transcoding::TranscodeInfo;
 use crate::upstream::Upstreams;
 
 /// What a gateway is given.
@@ -115,6 +116,9 @@ pub struct RouteInfo {
     /// How its graph is, if it offers one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub graphql: Option<GraphqlInfo>,
+    /// What it translates, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transcode: Option<TranscodeInfo>,
 }
 
 impl Gateway {
@@ -285,6 +289,7 @@ impl Handle {
                         .collect(),
                 },
                 graphql: route.federation().map(|graph| graph.info()),
+                transcode: route.transcoding().map(|transcoding| transcoding.info()),
                 auth: config.auth,
                 roles: config.roles.clone(),
             })

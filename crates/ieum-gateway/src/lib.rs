@@ -34,3 +34,4 @@ pub use config::{
 pub use errors::{Code, Row};
 pub use federation::{GraphqlInfo, SubgraphInfo};
 pub use gateway::{Deps, Gateway, Handle, RouteInfo, StartError, Stopped};
+pub use transcoding::{TranscodeInfo, TranscodedMethod};

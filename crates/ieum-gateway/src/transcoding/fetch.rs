@@ -10,23 +10,23 @@ use ieum_grpc::{Code, Descriptors, Status};
 
 use crate::body::RequestBody;
 use crate::phases::balance;
-use crate::phases::transcode::rpc;
+use crate::phases::transcode::rpc::{self, ReadError};
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 
-/// The descriptors of `services`; or why there are none, for people. Without a span: they are asked
+/// All that `services` say of themselves; or why it is not all, for people. Without a span: they are asked
 /// for so often, and for nobody's request, that they would fill the store of traces.
-pub(super) async fn descriptors(
+pub(super) async fn all(
     worker: &Worker,
     upstream: &Upstream,
     services: &[String],
-) -> Result<Descriptors, String> {
+) -> Result<Fetch, String> {
     let mut unknown = String::new();
     for method in METHODS {
         match by(worker, upstream, services, method).await {
             Err(Failed::Unimplemented) => unknown = format!("it does not serve `{method}`"),
             Err(Failed::Because(why)) => return Err(why),
-            Ok(descriptors) => return Ok(descriptors),
+            Ok(fetch) => return Ok(fetch),
         }
     }
     Err(unknown)
@@ -44,16 +44,12 @@ async fn by(
     upstream: &Upstream,
     services: &[String],
     method: &'static str,
-) -> Result<Descriptors, Failed> {
+) -> Result<Fetch, Failed> {
     let mut fetch = Fetch::new(services);
     while let Some(questions) = fetch.ask() {
-        for answer in ask(worker, upstream, method, questions.into()).await? {
-            let taken = fetch.answered(&answer);
-            taken.map_err(|error| Failed::Because(error.to_string()))?;
-        }
+        ask(worker, upstream, method, questions.into(), &mut fetch).await?;
     }
-    let descriptors = fetch.finish();
-    descriptors.map_err(|error| Failed::Because(error.to_string()))
+    Ok(fetch)
 }
 
 /// Sends questions and waits for all their answers.
@@ -62,7 +58,8 @@ async fn ask(
     upstream: &Upstream,
     method: &'static str,
     questions: Bytes,
-) -> Result<Vec<Bytes>, Failed> {
+    fetch: &mut Fetch,
+) -> Result<(), Failed> {
     let because = |why: String| Failed::Because(why);
     let picked = balance::pick(upstream, Policy::default(), &[]).await;
     let mut picked = picked.map_err(|refusal| because(refusal.problem().to_string()))?;
@@ -85,10 +82,14 @@ async fn ask(
         return Err(Failed::Unimplemented);
     }
     let most = u64::try_from(Descriptors::MOST_BYTES).unwrap_or(u64::MAX);
-    let whole = rpc::collect(response, most, usize::MAX).await;
-    let (answers, status) = whole.map_err(|error| because(error.to_string()))?;
+    // What is kept is bounded, and each is looked at when it comes.
+    let status = rpc::read(response, most, |answer| {
+        let taken = fetch.answered(&answer);
+        taken.map_err(|error| ReadError::Refused(error.to_string()))
+    });
+    let status = status.await.map_err(|error| because(error.to_string()))?;
     match status {
-        Status { code: Code::Ok, .. } => Ok(answers),
+        Status { code: Code::Ok, .. } => Ok(()),
         Status {
             code: Code::Unimplemented,
             ..

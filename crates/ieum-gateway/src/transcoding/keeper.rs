@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use ieum_base::{Backoff, Stop, TaskKind};
 use ieum_discovery::Service;
-use ieum_grpc::transcode::Transcoder;
+use ieum_grpc::descriptors::reflection::Fetch;
+use ieum_grpc::transcode::{Settings, Transcoder};
 
 use super::{Transcoding, fetch};
 use crate::table::Target;
@@ -74,6 +75,7 @@ impl Keeper {
             let found = self.round(&transcoding, &worker, &mut set).await;
             failures = if found.is_ok() { 0 } else { failures + 1 };
             self.tell(found, &mut problem);
+            transcoding.tell(problem.clone());
             let wait = self.wait(&worker, failures);
             drop((transcoding, worker));
             // What changes often is not looked at more often than this.
@@ -91,18 +93,29 @@ impl Keeper {
     ) -> Result<(), String> {
         let plan = &transcoding.plan;
         let within = worker.table().config.timeouts.request.0;
-        let fetched = fetch::descriptors(worker, &transcoding.upstream, &plan.services);
+        let fetched = fetch::all(worker, &transcoding.upstream, &plan.services);
         let fetched = tokio::time::timeout(within, fetched).await;
-        let descriptors =
-            fetched.unwrap_or_else(|_| Err("it did not answer in time".to_owned()))?;
-        let news = descriptors.to_set();
-        if news == *set && transcoding.live().is_some() {
-            return Ok(());
-        }
-        let made = Transcoder::new(descriptors, &plan.services, plan.settings);
-        let made = made.map_err(|error| error.to_string())?;
-        transcoding.live.store(Some(Arc::new(made)));
+        let fetched = fetched.unwrap_or_else(|_| Err("it did not answer in time".to_owned()))?;
+        let known = match transcoding.live() {
+            Some(_) => std::mem::take(set),
+            None => Vec::new(),
+        };
+        let (services, settings) = (plan.services.clone(), plan.settings);
+        // Work for the processor, and as much as the service likes: not on this thread.
+        let making =
+            tokio::task::spawn_blocking(move || make(fetched, &known, &services, settings));
+        let made = making
+            .await
+            .unwrap_or_else(|_| Err("reading it panicked".to_owned()));
+        let Made {
+            set: news,
+            transcoder,
+        } = made?;
         *set = news;
+        let Some(transcoder) = transcoder else {
+            return Ok(());
+        };
+        transcoding.live.store(Some(Arc::new(transcoder)));
         tracing::info!(route = %self.route, "the descriptors of a service are in use");
         Ok(())
     }
@@ -132,6 +145,31 @@ impl Keeper {
         };
         wait.mul_f64(spread)
     }
+}
+
+/// What was made of descriptors.
+struct Made {
+    /// The descriptors themselves.
+    set: Vec<u8>,
+    /// None if they are those that were known.
+    transcoder: Option<Transcoder>,
+}
+
+fn make(
+    fetched: Fetch,
+    known: &[u8],
+    services: &[String],
+    settings: Settings,
+) -> Result<Made, String> {
+    let descriptors = fetched.finish().map_err(|error| error.to_string())?;
+    let set = descriptors.to_set();
+    if set == known {
+        let transcoder = None;
+        return Ok(Made { set, transcoder });
+    }
+    let made = Transcoder::new(descriptors, services, settings);
+    let transcoder = Some(made.map_err(|error| error.to_string())?);
+    Ok(Made { set, transcoder })
 }
 
 /// Before the second look at something that was wrong.

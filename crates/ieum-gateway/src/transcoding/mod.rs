@@ -8,13 +8,14 @@ mod fetch;
 mod keeper;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use ieum_base::Stop;
 use ieum_grpc::transcode::Transcoder;
+use serde::Serialize;
 
 use crate::table::{DescriptorSource, PlannedTranscode, Table};
 use crate::upstream::{Address, Upstream};
@@ -26,10 +27,34 @@ pub(crate) struct Transcoding {
     plan: PlannedTranscode,
     pub(crate) upstream: Arc<Upstream>,
     live: ArcSwapOption<Transcoder>,
+    /// What is wrong with what the service says of itself.
+    problem: Mutex<Option<String>>,
     /// True once somebody keeps it.
     is_kept: AtomicBool,
     /// Requested when no route uses it any more.
     gone: Stop,
+}
+
+/// What a route translates, as people see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TranscodeInfo {
+    /// What is offered, in the order in which it is looked at. Empty until the service has said what
+    /// it looks like.
+    pub methods: Vec<TranscodedMethod>,
+    /// What is wrong with what the service says of itself; the last that made sense is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// A method that is offered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TranscodedMethod {
+    /// The requests that call it, after `strip-prefix`: `GET /v1/users/{id=*}`.
+    pub request: String,
+    /// The method of gRPC: `/shop.users.v1.Users/GetUser`.
+    pub rpc: String,
 }
 
 impl Transcoding {
@@ -50,6 +75,7 @@ impl Transcoding {
         Arc::new(Self {
             upstream: upstream(&plan.address),
             live: ArcSwapOption::new(live),
+            problem: Mutex::default(),
             is_kept: AtomicBool::new(refresh.is_none()),
             gone: Stop::new(),
             plan,
@@ -64,6 +90,28 @@ impl Transcoding {
     /// The largest message, in bytes.
     pub(crate) fn most(&self, table: &Table) -> u64 {
         self.plan.most.unwrap_or(table.config.limits.message.0)
+    }
+
+    /// What it offers, for people.
+    pub(crate) fn info(&self) -> TranscodeInfo {
+        let live = self.live();
+        let bindings = live.iter().flat_map(|transcoder| transcoder.bindings());
+        let methods = bindings.map(|binding| TranscodedMethod {
+            request: binding.to_string(),
+            rpc: binding.rpc().to_owned(),
+        });
+        TranscodeInfo {
+            methods: methods.collect(),
+            problem: self.problem().clone(),
+        }
+    }
+
+    fn problem(&self) -> MutexGuard<'_, Option<String>> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, problem: Option<String>) {
+        *self.problem() = problem;
     }
 
     /// True for the first who asks, if it has to be kept at all.

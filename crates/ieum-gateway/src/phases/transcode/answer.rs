@@ -49,8 +49,12 @@ impl Translation {
         } = answered;
         let headers = metadata(response.headers());
         let mut running = Running::new(held, span);
-        let read = rpc::collect(response, self.most, 1);
-        let (messages, status) = match tokio::time::timeout_at(self.deadline, read).await {
+        let mut message = None;
+        let read = rpc::read(response, self.most, |came| match message.replace(came) {
+            None => Ok(()),
+            Some(_) => Err(ReadError::TooMany),
+        });
+        let status = match tokio::time::timeout_at(self.deadline, read).await {
             Ok(Ok(read)) => read,
             Ok(Err(error)) => {
                 running.failed(GrpcCode::Internal);
@@ -67,10 +71,8 @@ impl Translation {
         if status.code != GrpcCode::Ok {
             return Ok(self.failed(exchange, &status, &headers));
         }
-        let [message] = messages.as_slice() else {
-            return Err(self.unreadable(&ReadError::NoMessage));
-        };
-        let answer = self.transcoder.answer(&self.found, message);
+        let message = message.ok_or_else(|| self.unreadable(&ReadError::NoMessage))?;
+        let answer = self.transcoder.answer(&self.found, &message);
         let answer = answer.map_err(|error| Refusal::new(Code::BadGateway, error.to_string()))?;
         exchange.grpc = Some(GrpcCode::Ok);
         let mut response = Response::new(ResponseBody::from(answer.body));

@@ -28,9 +28,12 @@ pub(crate) enum ReadError {
     /// A message is compressed, although nobody said that it may be.
     #[error("a message is compressed, which was not asked for")]
     Compressed,
-    /// It has more messages than it may have.
-    #[error("it answered more than {0} messages")]
-    TooMany(usize),
+    /// It has more messages than one.
+    #[error("it answered more than one message")]
+    TooMany,
+    /// Who reads it cannot use a message.
+    #[error("{0}")]
+    Refused(String),
     /// It has none, and has to have one.
     #[error("it answered no message")]
     NoMessage,
@@ -117,18 +120,17 @@ pub(crate) fn head<B>(response: &Response<B>) -> Result<Head, ReadError> {
     }
 }
 
-/// All messages of an answer, at most `most_messages` of at most `most` bytes each, and its status.
-pub(crate) async fn collect(
+/// Reads an answer to its end and gives each message, of at most `most` bytes, to `take`; the status.
+pub(crate) async fn read(
     response: Response<PooledBody<RequestBody>>,
     most: u64,
-    most_messages: usize,
-) -> Result<(Vec<Bytes>, Status), ReadError> {
+    mut take: impl FnMut(Bytes) -> Result<(), ReadError>,
+) -> Result<Status, ReadError> {
     if let Head::Status(status) = head(&response)? {
-        return Ok((Vec::new(), status));
+        return Ok(status);
     }
     let mut body = response.into_body();
     let mut reader = Reader::new(most);
-    let mut messages = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let frame = frame.map_err(|_| ReadError::Broken)?;
         match frame.into_data() {
@@ -139,14 +141,11 @@ pub(crate) async fn collect(
                 if status.code == Code::Ok {
                     reader.end()?;
                 }
-                return Ok((messages, status));
+                return Ok(status);
             }
         }
         while let Some(message) = next_message(&mut reader)? {
-            if messages.len() == most_messages {
-                return Err(ReadError::TooMany(most_messages));
-            }
-            messages.push(message);
+            take(message)?;
         }
     }
     Err(ReadError::Broken)

@@ -96,8 +96,29 @@ fn a_route_answers_once_the_service_has_said_what_it_looks_like() {
         let reply = world.get("/api/v1/things/7");
         assert_problem(&reply, 503, "Service unavailable", "IEUM-1048");
         assert_eq!(reply.get("retry-after"), Some("1"));
+        let info = || {
+            world.handle.routes()[0]
+                .transcode
+                .clone()
+                .expect("a transcoded route")
+        };
+        wait_for("the problem is told", || info().problem.is_some());
+        let problem = info().problem.unwrap_or_default();
+        assert!(problem.contains("does not serve"), "{problem}");
+        assert_eq!(info().methods, []);
         knows.store(true, Ordering::Release);
         becomes_ready(&world);
+        wait_for("nothing is wrong any more", || info().problem.is_none());
+        let is_get = |request: &str, rpc: &str| {
+            request == "GET /v1/things/{text=*}" && rpc == "/test.v1.Things/Get"
+        };
+        let methods = info().methods;
+        assert!(
+            methods
+                .iter()
+                .any(|method| is_get(&method.request, &method.rpc)),
+            "{methods:?}"
+        );
     }
 }
 
