@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::Entities;
 use super::answer::{Caller, extensions, say};
+use super::weight::{nesting, weight};
 use crate::support::failure::{Failure, Reply};
 
 /// Serves `schema` at `POST /graphql`. `prepare` adds to each request what its resolvers share, such
@@ -57,12 +58,17 @@ async fn answer<E: Executor>(
 impl<E: Executor> Graph<E> {
     async fn execute(&self, mut request: Request, caller: Option<Identity>) -> Response {
         if request.query.len() > LONGEST_QUERY {
-            let detail = format!("a document has at most {LONGEST_QUERY} bytes");
-            return refused(&Failure::invalid(detail));
+            return refused(format!("a document has at most {LONGEST_QUERY} bytes"));
+        }
+        if nesting(&request.query) > DEEPEST {
+            return refused(format!("brackets are nested at most {DEEPEST} deep"));
         }
         let mut span = self.tracer.span("graphql").start();
         let name = request.operation_name.clone();
         match request.parsed_query() {
+            Ok(document) if weight(document) > HEAVIEST => {
+                return refused(format!("a document selects at most {HEAVIEST} times"));
+            }
             Ok(document) => describe(&mut span, document, name.as_deref()),
             Err(error) => return Response::from_errors(vec![error]),
         }
@@ -116,10 +122,11 @@ fn describe(span: &mut Span, document: &ExecutableDocument, name: Option<&str>) 
 }
 
 /// A request that was not executed.
-fn refused(failure: &Failure) -> Response {
+fn refused(detail: String) -> Response {
+    let failure = Failure::invalid(detail);
     Response::from_errors(vec![ServerError {
-        extensions: Some(extensions(failure)),
-        ..ServerError::new(say(failure), None)
+        extensions: Some(extensions(&failure)),
+        ..ServerError::new(say(&failure), None)
     }])
 }
 
@@ -191,5 +198,9 @@ const RESPONSE: &str = "application/graphql-response+json";
 const MOST_BYTES: usize = 256 << 10;
 /// The longest document, in bytes.
 const LONGEST_QUERY: usize = 16 << 10;
+/// How deep brackets may be nested: those of fields, of arguments and of their values.
+const DEEPEST: usize = 32;
+/// How many fields and fragments a document may select, fragments counted wherever they are spread.
+const HEAVIEST: usize = 2_000;
 /// The longest name of an operation that a span shows, in characters.
 const LONGEST_NAME: usize = 64;

@@ -17,6 +17,7 @@ mod scalars;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod weight;
 
 use async_graphql::{EmptySubscription, ObjectType, Schema, SchemaBuilder};
 

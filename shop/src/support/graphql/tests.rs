@@ -161,8 +161,22 @@ async fn a_document_beyond_a_limit_is_not_executed() {
         .collect();
     let bomb =
         format!("{{ number(value: 1) {{ ...f0 }} }} {bomb} fragment f12 on Number {{ value }}");
+    let wide_bomb: String = (0..15)
+        .map(|n| {
+            format!(
+                "fragment g{n} on Number {{ {} }} ",
+                format!("...g{} ", n + 1).repeat(8)
+            )
+        })
+        .collect();
+    let wide_bomb = format!(
+        "{{ number(value: 1) {{ ...g0 }} }} {wide_bomb} fragment g15 on Number {{ value }}"
+    );
+    let cycle = "{ number(value: 1) { ...c } } fragment c on Number { value ...c }".to_owned();
+    let brackets = ["{ a", "[", "{ a(b: ["].map(|open| open.repeat(2_000));
     let long = format!("{{ number(value: 1) {{ value }} }} #{}", " ".repeat(20_000));
-    for query in [deep, format!("{{ {wide} }}"), bomb, long] {
+    let refused = [deep, format!("{{ {wide} }}"), bomb, wide_bomb, cycle, long];
+    for query in refused.into_iter().chain(brackets) {
         let body = json!({ "query": query });
         let (status, told) = answer(&routes(), graph_request(Who::Nobody, &body)).await;
         assert_eq!(status, 400, "{told}");
