@@ -44,12 +44,13 @@ impl TranscodeError {
             kind,
             field: None,
             place: None,
-            detail: detail.into(),
+            detail: shortened(detail.into()),
         }))
     }
 
     pub(crate) fn of_field(mut self, field: impl Into<String>) -> Self {
-        self.0.field = Some(field.into()).filter(|field: &String| !field.is_empty());
+        let field = shortened(field.into());
+        self.0.field = Some(field).filter(|field| !field.is_empty());
         self
     }
 
@@ -91,3 +92,14 @@ impl TranscodeError {
         Retry::Never
     }
 }
+
+/// A name that a client made up may be as long as its body; what is told of it is not.
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MOST_CHARACTERS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+const MOST_CHARACTERS: usize = 300;

@@ -81,13 +81,27 @@ fn name(path: &Path) -> String {
 }
 
 fn wrong(error: &serde_json::Error, field: &str) -> TranscodeError {
-    let what = describe(error);
-    // Where the JSON itself ends, the field's name may not have been read.
-    let field = if error.is_data() { field } else { "" };
-    let detail = match (error.is_data(), field) {
-        (true, "") => format!("the body {what}"),
-        (true, field) => format!("the field `{field}` {what}"),
-        (false, _) => format!("the body is no JSON: {what}"),
+    let text = error.to_string();
+    // The place is told apart.
+    let text = text
+        .rsplit_once(" at line ")
+        .map_or(&*text, |(text, _)| text);
+    let unknown = text.strip_prefix("unrecognized field name '");
+    let unknown = unknown.and_then(|name| name.strip_suffix('\''));
+    let (field, detail) = match (unknown, field) {
+        // Where the JSON itself ends, the field's name may not have been read.
+        _ if !error.is_data() => (String::new(), format!("the body is no JSON: {text}")),
+        (Some(name), "") => (name.to_owned(), format!("the field `{name}` is not known")),
+        (Some(name), inside) => {
+            let field = format!("{inside}.{name}");
+            let detail = format!("the field `{field}` is not known");
+            (field, detail)
+        }
+        (None, "") => (String::new(), format!("the body {}", describe(text))),
+        (None, field) => {
+            let detail = format!("the field `{field}` {}", describe(text));
+            (field.to_owned(), detail)
+        }
     };
     let place = Place {
         line: error.line(),
@@ -98,24 +112,15 @@ fn wrong(error: &serde_json::Error, field: &str) -> TranscodeError {
         .at(place)
 }
 
-/// What the reader says, without the place, which is told apart, and without the value, which may be
-/// a secret.
-fn describe(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let text = text
-        .rsplit_once(" at line ")
-        .map_or(&*text, |(text, _)| text);
-    if !error.is_data() {
-        return text.to_owned();
-    }
+/// What the reader says of a value, without the value, which may be a secret.
+fn describe(text: &str) -> String {
     if let Some((_, expected)) = text.rsplit_once(", expected ") {
         return format!("is not {expected}");
     }
-    match text.strip_prefix("unrecognized field name ") {
-        Some(name) => format!("has the unknown field {}", name.replace('\'', "`")),
-        None if text.starts_with("unrecognized enum value") => "is no value of its enum".to_owned(),
-        None => format!("cannot be read: {text}"),
+    if text.starts_with("unrecognized enum value") {
+        return "is no value of its enum".to_owned();
     }
+    format!("cannot be read: {text}")
 }
 
 /// Refuses what is too deep or has too many values, without looking at what they are. What may be a

@@ -280,8 +280,12 @@ fn bodies_follow_the_json_mapping_of_proto3() {
 #[test]
 fn a_wrong_body_is_refused_with_its_field() {
     for (json, field, why) in [
-        (r#"{"nope":1}"#, "", "unknown field `nope`"),
-        (r#"{"inner":{"nope":1}}"#, "inner", "unknown field `nope`"),
+        (r#"{"nope":1}"#, "nope", "`nope` is not known"),
+        (
+            r#"{"inner":{"nope":1}}"#,
+            "inner.nope",
+            "`inner.nope` is not known",
+        ),
         (
             r#"{"others":[{},{"small":"x"}]}"#,
             "others[1].small",
@@ -323,6 +327,18 @@ fn a_wrong_body_is_refused_with_its_place_and_without_its_value() {
     };
     assert_eq!(error.place(), Some(place), "{error}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+#[test]
+fn what_is_told_of_a_long_name_is_short() {
+    let name = "n".repeat(100_000);
+    let error = Door::new().refused("POST /v1/things", &format!("{{\"{name}\":1}}"));
+    assert!(
+        error.to_string().len() < 500,
+        "{} bytes",
+        error.to_string().len()
+    );
+    assert!(error.field().is_some_and(|field| field.len() < 500));
 }
 
 #[test]
