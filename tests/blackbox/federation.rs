@@ -40,7 +40,9 @@ impl World {
 
     /// How often each service was asked since the last time.
     fn fetches(&self) -> Result<Value> {
-        Request::new("GET", "/fetches").send(&self.address)?.expect(200)
+        Request::new("GET", "/fetches")
+            .send(&self.address)?
+            .expect(200)
     }
 
     /// The subgraphs as a route names them, for a gateway that composes them itself.
