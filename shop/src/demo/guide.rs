@@ -41,6 +41,7 @@ Try it, in a second terminal:
   ORDER=$(curl -sS $GW/api/v1/orders -H "authorization: Bearer $TOKEN" -H "idempotency-key: $RANDOM$RANDOM" -H "$JSON" -d '{"items":[{"productId":"'$PRODUCT'","quantity":2}]}' | sed 's/.*"id":"\([^"]*\)".*/\1/')
   sleep 1; curl -sS $GW/api/v1/orders/$ORDER -H "authorization: Bearer $TOKEN"; echo
   curl -sS "$GW/api/v1/payments?orderId=$ORDER" -H "authorization: Bearer $TOKEN"; echo
+  curl -sS $GW/graphql -H "authorization: Bearer $TOKEN" -H "$JSON" -d '{"query":"{ me { name orders { id total status } } }"}'; echo
   curl -sS PLATFORM/api/v1/traces/$ORDER | head -c 300; echo
   cargo run -q -p ieum-server -- trace --platform PLATFORM $ORDER
 "#;
