@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod anything;
 mod descriptors;
 mod paths;
 mod requests;
