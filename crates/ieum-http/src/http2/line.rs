@@ -86,9 +86,11 @@ fn builder(config: &Config) -> Builder {
         .initial_connection_window_size(config.connection_window)
         .max_header_list_size(config.most_header_bytes)
         .max_send_buffer_size(config.send_buffer)
-        // h2's own limits against a peer that makes us reset, written down.
-        .max_concurrent_reset_streams(50)
-        .max_local_error_reset_streams(Some(1024));
+        // What still comes for a call that its caller left is let go in silence while its stream is
+        // remembered, and counted as the peer's error afterwards. So many are remembered that callers
+        // who leave cannot end the connection of all others, and so many errors in its life do.
+        .max_concurrent_reset_streams(RESET_STREAMS)
+        .max_local_error_reset_streams(Some(PEERS_ERRORS));
     builder
 }
 
@@ -214,3 +216,6 @@ impl Driver {
 
 /// How often a driver looks at most whether its connection is unused.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+/// For a second each; a few hundred bytes.
+const RESET_STREAMS: usize = 2_000;
+const PEERS_ERRORS: usize = 100_000;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use http::Response;
 use http_body::Frame;
 use http_body_util::BodyExt;
@@ -11,8 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::support::{
-    END_HEADERS, Fed, GOAWAY, HEADERS, PING, Peer, RESET, Raw, STATUS_200, failure, next, ok, pool,
-    pool_with, request, send, tasks, until, until_polled,
+    DATA, END_HEADERS, Fed, GOAWAY, HEADERS, PING, Peer, RESET, Raw, STATUS_200, failure, next, ok,
+    pool, pool_with, request, send, tasks, until, until_polled,
 };
 
 #[tokio::test]
@@ -254,4 +255,47 @@ async fn an_unused_connection_is_closed_in_time_and_at_the_stop() {
         assert_eq!(pools.shut_down(Duration::from_secs(5)).await, []);
     };
     tokio::join!(serves, asks);
+}
+
+#[tokio::test]
+async fn callers_who_leave_do_not_end_the_connection_of_others() {
+    let (tasks, peer) = (tasks(), Peer::start().await);
+    let (pool, target) = (pool(&tasks), peer.target.clone());
+    let first = join_all((0..100).map(|_| send(&pool, &target)));
+    let (mut raw, mut asked) = tokio::select! {
+        _ = first => unreachable!("nobody answers"),
+        asked = async {
+            let mut raw = Raw::accept(&peer).await;
+            let asked = heads(&mut raw).await;
+            (raw, asked)
+        } => asked,
+    };
+    for _ in 0..25 {
+        // They have left, and are answered nevertheless.
+        for stream in asked {
+            raw.write(HEADERS, END_HEADERS, stream, STATUS_200).await;
+            raw.write(DATA, 0, stream, b"late").await;
+        }
+        raw.passed.clear();
+        let more = join_all((0..100).map(|_| send(&pool, &target)));
+        asked = tokio::select! {
+            _ = more => unreachable!("nobody answers"),
+            asked = heads(&mut raw) => asked,
+        };
+    }
+    assert_eq!(pool.open_connections(&target), 1);
+    let (answer, ()) = tokio::join!(send(&pool, &target), async {
+        let (stream, _) = raw.next(HEADERS).await.expect("asked");
+        raw.ok(stream).await;
+    });
+    assert_eq!(answer.expect("answered").status(), 200);
+}
+
+/// The streams of the next hundred requests.
+async fn heads(raw: &mut Raw) -> Vec<u32> {
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        streams.push(raw.next(HEADERS).await.expect("asked").0);
+    }
+    streams
 }

@@ -177,7 +177,7 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
 pub(crate) struct Raw {
     stream: TcpStream,
     /// What came before what was waited for.
-    passed: Vec<(u8, u8, Vec<u8>)>,
+    pub(crate) passed: Vec<(u8, u32, Vec<u8>)>,
 }
 
 impl Raw {
@@ -192,15 +192,15 @@ impl Raw {
         raw
     }
 
-    pub(crate) async fn write(&mut self, kind: u8, flags: u8, stream: u8, payload: &[u8]) {
+    pub(crate) async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let length = u8::try_from(payload.len()).expect("short");
-        let head = [0, 0, length, kind, flags, 0, 0, 0, stream];
-        let frame = [&head, payload].concat();
+        let head = [0, 0, length, kind, flags];
+        let frame = [&head, stream.to_be_bytes().as_slice(), payload].concat();
         self.stream.write_all(&frame).await.expect("connected");
     }
 
     /// The stream of the next frame of this kind, and what is in it; `None` at the end.
-    pub(crate) async fn next(&mut self, wanted: u8) -> Option<(u8, Vec<u8>)> {
+    pub(crate) async fn next(&mut self, wanted: u8) -> Option<(u32, Vec<u8>)> {
         loop {
             let known = self.passed.iter().position(|(kind, ..)| *kind == wanted);
             if let Some((_, stream, payload)) = known.map(|at| self.passed.remove(at)) {
@@ -208,19 +208,21 @@ impl Raw {
             }
             let mut head = [0; 9];
             self.stream.read_exact(&mut head).await.ok()?;
-            let [_, high, low, kind, _, _, _, _, stream] = head;
+            let [_, high, low, kind, _, a, b, c, d] = head;
+            let stream = u32::from_be_bytes([a, b, c, d]);
             let mut payload = vec![0; usize::from(u16::from_be_bytes([high, low]))];
             self.stream.read_exact(&mut payload).await.ok()?;
             self.passed.push((kind, stream, payload));
         }
     }
 
-    pub(crate) async fn ok(&mut self, stream: u8) {
+    pub(crate) async fn ok(&mut self, stream: u32) {
         self.write(HEADERS, END_HEADERS | END_STREAM, stream, STATUS_200)
             .await;
     }
 }
 
+pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
 pub(crate) const RESET: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
