@@ -37,12 +37,12 @@ proptest! {
     }
 
     #[test]
-    fn what_is_answered_can_be_sent(small: i32, large: i64, text in ".{0,20}", eighths: i32, flag: bool) {
+    fn what_is_answered_can_be_sent(small: i32, large: i64, text in ".{0,20}", precise in proptest::num::f64::NORMAL, flag: bool) {
         let brief = Settings { prints_defaults: false, ..Settings::default() };
         let door = Door::with(brief);
         let sent = serde_json::json!({
             "small": small, "large": large.to_string(), "text": text.as_str(), "flag": flag,
-            "precise": f64::from(eighths) / 8.0, "maybeLarge": large.to_string(), "counts": { text.as_str(): small },
+            "precise": precise, "maybeLarge": large.to_string(), "counts": { text.as_str(): small },
         });
         let (found, _) = door.find("POST /v1/things");
         let message = door.transcoder.request(&found, None, sent.to_string().as_bytes());
