@@ -136,7 +136,7 @@ impl Config {
     pub(crate) fn server(&self) -> server::Config {
         server::Config {
             drain: self.drain.0,
-            ..server::Config::default()
+            ..server::Config::behind_gateway()
         }
     }
 }

@@ -24,6 +24,12 @@ pub struct Config {
     pub stream_window: u32,
     /// The flow-control window of an HTTP/2 connection, in bytes. Default: 1 MiB.
     pub connection_window: u32,
+    /// The most streams that a client may reset before they were taken up, at once on one HTTP/2
+    /// connection; one more ends the connection (rapid reset, CVE-2023-44487). Default: 20 (h2).
+    pub most_early_resets: usize,
+    /// The most frames on streams that are over, in the life of one HTTP/2 connection; one more ends
+    /// the connection. Default: 1,024 (h2).
+    pub most_late_frames: usize,
     /// How long requests may take to finish after the stop. Default: 30 s.
     pub drain: Duration,
     /// How long after the stop an unused HTTP/1 connection is kept for a request that may be on its way
@@ -45,9 +51,26 @@ impl Default for Config {
             most_streams: 100,
             stream_window: 64 << 10,
             connection_window: 1 << 20,
+            most_early_resets: 20,
+            most_late_frames: 1_024,
             drain: Duration::from_secs(30),
             idle_grace: Duration::from_secs(1),
             upgrades: false,
+        }
+    }
+}
+
+impl Config {
+    /// For a service that a gateway calls. One connection carries the calls of many clients then, so
+    /// that none of them may end it for the others (by resets) or stop it (by uploads that nobody
+    /// reads: there is room for those of all streams at once).
+    pub fn behind_gateway() -> Self {
+        let edge = Self::default();
+        Self {
+            connection_window: edge.stream_window.saturating_mul(edge.most_streams),
+            most_early_resets: 2_000,
+            most_late_frames: 100_000,
+            ..edge
         }
     }
 }

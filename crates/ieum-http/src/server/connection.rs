@@ -117,9 +117,8 @@ fn http2(config: &Config, tasks: &Tasks) -> http2::Builder<Streams> {
         .initial_stream_window_size(config.stream_window)
         .initial_connection_window_size(config.connection_window)
         .max_header_list_size(u32::try_from(config.most_header_bytes).unwrap_or(u32::MAX))
-        // Rapid reset (CVE-2023-44487): h2's own limits, written down.
-        .max_pending_accept_reset_streams(20)
-        .max_local_error_reset_streams(1024)
+        .max_pending_accept_reset_streams(config.most_early_resets)
+        .max_local_error_reset_streams(config.most_late_frames)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     builder

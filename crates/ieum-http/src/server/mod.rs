@@ -200,4 +200,6 @@ const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod leaving_tests;
 #[cfg(test)]
+mod shared_tests;
+#[cfg(test)]
 mod tests;
