@@ -36,7 +36,13 @@ impl Category {
 
     /// Several rules for one path, all of which hold.
     pub(crate) fn all(path: Path, rules: Vec<Rule>) -> Self {
-        Self(BTreeMap::from([(path, RuleList { rules, any: false })]))
+        Self::of_lists([(path, RuleList { rules, any: false })])
+    }
+
+    /// A list without rules is none: it must not stand in for equality.
+    fn of_lists(lists: impl IntoIterator<Item = (Path, RuleList)>) -> Self {
+        let lists = lists.into_iter();
+        Self(lists.filter(|(_, list)| !list.rules.is_empty()).collect())
     }
 
     /// Whether there is no rule.
@@ -115,13 +121,13 @@ impl Category {
         };
         if map.contains_key("matchers") {
             let list = RuleList::of_json(value)?;
-            return Ok(Self(BTreeMap::from([(Path::empty(), list)])));
+            return Ok(Self::of_lists([(Path::empty(), list)]));
         }
         let entries = map.iter().map(|(path, rules)| {
             let list = RuleList::of_json(rules).map_err(|error| error.at(path))?;
             Ok((key(path)?, list))
         });
-        Ok(Self(entries.collect::<Result<_>>()?))
+        Ok(Self::of_lists(entries.collect::<Result<Vec<_>>>()?))
     }
 
     /// As in a file of version 3 or 4.

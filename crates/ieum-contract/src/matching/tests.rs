@@ -294,3 +294,17 @@ fn a_message_is_judged_by_contents_and_metadata() {
         .collect();
     assert_eq!(paths, ["$.contents.orderId", "$.metadata.topic"]);
 }
+
+#[test]
+fn a_list_without_rules_is_no_rule() {
+    let none = || json!({ "$.a": [] });
+    let found = check(json!({ "a": 1 }), none(), json!({ "a": "x" }));
+    assert_eq!(found, ["$.body.a: expected 1, was \"x\""]);
+    let each = json!({ "$.a": { "match": "eachValue", "rules": [] } });
+    let found = check(
+        json!({ "a": { "k": 1 } }),
+        each,
+        json!({ "a": { "k": "x" } }),
+    );
+    assert_eq!(found, ["$.body.a.k: expected 1, was \"x\""]);
+}

@@ -47,6 +47,9 @@ impl Pact {
             name.ok_or_else(|| invalid(format!("no Pact file: `{role}.name` is missing")))
         };
         let wrapped = version(value).starts_with('4');
+        if !value["interactions"].is_array() && !value["messages"].is_array() {
+            return Err(invalid("no Pact file: `interactions` is missing"));
+        }
         let list = |key: &str| value[key].as_array().map_or(&[][..], Vec::as_slice);
         let interactions = list("interactions")
             .iter()

@@ -86,4 +86,10 @@ fn what_is_not_understood_is_refused_with_its_place() {
         "{error}"
     );
     assert!(Pact::read(b"{}").is_err());
+    let nothing = json!({ "consumer": { "name": "c" }, "provider": { "name": "p" } });
+    let error = Pact::of_json(&nothing).expect_err("nothing in it");
+    assert!(
+        error.to_string().contains("`interactions` is missing"),
+        "{error}"
+    );
 }
