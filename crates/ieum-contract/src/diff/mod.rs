@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::error::{Result, invalid};
 use crate::model::{Pact, read_file};
 use crate::openapi::Document;
+use crate::schema::Schema;
 
 /// What changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -96,7 +97,15 @@ pub fn values(old: Value, new: Value) -> Result<Changes> {
             &Document::of_json(old)?,
             &Document::of_json(new)?,
         )),
-        (Kind::Schema, Kind::Schema) => Ok(schema::compare(&old, &new)),
+        (Kind::Schema, Kind::Schema) => {
+            for schema in [&old, &new] {
+                if schema.get("swagger").is_some() {
+                    return Err(invalid("OpenAPI documents of version 2 are not known"));
+                }
+                Schema::new(schema)?;
+            }
+            Ok(schema::compare(&old, &new))
+        }
         (old, new) => Err(invalid(format!("{old} cannot be compared with {new}"))),
     }
 }

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Changes;
 use crate::matching::shown;
-use crate::openapi::resolve;
 use crate::path::{Path, Token};
 
 /// Who relies on a schema.
@@ -89,9 +88,8 @@ impl<'a> Walk<'a> {
         self.fields(place, &old, &new);
         self.bounds(place, &old, &new);
         self.variants(place, &old, &new);
-        if let (Some(old), Some(new)) = (old.get("items"), new.get("items")) {
-            self.schemas(&place.with(Token::StarIndex), old, new);
-        }
+        self.parts(place, &old, &new);
+        self.others(place, &old, &new);
         self.open.pop();
     }
 
@@ -180,7 +178,9 @@ impl<'a> Walk<'a> {
             let at = place.field(name);
             match is.get(name) {
                 None => {
-                    let closed = new.get("additionalProperties") == Some(&Value::Bool(false));
+                    let closed = CLOSING
+                        .iter()
+                        .any(|key| new.get(*key) == Some(&false.into()));
                     self.put(self.relies.reads() || closed, &at, "removed");
                 }
                 Some(new) => {
@@ -197,40 +197,90 @@ impl<'a> Walk<'a> {
         }
         for name in is.keys().filter(|name| !was.contains_key(*name)) {
             let at = place.field(name);
-            match needs.contains(name) {
+            match needs.contains(name) && !needed.contains(name) {
                 true => self.put(self.relies.writes(), &at, "added, and required"),
                 false => self.put(false, &at, "added"),
             }
         }
-        let closed =
-            |schema: &Schema| schema.get("additionalProperties") == Some(&Value::Bool(false));
-        if closed(new) && !closed(old) && (!was.is_empty() || !is.is_empty()) {
-            self.put(self.relies.writes(), place, "other fields are refused now");
+        // A field may be required without being described.
+        for name in needs
+            .difference(&needed)
+            .filter(|name| !is.contains_key(*name))
+        {
+            self.put(self.relies.writes(), &place.field(name), "became required");
+        }
+        for name in needed
+            .difference(&needs)
+            .filter(|name| !was.contains_key(*name))
+        {
+            let text = "is not always there any more";
+            self.put(self.relies.reads(), &place.field(name), text);
+        }
+    }
+
+    /// The items of a list, and the fields of an object that it does not name.
+    fn parts(&mut self, place: &Path, old: &Schema, new: &Schema) {
+        const ANY: Value = Value::Bool(true);
+        let parts = [
+            ("items", Token::StarIndex),
+            ("additionalProperties", Token::Star),
+        ];
+        for (key, token) in parts {
+            let (was, is) = (old.get(key), new.get(key));
+            let (was, is) = (was.unwrap_or(&ANY), is.unwrap_or(&ANY));
+            match (was, is) {
+                (Value::Bool(was), Value::Bool(is)) if was == is => {}
+                (_, Value::Bool(false)) => {
+                    let breaking = self.relies.writes() || was.is_object();
+                    self.put(breaking, &place.with(token), "is refused now");
+                }
+                (Value::Bool(false), _) => {
+                    self.put(false, &place.with(token), "is allowed now");
+                }
+                _ => self.schemas(&place.with(token), was, is),
+            }
+        }
+    }
+
+    /// Keywords that are not understood here: a change of one may break anybody.
+    fn others(&mut self, place: &Path, old: &Schema, new: &Schema) {
+        let understood = |key: &str| {
+            UNDERSTOOD.contains(&key)
+                || key.starts_with("x-")
+                || BOUNDS.iter().any(|(bound, _)| *bound == key)
+        };
+        let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        for key in keys.into_iter().filter(|key| !understood(key)) {
+            if old.get(key) != new.get(key) {
+                let text = format!("`{key}` changed; what that means for others is not known");
+                self.put(true, place, text);
+            }
         }
     }
 
     fn bounds(&mut self, place: &Path, old: &Schema, new: &Schema) {
         for (name, greater_is_tighter) in BOUNDS {
-            let (was, is) = (old.get(name), new.get(name));
+            let bound = |schema: &'_ Schema| {
+                let value = schema.get(name).filter(|value| **value != false);
+                value.cloned()
+            };
+            let (was, is) = (bound(old), bound(new));
             if was == is {
                 continue;
             }
-            let number = |bound: Option<&Value>| bound.and_then(Value::as_f64);
-            let tighter = match (number(was), number(is)) {
+            let tighter = match (&was, &is) {
                 (None, _) => true,
                 (_, None) => false,
-                (Some(was), Some(is)) => (is > was) == greater_is_tighter,
+                (Some(was), Some(is)) => (is.as_f64() > was.as_f64()) == greater_is_tighter,
             };
-            let text = format!(
-                "`{name}` was {}, is {}",
-                was.map_or("none".to_owned(), shown),
-                is.map_or("none".to_owned(), shown)
-            );
-            // A pattern is neither tighter nor looser than another.
-            let breaking = match name {
-                "pattern" if is.is_some() => true,
-                _ if tighter => self.relies.writes(),
-                _ => self.relies.reads(),
+            // Of two patterns or steps neither is the tighter one.
+            let other = was.is_some() && is.is_some() && ["pattern", "multipleOf"].contains(&name);
+            let shown = |bound: &Option<Value>| bound.as_ref().map_or("none".to_owned(), shown);
+            let text = format!("`{name}` was {}, is {}", shown(&was), shown(&is));
+            let breaking = match tighter {
+                _ if other => true,
+                true => self.relies.writes(),
+                false => self.relies.reads(),
             };
             self.put(breaking, place, text);
         }
@@ -260,6 +310,10 @@ impl<'a> Walk<'a> {
                     format!("the variant {} was removed", shown(variant)),
                 );
             }
+            // What a variant refers to may have changed.
+            for variant in was.iter().filter(|value| is.contains(value)) {
+                self.schemas(place, variant, variant);
+            }
             for variant in is.iter().filter(|value| unknown(&was, value)) {
                 let text = format!("the variant {} was added", shown(variant));
                 self.put(self.relies.reads(), place, text);
@@ -269,15 +323,53 @@ impl<'a> Walk<'a> {
 }
 
 /// The bounds, and whether a greater one allows less.
-const BOUNDS: [(&str, bool); 8] = [
+const BOUNDS: [(&str, bool); 13] = [
     ("minimum", true),
     ("maximum", false),
     ("minLength", true),
     ("maxLength", false),
     ("minItems", true),
     ("maxItems", false),
+    ("exclusiveMinimum", true),
+    ("exclusiveMaximum", false),
+    ("minProperties", true),
+    ("maxProperties", false),
+    ("uniqueItems", true),
     ("pattern", true),
     ("multipleOf", true),
+];
+
+/// What refuses fields that are not named.
+const CLOSING: [&str; 2] = ["additionalProperties", "unevaluatedProperties"];
+
+/// Keywords that are compared above, hold definitions, or are only for people.
+const UNDERSTOOD: [&str; 26] = [
+    "type",
+    "format",
+    "nullable",
+    "enum",
+    "const",
+    "properties",
+    "required",
+    "additionalProperties",
+    "items",
+    "oneOf",
+    "anyOf",
+    "$defs",
+    "definitions",
+    "$schema",
+    "$id",
+    "$anchor",
+    "$comment",
+    "title",
+    "description",
+    "default",
+    "example",
+    "examples",
+    "deprecated",
+    "externalDocs",
+    "xml",
+    "discriminator",
 ];
 
 /// How deep schemas are followed.
@@ -293,10 +385,18 @@ fn merged(document: &Value, schema: &Value) -> Schema {
 }
 
 fn merge(document: &Value, schema: &Value, whole: &mut Schema, depth: usize) {
-    let schema = resolve(document, schema);
+    if *schema == false {
+        whole.insert("not".to_owned(), json!({}));
+    }
     let Some(map) = schema.as_object().filter(|_| depth < MOST_DEPTH) else {
         return;
     };
+    // What stands beside a reference counts too.
+    let reference = schema["$ref"].as_str().and_then(|to| to.strip_prefix('#'));
+    let target = reference.and_then(|pointer| document.pointer(pointer));
+    if let Some(target) = target {
+        merge(document, target, whole, depth + 1);
+    }
     for part in map
         .get("allOf")
         .and_then(Value::as_array)
@@ -308,8 +408,15 @@ fn merge(document: &Value, schema: &Value, whole: &mut Schema, depth: usize) {
     for (key, value) in map {
         match (key.as_str(), whole.get_mut(key), value) {
             ("allOf", ..) => {}
+            ("$ref", ..) if target.is_some() => {}
             ("properties", Some(Value::Object(known)), Value::Object(more)) => {
-                known.extend(more.clone());
+                for (name, schema) in more {
+                    let both = match known.remove(name) {
+                        Some(other) if other != *schema => json!({ "allOf": [other, schema] }),
+                        _ => schema.clone(),
+                    };
+                    known.insert(name.clone(), both);
+                }
             }
             ("required", Some(Value::Array(known)), Value::Array(more)) => {
                 known.extend(more.iter().cloned());

@@ -113,3 +113,175 @@ fn kinds_are_not_mixed() {
     let schema = json!({ "type": "object" });
     assert!(values(schema, json!({ "openapi": "3.1.0" })).is_err());
 }
+
+/// Whether each change of a schema breaks.
+fn schema_breaks(old: Value, new: Value) -> bool {
+    values(old, new).expect("comparable").breaks()
+}
+
+#[test]
+fn a_schema_that_allows_something_else_breaks_readers_or_writers() {
+    let text = json!({ "type": "string" });
+    let referring = |more: Value| {
+        let mut schema = json!({ "$ref": "#/$defs/x", "$defs": { "x": { "type": "string" } } });
+        schema["maxLength"] = more;
+        schema
+    };
+    let variants = |fields: Value, more: bool| {
+        let all = [json!({ "$ref": "#/$defs/a" }), json!({ "type": "null" })];
+        json!({ "oneOf": all[..=usize::from(more)], "$defs": { "a": { "type": fields } } })
+    };
+    let draft_4 = |mut schema: Value| {
+        schema["$schema"] = json!("http://json-schema.org/draft-04/schema#");
+        schema
+    };
+    let composed = |least: u64| {
+        let part = |bound: &str, value: u64| json!({ "properties": { "n": { bound: value } } });
+        json!({ "allOf": [part("minimum", least), part("maximum", 9)] })
+    };
+    for (old, new) in [
+        (
+            json!({ "type": "array" }),
+            json!({ "type": "array", "items": text }),
+        ),
+        (
+            json!({ "additionalProperties": { "type": "integer" } }),
+            json!({ "additionalProperties": text }),
+        ),
+        (json!({}), json!({ "additionalProperties": false })),
+        (json!({}), json!({ "required": ["a"] })),
+        (json!({ "required": ["a"] }), json!({})),
+        (json!({ "minimum": 0 }), json!({ "exclusiveMinimum": 0 })),
+        (
+            draft_4(json!({ "minimum": 0 })),
+            draft_4(json!({ "minimum": 0, "exclusiveMinimum": true })),
+        ),
+        (json!({}), json!({ "uniqueItems": true })),
+        (json!({ "multipleOf": 3 }), json!({ "multipleOf": 2 })),
+        (json!({ "pattern": "a" }), json!({})),
+        (json!({}), json!({ "not": text })),
+        (json!({ "items": true }), json!({ "items": false })),
+        (referring(json!(9)), referring(json!(5))),
+        (
+            variants(json!("string"), false),
+            variants(json!("integer"), true),
+        ),
+        (composed(1), composed(2)),
+    ] {
+        assert_ne!(old, new);
+        assert!(schema_breaks(old.clone(), new.clone()), "{old} → {new}");
+        assert!(!schema_breaks(old.clone(), old), "the same");
+    }
+}
+
+#[test]
+fn what_is_said_for_people_breaks_nobody() {
+    let old = json!({ "type": "object", "title": "a", "x-more": 1, "uniqueItems": false });
+    let new = json!({ "type": "object", "description": "b", "examples": [1] });
+    assert!(!schema_breaks(old, new));
+}
+
+#[test]
+fn what_is_no_schema_is_not_compared() {
+    for other in [
+        json!([1]),
+        json!({ "swagger": "2.0" }),
+        json!({ "type": 1 }),
+    ] {
+        assert!(values(other.clone(), other.clone()).is_err(), "{other}");
+    }
+}
+
+/// What changes between two needs of one response.
+fn needs_of(old: Value, new: Value) -> Vec<String> {
+    let pact = |response: Value| {
+        json!({ "consumer": { "name": "c" }, "provider": { "name": "p" },
+                "metadata": { "pactSpecification": { "version": "4.0" } },
+                "interactions": [{ "type": "Synchronous/HTTP", "description": "d",
+                                   "request": { "path": "/" }, "response": response }] })
+    };
+    diff(pact(old), pact(new))
+}
+
+#[test]
+fn a_need_of_more_than_the_old_one_is_breaking_wherever_it_stands() {
+    let rule = |rule: Value| json!({ "combine": "AND", "matchers": [rule] });
+    let body = |content: Value, rules: Value| json!({ "body": { "content": content }, "matchingRules": { "body": rules } });
+    let either = |combine: &str| {
+        let matchers = json!([{ "match": "integer" }, { "match": "null" }]);
+        body(
+            json!(1),
+            json!({ "$": { "combine": combine, "matchers": matchers } }),
+        )
+    };
+    let equal = |value: &str| {
+        body(
+            json!(value),
+            json!({ "$": rule(json!({ "match": "equality" })) }),
+        )
+    };
+    let among = |last: u64| {
+        body(
+            json!([1, last]),
+            json!({ "$": rule(json!({ "match": "arrayContains", "variants": [{ "index": 0 }, { "index": 1 }] })) }),
+        )
+    };
+    let status = rule(json!({ "match": "statusCode", "status": "success" }));
+    let field = rule(json!({ "match": "regex", "regex": "a|b" }));
+    for (old, new, place) in [
+        (
+            json!({ "matchingRules": { "status": status } }),
+            json!({}),
+            "$.status",
+        ),
+        (
+            json!({ "headers": { "x": ["a"] }, "matchingRules": { "header": { "x": field } } }),
+            json!({ "headers": { "x": ["a"] } }),
+            "$.headers.x",
+        ),
+        (
+            json!({}),
+            json!({ "headers": { "x": ["a"] } }),
+            "$.headers.x",
+        ),
+        (
+            body(json!([1]), json!({})),
+            body(json!([1, 2]), json!({})),
+            "$.body",
+        ),
+        (
+            body(json!([1, 2]), json!({})),
+            body(json!([1, 3]), json!({})),
+            "$.body[1]",
+        ),
+        (equal("a"), equal("b"), "$.body"),
+        (among(2), among(3), "$.body"),
+        (either("OR"), either("AND"), "$.body"),
+        (json!({}), json!({ "body": { "content": "" } }), "$.body"),
+        (
+            json!({ "body": { "content": "a", "contentType": "text/plain" } }),
+            json!({ "body": { "content": "a", "contentType": "text/html" } }),
+            "$.body",
+        ),
+    ] {
+        let found = needs_of(old.clone(), new.clone());
+        let start = format!("! d response {place}: ");
+        assert!(
+            found.iter().any(|line| line.starts_with(&start)),
+            "{old} → {new}: {found:?}"
+        );
+        assert_eq!(needs_of(old.clone(), old), [""; 0]);
+    }
+    let fewer = needs_of(json!({ "headers": { "x": ["a"] } }), json!({}));
+    assert_eq!(fewer, ["d response $.headers.x: is not needed any more"]);
+}
+
+#[test]
+fn what_was_pending_was_not_met_yet() {
+    let pact = |pending: bool| {
+        json!({ "consumer": { "name": "c" }, "provider": { "name": "p" },
+                "interactions": [{ "description": "d", "pending": pending, "request": {}, "response": {} }] })
+    };
+    assert_eq!(diff(pact(true), pact(false)), ["! d: is pending no more"]);
+    assert_eq!(diff(pact(false), pact(true)), [""; 0]);
+}

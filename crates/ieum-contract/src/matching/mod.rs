@@ -3,7 +3,7 @@
 //! The rules are those of the Pact specification: an example and, for some of its values, a rule that
 //! is asked instead of equality. Robustness decides the rest: a *response* or message may have more
 //! fields than the example, a *request* may not. Where the specification leaves a corner open, this
-//! does what the libraries of the Pact foundation do; a black-box test compares the two on thousands
+//! does what the libraries of the Pact foundation do; a black-box test compares the two on hundreds
 //! of cases.
 
 mod body;
@@ -23,6 +23,7 @@ use crate::rules::Category;
 pub(crate) use body::parameters;
 pub use http::{match_request, match_response};
 pub use message::match_message;
+pub(crate) use value::type_of;
 
 /// One difference between what was expected and what came.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -66,7 +66,7 @@ pub(super) fn same_type(example: &Value, actual: &Value) -> Result<(), String> {
 }
 
 /// A type's name with its article.
-pub(super) const fn type_of(value: &Value) -> &'static str {
+pub(crate) const fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -19,7 +19,7 @@ use crate::error::{Result, invalid};
 use crate::model::{Exchange, Pact};
 use crate::provider::{Outcome, Report};
 
-pub(crate) use prepare::resolve;
+use prepare::resolve;
 
 /// A document.
 #[derive(Clone, Debug)]

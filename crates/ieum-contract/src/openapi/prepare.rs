@@ -151,7 +151,7 @@ fn collect(value: &Value, found: &mut BTreeSet<String>) {
 }
 
 /// What a value refers to within `document`; itself if it refers to nothing, or in a circle.
-pub(crate) fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+pub(super) fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     let mut at = value;
     for _ in 0..MOST_STEPS {
         let Some(reference) = at["$ref"].as_str() else {
