@@ -122,7 +122,7 @@ fn trailers_and_hints_pass_or_are_dropped_but_shift_nothing() {
     let twice = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let answer = world.raw(twice);
     assert_eq!(answer.matches("HTTP/1.1 200").count(), 2, "{answer}");
-    assert!(!answer.contains("103"), "{answer}");
+    assert!(!answer.contains("HTTP/1.1 103"), "{answer}");
     assert!(
         answer.trim_end().ends_with('0') || answer.contains("x-end: yes"),
         "{answer}"
