@@ -124,6 +124,10 @@ impl Cursor<'_, '_, '_> {
                 if let (Some(_), Some(key)) = (under, key) {
                     self.room()?;
                     self.reader.fields.push((key, value));
+                    if self.reader.fields.len() - first > self.reader.keys.len() {
+                        // Some name is there twice; merging such objects would take the square of this.
+                        return Err(Unreadable::Malformed);
+                    }
                     slot = Some(key.index());
                 }
                 self.white();

@@ -201,6 +201,15 @@ fn depth_and_size_are_bounded_also_where_nothing_is_kept() {
 }
 
 #[test]
+fn an_object_has_no_more_fields_than_there_are_names() {
+    let of = |fields: usize| format!("{{{}}}", vec![r#""data":1"#; fields].join(","));
+    let names = keys().len();
+    assert!(read(of(names).as_bytes()).is_ok());
+    let refused = read(of(names + 1).as_bytes());
+    assert_eq!(refused.err(), Some(Unreadable::Malformed));
+}
+
+#[test]
 fn a_name_with_escapes_is_the_same_name() {
     let (tree, value) = read(br#"[{"k\u0065y":1},{"key":2},{"k\u0065y":3}]"#).expect("JSON");
     assert_eq!(
