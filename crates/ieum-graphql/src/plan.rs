@@ -177,7 +177,8 @@ pub enum Change {
 pub enum Selected {
     /// A field.
     Field {
-        /// The response key: its alias, or its name.
+        /// The key under which the data has it: its alias or its name, which is how the client calls it,
+        /// or that with [`ASIDE`] before it.
         key: String,
         /// Its name in the schema of the client. Meta fields (`__typename`, `__schema`, `__type`) are
         /// known.
@@ -221,3 +222,12 @@ impl Node {
         }
     }
 }
+
+/// How the client calls what the data has under a key.
+pub(crate) fn shown(key: &str) -> &str {
+    key.strip_prefix(ASIDE).unwrap_or(key)
+}
+
+/// Before a key that the client chose and that a field of the planner's own may need. It is in the
+/// operations for subgraphs, and in no answer.
+pub const ASIDE: &str = "_ieum_alias_";

@@ -111,7 +111,7 @@ pub struct PlanningConfig {
     pub fields: usize,
     /// Plans that are remembered. Default 1,000 (Hive Router; Apollo Router has 512).
     pub cached_plans: usize,
-    /// Text, documents and operations for subgraphs, of all remembered plans. Default `16MiB` (ours).
+    /// Bytes of all remembered plans: of their texts, and 512 for each field. Default `16MiB` (ours).
     pub cached_bytes: ByteSize,
 }
 

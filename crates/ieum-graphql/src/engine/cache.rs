@@ -1,15 +1,15 @@
 //! The cache of plans, by document, operation name and what decides conditions.
 //!
-//! It is bounded twice: an entry weighs the bytes of its texts, but at least its share if the cache were
-//! full, so that neither many small documents nor few large ones outgrow it. Documents whose plans are
+//! It is bounded twice: an entry weighs its document and about what its plan takes, but at least its share
+//! if the cache were full, so that neither many small documents nor few large ones outgrow it. Documents whose plans are
 //! asked for once only do not push out those that are asked for again (Clock-PRO).
 
 use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use quick_cache::sync::Cache;
-use quick_cache::{Equivalent, Weighter};
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
 
 use super::config::Planning;
 use super::prepared::Prepared;
@@ -38,13 +38,22 @@ impl PlanCache {
         let plans = planning.cached_plans.max(1);
         let bytes = planning.cached_bytes.max(1);
         let least = bytes.div_ceil(plans).max(1);
-        Self(Cache::with_weighter(
-            plans,
-            bytes as u64,
-            Weight {
-                least: least as u64,
-            },
-        ))
+        let (bytes, least) = (bytes as u64, least as u64);
+        let options = OptionsBuilder::new()
+            .shards(SHARDS)
+            .estimated_items_capacity(plans)
+            .weight_capacity(bytes)
+            .build();
+        Self(match options {
+            Ok(options) => Cache::with_options(
+                options,
+                Weight { least },
+                DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
+            ),
+            // Not met: only a capacity that was not set is an error.
+            Err(_) => Cache::with_weighter(plans, bytes, Weight { least }),
+        })
     }
 
     /// The plan of this request, if it is known.
@@ -117,7 +126,11 @@ struct Weight {
 
 impl Weighter<Key, Arc<Prepared>> for Weight {
     fn weight(&self, key: &Key, prepared: &Arc<Prepared>) -> u64 {
-        let text = key.document.len() + prepared.text_bytes();
-        (text as u64).max(self.least)
+        let bytes = key.document.len() + prepared.bytes();
+        (bytes as u64).max(self.least)
     }
 }
+
+/// Parts with a lock and an equal share of the bytes each. What outweighs a share is not remembered, so
+/// that there are few, whatever the number of cores: one of four holds the largest plan of the defaults.
+const SHARDS: usize = 4;

@@ -36,7 +36,7 @@ pub struct Planning {
     pub planned_fields: usize,
     /// Plans that are remembered. Default 1,000 (Hive Router, `plan_cache`; Apollo Router has 512).
     pub cached_plans: usize,
-    /// Bytes of text (documents and operations for subgraphs) of all remembered plans. Default 16 MiB.
+    /// Bytes of all remembered plans: of their texts, and 512 for each field. Default 16 MiB.
     pub cached_bytes: usize,
 }
 

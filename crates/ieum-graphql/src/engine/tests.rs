@@ -9,19 +9,21 @@ use crate::supergraph::{SubgraphSource, compose};
 use crate::transport::{Call, FetchError, Fetched};
 
 fn shop() -> Engine {
-    static SHOP: LazyLock<Engine> = LazyLock::new(|| {
-        let source = |name: &str, sdl: &str| SubgraphSource {
-            name: name.to_owned(),
-            url: format!("http://{name}"),
-            sdl: sdl.to_owned(),
-        };
-        let users = source("users", include_str!("../testdata/users.graphql"));
-        let orders = source("orders", include_str!("../testdata/orders.graphql"));
-        let sdl = compose(&[users, orders]).expect("it composes");
-        let supergraph = Supergraph::parse(&sdl).expect("a supergraph");
-        Engine::new(supergraph, Config::default()).expect("an engine")
-    });
+    static SHOP: LazyLock<Engine> = LazyLock::new(|| shop_with(Config::default()));
     SHOP.clone()
+}
+
+fn shop_with(config: Config) -> Engine {
+    let source = |name: &str, sdl: &str| SubgraphSource {
+        name: name.to_owned(),
+        url: format!("http://{name}"),
+        sdl: sdl.to_owned(),
+    };
+    let users = source("users", include_str!("../testdata/users.graphql"));
+    let orders = source("orders", include_str!("../testdata/orders.graphql"));
+    let sdl = compose(&[users, orders]).expect("it composes");
+    let supergraph = Supergraph::parse(&sdl).expect("a supergraph");
+    Engine::new(supergraph, config).expect("an engine")
 }
 
 /// The code and the message of the first error, with its place.
@@ -156,6 +158,60 @@ impl Subgraphs for Nobody {
     }
 }
 
+/// Answers by the subgraph's name, and remembers what it was asked.
+struct Told {
+    answers: [(&'static str, &'static str); 2],
+    asked: std::sync::Mutex<Vec<String>>,
+}
+
+impl Subgraphs for Told {
+    async fn fetch(&self, call: Call<'_>) -> Result<Fetched, FetchError> {
+        let body = String::from_utf8(call.body.to_vec()).expect("UTF-8");
+        self.asked.lock().expect("no panic").push(body);
+        let mut answers = self.answers.iter();
+        let (_, answer) = answers
+            .find(|(name, _)| *name == call.subgraph)
+            .expect("a known one");
+        Ok(Fetched {
+            body: (*answer).into(),
+        })
+    }
+}
+
+#[tokio::test]
+async fn whoever_calls_something_else_by_the_name_of_a_key_is_not_asked_for_by_it() {
+    let request =
+        Request::new("{ user(id: 1) { id: name __typename: email orders { id: total } } }");
+    let engine = shop();
+    let prepared = engine.prepare(&request).expect("it is accepted");
+    let variables = engine.variables(&prepared, &request).expect("no variables");
+    let subgraphs = Told {
+        answers: [
+            (
+                "users",
+                r#"{"data":{"user":{"__typename":"User","_ieum_alias_id":"2","_ieum_alias___typename":"Order","id":"1"}}}"#,
+            ),
+            (
+                "orders",
+                r#"{"data":{"_entities":[{"orders":[]}]},"errors":[{"message":"no","path":["_entities",0,"orders",0,"_ieum_alias_id"]}]}"#,
+            ),
+        ],
+        asked: std::sync::Mutex::default(),
+    };
+    let answer = engine.execute(&prepared, &variables, &subgraphs).await;
+    let asked = subgraphs.asked.into_inner().expect("no panic");
+    let representation = r#""representations":[{"__typename":"User","id":"1"}]"#;
+    assert!(asked[1].contains(representation), "{asked:?}");
+    let body = String::from_utf8(answer.body.to_vec()).expect("UTF-8");
+    let data = r#"{"data":{"user":{"id":"2","__typename":"Order","orders":"#;
+    assert!(body.starts_with(data), "{body}");
+    assert!(
+        body.contains(r#""path":["user","orders",0,"id"]"#),
+        "{body}"
+    );
+    assert!(!body.contains("_ieum_alias_"), "{body}");
+}
+
 fn with(config: Config) -> Engine {
     let sdl = include_str!("../testdata/catalog.supergraph.graphql");
     let supergraph = Supergraph::parse(sdl).expect("a supergraph");
@@ -217,6 +273,42 @@ fn the_cache_is_bounded_by_plans_and_by_bytes() {
     assert!(
         (1..=10).contains(&remembered(1_000, 10_240, 50)),
         "by bytes"
+    );
+}
+
+#[test]
+fn a_plan_weighs_what_its_document_expands_to() {
+    let engine = shop_with(Config {
+        limits: crate::Limits {
+            aliases: 1_000,
+            ..crate::Limits::default()
+        },
+        planning: Planning {
+            cached_bytes: 1 << 20,
+            ..Planning::default()
+        },
+        ..Config::default()
+    });
+    // Each fragment spreads the one below it twice: a short text and hundreds of fields.
+    let fragments = (1..=5).map(|n| {
+        let below = n - 1;
+        format!(
+            "fragment F{n} on User {{ a: orders(status: \"a\") {{ buyer {{ ...F{below} }} }} \
+             b: orders(status: \"b\") {{ buyer {{ ...F{below} }} }} }}"
+        )
+    });
+    let fragments: String = fragments.collect();
+    for n in 0..24 {
+        let query = format!(
+            "query Q{n} {{ user(id: 1) {{ ...F5 }} }} fragment F0 on User {{ id }} {fragments}"
+        );
+        let prepared = engine.prepare(&Request::new(query));
+        prepared.expect("it is accepted");
+    }
+    assert!(
+        (1..=9).contains(&engine.cached_plans()),
+        "{}",
+        engine.cached_plans()
     );
 }
 

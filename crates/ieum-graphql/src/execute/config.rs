@@ -25,7 +25,8 @@ pub struct Config {
     pub values: usize,
     /// How deep objects and lists may be nested in an answer of a subgraph; at most 200. Default 64.
     pub depth: usize,
-    /// Bytes of the answer to the client, errors included. Default 16,777,216 (16 MiB).
+    /// Bytes of `data` in the answer to the client; what is said of errors ends at a quarter of that more.
+    /// Default 16,777,216 (16 MiB).
     pub answer_bytes: usize,
     /// Errors in the answer; the last says how many more there are. Default 50.
     pub errors: usize,

@@ -5,6 +5,7 @@
 
 use super::keys::Keys;
 use super::places::Turn;
+use crate::plan::shown;
 
 /// The errors so far.
 #[derive(Debug)]
@@ -142,7 +143,7 @@ fn write_path(keys: &Keys, path: &[Turn], out: &mut Vec<u8>) {
             out.push(b',');
         }
         match turn {
-            Turn::Key(key) => Text::Ours(keys.name(*key)).write(out),
+            Turn::Key(key) => Text::Ours(shown(keys.name(*key))).write(out),
             Turn::Index(index) => out.extend_from_slice(index.to_string().as_bytes()),
         }
     }

@@ -14,7 +14,7 @@ use super::guards::{Guard, Guards};
 use super::keys::{Interner, Key};
 use super::types::{Definition, TypeRef, Types, Wrapping};
 use super::uncompilable::Uncompilable;
-use crate::plan::{Selected, When};
+use crate::plan::{Selected, When, shown};
 
 /// The whole answer.
 #[derive(Debug)]
@@ -47,9 +47,9 @@ pub(crate) type Fields = Arc<[Field]>;
 /// A field of the answer.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Field {
-    /// Its response key.
+    /// The key under which the data has it.
     pub(crate) key: Key,
-    /// The key as it is written: `"name":`.
+    /// The response key as it is written: `"name":`.
     pub(crate) name: Box<[u8]>,
     /// When it is answered.
     pub(crate) guard: Guard,
@@ -266,7 +266,7 @@ impl Compiler<'_> {
         let (wrapping, output) = self.output((of, alone), scope, name, &parts)?;
         Ok(Field {
             key: self.interner.key(key),
-            name: format!("\"{key}\":").into_bytes().into(),
+            name: format!("\"{}\":", shown(key)).into_bytes().into(),
             guard,
             wrapping,
             output,

@@ -4,7 +4,7 @@
 //! conditions may lose one where it merges selections, and ask a service for what was not selected; it is
 //! told of none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use graphql_tools::static_graphql::query::{
     Directive, Field, FragmentDefinition, Selection as Item, SelectionSet, Value,
@@ -12,41 +12,70 @@ use graphql_tools::static_graphql::query::{
 };
 use serde_json::value::RawValue;
 
+use super::lexer::{Lexer, Token};
 use super::select::conditions_hold;
 use crate::request::Request;
 
-/// The Boolean variables of a request, by name. None if its document has no condition.
+/// The Boolean variables in a request's conditions, by name. None if its document has no condition.
+///
+/// Only those: the others have no part in a plan, and a client could otherwise fill the cache with plans
+/// that differ in nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Given(Vec<(Box<str>, bool)>);
 
 impl Given {
     /// Reads them; what is no Boolean is left to the coercion of variables.
     pub(crate) fn of(request: &Request) -> Self {
-        let has_conditions = ["@skip", "@include"]
-            .iter()
-            .any(|directive| request.query.contains(directive));
-        let Some(variables) = request.variables.as_ref().filter(|_| has_conditions) else {
+        let names = in_conditions(&request.query);
+        let Some(variables) = request.variables.as_ref().filter(|_| !names.is_empty()) else {
             return Self::default();
         };
         let variables: Result<HashMap<String, &RawValue>, _> =
             serde_json::from_str(variables.get());
-        let mut given: Vec<_> = variables
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|(name, value)| match value.get() {
-                "true" => Some((name.into_boxed_str(), true)),
-                "false" => Some((name.into_boxed_str(), false)),
-                _ => None,
-            })
-            .collect();
-        given.sort_unstable();
-        Self(given)
+        let variables = variables.unwrap_or_default();
+        let given = names.into_iter().filter_map(|name| {
+            let value = match variables.get(name)?.get() {
+                "true" => true,
+                "false" => false,
+                _ => return None,
+            };
+            Some((name.into(), value))
+        });
+        Self(given.collect())
     }
 
     fn get(&self, name: &str) -> Option<bool> {
         let found = self.0.iter().find(|(known, _)| **known == *name);
         found.map(|(_, value)| *value)
     }
+}
+
+/// The names of variables in conditions, by the tokens: there may be white space between any two.
+fn in_conditions(document: &str) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    if !document.contains('@') {
+        return names;
+    }
+    let mut lexer = Lexer::new(document);
+    let mut matched = 0;
+    // A document with what is no token is refused elsewhere.
+    while let Ok((token, _)) = lexer.next() {
+        matched = match (matched, token) {
+            (_, Token::End) => break,
+            (_, Token::Punctuator(b'@')) => 1,
+            (1, Token::Name("skip" | "include")) => 2,
+            (2, Token::Punctuator(b'(')) => 3,
+            (3, Token::Name("if")) => 4,
+            (4, Token::Punctuator(b':')) => 5,
+            (5, Token::Punctuator(b'$')) => 6,
+            (6, Token::Name(name)) => {
+                names.insert(name);
+                0
+            }
+            _ => 0,
+        };
+    }
+    names
 }
 
 /// The values of variables in conditions: those given, or their defaults.

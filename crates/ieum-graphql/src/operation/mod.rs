@@ -3,8 +3,9 @@
 //! In this order, because each step makes the next one safe: count tokens and brackets
 //! ([`lexer`]), build the tree ([`parser`]), count what it expands to ([`complexity`]), validate it
 //! against the schema ([`validate`]), choose the operation and split off introspection ([`select`]), with
-//! its conditions decided ([`conditions`]).
+//! its conditions decided ([`conditions`]) and its [`aliases`] out of the planner's way.
 
+mod aliases;
 mod complexity;
 mod conditions;
 pub(crate) mod lexer;

@@ -12,6 +12,7 @@ use graphql_tools::static_graphql::query::{
     OperationDefinition, Selection as Item, SelectionSet, TypeCondition, Value, VariableDefinition,
 };
 
+use super::aliases::{set_apart, set_apart_in};
 use super::conditions::{Decisions, Given, prune};
 use crate::plan::{OperationKind, Selected, When};
 use crate::rejection::{Reason, Rejection};
@@ -46,6 +47,10 @@ impl Selection {
         let decisions = Decisions::new(given, operation.variable_definitions());
         decisions.decide(selection_set_mut(&mut operation));
         decisions.decide_all(&mut fragments);
+        set_apart(selection_set_mut(&mut operation), schema);
+        for fragment in fragments.values_mut() {
+            set_apart_in(fragment, schema);
+        }
         let (kind, root) = match &operation {
             OperationDefinition::Subscription(it) => {
                 let message = "subscriptions are not supported";
@@ -72,12 +77,15 @@ impl Selection {
         let items = expander.root(operation.selection_set(), root, &mut introspection);
         let variables = operation.variable_definitions().to_vec();
         let name = operation_name(&operation).map(str::to_owned);
+        let kept = match introspection.is_empty() {
+            true => HashMap::new(),
+            false => fragments.clone(),
+        };
         let planned = (!items.is_empty()).then(|| {
             let mut planned = operation;
             selection_set_mut(&mut planned).items = items;
             let mut definitions = vec![Definition::Operation(planned)];
-            let used = fragments.values().cloned().map(Definition::Fragment);
-            definitions.extend(used);
+            definitions.extend(fragments.into_values().map(Definition::Fragment));
             Document { definitions }
         });
         Ok(Self {
@@ -87,7 +95,7 @@ impl Selection {
             response,
             planned,
             introspection,
-            fragments,
+            fragments: kept,
         })
     }
 }

@@ -220,6 +220,56 @@ fn a_selection_of_which_conditions_leave_nothing_is_still_one() {
     assert_eq!(keys, ["product"]);
 }
 
+#[test]
+fn a_condition_is_seen_however_it_is_written() {
+    for (condition, kept_by) in [
+        ("@skip(if: $v)", false),
+        ("@ skip , (if:\n$ v)", false),
+        ("@#x\n\u{feff}include(if: $v)", true),
+    ] {
+        let query = format!("query ($v: Boolean!) {{ a: kinds b: kinds {condition} }}");
+        for value in [true, false] {
+            let mut request = Request::new(&query);
+            let variables = format!("{{\"v\": {value}}}");
+            request.variables = Some(RawValue::from_string(variables).expect("it is JSON"));
+            let selection = given(&query, &Given::of(&request)).expect("it is accepted");
+            let mut keys = Vec::new();
+            all_keys(&selection.response, &mut keys);
+            let expected = if value == kept_by { "a b" } else { "a" };
+            assert_eq!(keys.join(" "), expected, "{condition} {value}");
+        }
+    }
+}
+
+#[test]
+fn variables_that_decide_no_condition_do_not_tell_requests_apart() {
+    let of = |variables: &str| {
+        let mut request =
+            Request::new("query ($a: Boolean!, $b: Boolean) { x(b: $b) @skip(if: $a) }");
+        request.variables = Some(RawValue::from_string(variables.to_owned()).expect("it is JSON"));
+        Given::of(&request)
+    };
+    assert_eq!(
+        of(r#"{"a": true, "b": false, "c": true}"#),
+        of(r#"{"a": true}"#)
+    );
+    assert_ne!(of(r#"{"a": true}"#), of(r#"{"a": false}"#));
+}
+
+#[test]
+fn an_alias_that_is_a_fields_name_is_set_apart() {
+    let query = "{ product(id: 1) { id: title title x: title _ieum_alias_id: title __typename: id } \
+                 __schema { types { kind: name ...F } } } fragment F on __Type { id: name }";
+    let selection = checked(query).expect("it is accepted");
+    let planned = selection.planned.expect("a subgraph is asked").to_string();
+    let words: Vec<&str> = planned.split_whitespace().collect();
+    let expected = "{ _ieum_alias_id: title title x: title _ieum_alias__ieum_alias_id: title \
+                    _ieum_alias___typename: id }";
+    assert!(words.join(" ").contains(expected), "{planned}");
+    let introspected = format!("{:?} {:?}", selection.introspection, selection.fragments);
+    assert!(!introspected.contains("_ieum_alias_"), "{introspected}");
+}
+
 fn all_keys(selected: &[Selected], keys: &mut Vec<String>) {
     for each in selected {
         match each {

@@ -21,6 +21,8 @@ pub struct ApiSchema {
     types: HashMap<String, usize>,
     /// Object types of each interface and union, in the schema's order.
     possible: HashMap<String, Vec<String>>,
+    /// The names of all fields of the supergraph, those that clients must not see included.
+    fields: HashSet<String>,
     query: String,
     mutation: Option<String>,
 }
@@ -52,6 +54,7 @@ impl ApiSchema {
             document,
             types,
             possible,
+            fields: field_names(supergraph),
             query,
             mutation,
         })
@@ -85,11 +88,26 @@ impl ApiSchema {
         self.type_by_name(type_name)?.field_by_name(field)
     }
 
+    /// Whether any type of the supergraph has a field of this name, also one that clients must not see.
+    pub(crate) fn has_field_named(&self, name: &str) -> bool {
+        name == "__typename" || self.fields.contains(name)
+    }
+
     /// The object types that a value of this abstract type can have, in the schema's order; empty for
     /// other types.
     pub(crate) fn possible_types(&self, name: &str) -> &[String] {
         self.possible.get(name).map_or(&[], Vec::as_slice)
     }
+}
+
+fn field_names(supergraph: &Document) -> HashSet<String> {
+    let definitions = supergraph.definitions.iter();
+    let fields = definitions.flat_map(|definition| match definition {
+        Definition::TypeDefinition(TypeDefinition::Object(it)) => it.fields.as_slice(),
+        Definition::TypeDefinition(TypeDefinition::Interface(it)) => it.fields.as_slice(),
+        _ => &[],
+    });
+    fields.map(|field| field.name.clone()).collect()
 }
 
 /// Removes what clients must not see, and then what refers to it, until nothing does.
