@@ -1,10 +1,11 @@
 //! Two versions of an OpenAPI document.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Changes;
 use super::schema::{Relies, Walk};
-use crate::openapi::Document;
+use crate::matching::shown;
+use crate::openapi::{Document, Operation};
 use crate::path::Path;
 
 const METHODS: [&str; 8] = [
@@ -30,6 +31,11 @@ struct Both<'a> {
 
 impl<'a> Both<'a> {
     fn paths(&mut self) {
+        let (was, is) = (self.old.base(), self.new.base());
+        if was != is {
+            let text = format!("the path was `{was}`, is `{is}`");
+            self.changes.put(true, "servers", text);
+        }
         let (was, is) = (
             map(&self.old.value()["paths"]),
             map(&self.new.value()["paths"]),
@@ -37,7 +43,7 @@ impl<'a> Both<'a> {
         for (path, old) in was {
             // Names in a template may change; where they stand may not.
             let new = is.iter().find(|(other, _)| shape(other) == shape(path));
-            let Some((_, new)) = new else {
+            let Some((new_path, new)) = new else {
                 self.changes.put(true, path, "removed");
                 continue;
             };
@@ -45,7 +51,10 @@ impl<'a> Both<'a> {
             for method in METHODS {
                 let name = format!("{} {path}", method.to_uppercase());
                 match (old.get(method), new.get(method)) {
-                    (Some(was), Some(is)) => self.operation(&name, (old, was), (new, is)),
+                    (Some(was), Some(is)) => {
+                        let was = operation(path, old, was);
+                        self.operation(&name, &was, &operation(new_path, new, is));
+                    }
                     (Some(_), None) => self.changes.put(true, name, "removed"),
                     (None, Some(_)) => self.changes.put(false, name, "added"),
                     (None, None) => {}
@@ -58,13 +67,10 @@ impl<'a> Both<'a> {
         }
     }
 
-    fn operation(
-        &mut self,
-        name: &str,
-        (old_item, old): (&'a Value, &'a Value),
-        (new_item, new): (&'a Value, &'a Value),
-    ) {
-        self.parameters(name, (old_item, old), (new_item, new));
+    fn operation(&mut self, name: &str, old: &Operation<'a>, new: &Operation<'a>) {
+        self.parameters(name, old, new);
+        let (old, new) = (old.value, new.value);
+        self.security(name, old, new);
         self.request_body(name, &old["requestBody"], &new["requestBody"]);
         let (was, is) = (map(&old["responses"]), map(&new["responses"]));
         for (status, old) in was {
@@ -82,48 +88,57 @@ impl<'a> Both<'a> {
         }
     }
 
-    fn parameters(
-        &mut self,
-        name: &str,
-        (old_item, old): (&'a Value, &'a Value),
-        (new_item, new): (&'a Value, &'a Value),
-    ) {
-        let was = parameters(self.old, old_item, old);
-        let is = parameters(self.new, new_item, new);
-        let key = |parameter: &Value| {
-            let name = parameter["name"].as_str().unwrap_or_default();
-            format!("{}.{name}", parameter["in"].as_str().unwrap_or_default())
-        };
-        for old in &was {
-            // The place of a parameter in a path is its name.
-            if old["in"] == "path" {
-                continue;
-            }
-            let place = format!("{name} $.{}", key(old));
-            let Some(new) = is.iter().find(|new| key(new) == key(old)) else {
-                self.changes
-                    .put(false, place, "removed; it is not looked at any more");
+    fn parameters(&mut self, name: &str, old: &Operation<'a>, new: &Operation<'a>) {
+        let (was, is) = (self.old.described(old), self.new.described(new));
+        for parameter in &was {
+            let key = key(old, parameter);
+            let root = format!("$.{}", label(parameter));
+            let place = format!("{name} {root}");
+            let Some(other) = is.iter().find(|other| self::key(new, other) == key) else {
+                let text = "removed; it is not looked at any more";
+                self.changes.put(false, place, text);
                 continue;
             };
-            if new["required"] == true && old["required"] != true {
-                self.changes.put(true, place, "became required");
+            if other["required"] == true && parameter["required"] != true {
+                self.changes.put(true, &place, "became required");
             }
-            let root = format!("$.{}", key(old));
-            self.schemas(
-                Relies::Writer,
-                format!("{name} "),
-                &root,
-                &old["schema"],
-                &new["schema"],
-            );
+            for word in ["style", "explode", "content"] {
+                if parameter[word] != other[word] {
+                    let text = format!("is written otherwise: `{word}` changed");
+                    self.changes.put(true, &place, text);
+                }
+            }
+            let (was, is) = (&parameter["schema"], &other["schema"]);
+            self.schemas(Relies::Writer, format!("{name} "), &root, was, is);
         }
-        let known = |new: &Value| was.iter().any(|old| key(old) == key(new));
-        for new in is.iter().filter(|new| new["in"] != "path" && !known(new)) {
-            let place = format!("{name} $.{}", key(new));
-            match new["required"] == true {
+        let known = |other: &Value| was.iter().any(|was| key(old, was) == key(new, other));
+        for parameter in is
+            .iter()
+            .filter(|other| other["in"] != "path" && !known(other))
+        {
+            let place = format!("{name} $.{}", label(parameter));
+            match parameter["required"] == true {
                 true => self.changes.put(true, place, "added, and required"),
                 false => self.changes.put(false, place, "added"),
             }
+        }
+    }
+
+    /// Who could call before has to be able to call now.
+    fn security(&mut self, name: &str, old: &Value, new: &Value) {
+        let ways = |document: &Document, operation: &Value| -> Vec<Value> {
+            let own = operation.get("security");
+            let ways = own.or_else(|| document.value().get("security"));
+            match ways.and_then(Value::as_array) {
+                Some(ways) if !ways.is_empty() => ways.clone(),
+                _ => vec![json!({})],
+            }
+        };
+        let (was, is) = (ways(self.old, old), ways(self.new, new));
+        let still = |way: &Value| is.contains(way) || is.contains(&json!({}));
+        for way in was.iter().filter(|way| !still(way)) {
+            let text = format!("the security {} is not enough any more", shown(way));
+            self.changes.put(true, name, text);
         }
     }
 
@@ -148,14 +163,22 @@ impl<'a> Both<'a> {
 
     fn response(&mut self, name: &str, old: &'a Value, new: &'a Value) {
         let (old, new) = (self.old.resolve(old), self.new.resolve(new));
-        for header in map(&old["headers"]).keys() {
-            let is = map(&new["headers"])
-                .keys()
-                .any(|other| other.eq_ignore_ascii_case(header));
-            if !is {
-                let place = format!("{name} $.headers.{}", header.to_lowercase());
+        for (header, was) in map(&old["headers"]) {
+            let root = format!("$.headers.{}", header.to_lowercase());
+            let place = format!("{name} {root}");
+            let mut others = map(&new["headers"]).iter();
+            let other = others.find(|(other, _)| other.eq_ignore_ascii_case(header));
+            let Some((_, is)) = other else {
                 self.changes.put(true, place, "removed");
+                continue;
+            };
+            let (was, is) = (self.old.resolve(was), self.new.resolve(is));
+            if was["required"] == true && is["required"] != true {
+                let text = "is not always there any more";
+                self.changes.put(true, place, text);
             }
+            let (was, is) = (&was["schema"], &is["schema"]);
+            self.schemas(Relies::Reader, format!("{name} "), &root, was, is);
         }
         self.content(name, Relies::Reader, old, new);
     }
@@ -206,8 +229,32 @@ fn shape(template: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-fn parameters<'a>(document: &'a Document, item: &'a Value, operation: &'a Value) -> Vec<&'a Value> {
-    let lists = [&operation["parameters"], &item["parameters"]];
-    let all = lists.into_iter().filter_map(Value::as_array).flatten();
-    all.map(|parameter| document.resolve(parameter)).collect()
+fn operation<'a>(template: &'a str, item: &'a Value, value: &'a Value) -> Operation<'a> {
+    Operation {
+        template,
+        value,
+        shared: &item["parameters"],
+        values: Vec::new(),
+    }
+}
+
+/// What tells a parameter from others: one of the path is known by where it stands, one of a header
+/// by its name in any case.
+fn key(operation: &Operation<'_>, parameter: &Value) -> String {
+    let name = parameter["name"].as_str().unwrap_or_default();
+    match parameter["in"].as_str().unwrap_or_default() {
+        "path" => {
+            let name = format!("{{{name}}}");
+            let at = operation.template.find(&name).unwrap_or_default();
+            format!("path.{}", operation.template[..at].matches('/').count())
+        }
+        "header" => format!("header.{}", name.to_lowercase()),
+        place => format!("{place}.{name}"),
+    }
+}
+
+/// A parameter for people: `query.page`.
+fn label(parameter: &Value) -> String {
+    let name = parameter["name"].as_str().unwrap_or_default();
+    format!("{}.{name}", parameter["in"].as_str().unwrap_or_default())
 }

@@ -285,3 +285,70 @@ fn what_was_pending_was_not_met_yet() {
     assert_eq!(diff(pact(true), pact(false)), ["! d: is pending no more"]);
     assert_eq!(diff(pact(false), pact(true)), [""; 0]);
 }
+
+/// What changes in one operation of a document.
+fn operation_of(old: Value, new: Value) -> Vec<String> {
+    let document = |operation: Value, name: &str| {
+        let template = format!("/a/{{{name}}}");
+        json!({ "openapi": "3.1.0", "paths": { template: { "get": operation } } })
+    };
+    diff(document(old, "id"), document(new, "key"))
+}
+
+#[test]
+fn an_operation_that_takes_other_calls_breaks_its_callers() {
+    let parameter = |place: &str, name: &str, kind: &str| {
+        let schema = json!({ "type": kind });
+        json!({ "parameters": [{ "in": place, "name": name, "required": true, "schema": schema }] })
+    };
+    let header = |required: bool, kind: &str| {
+        let header = json!({ "required": required, "schema": { "type": kind } });
+        json!({ "responses": { "200": { "headers": { "X-Total": header } } } })
+    };
+    let security = |name: &str| json!({ "security": [{ name: [] }] });
+    for (old, new, line) in [
+        (
+            parameter("path", "id", "string"),
+            parameter("path", "key", "integer"),
+            "! GET /a/{id} $.path.id: the type was string, is integer",
+        ),
+        (
+            parameter("header", "X-A", "string"),
+            parameter("header", "x-a", "integer"),
+            "! GET /a/{id} $.header.X-A: the type was string, is integer",
+        ),
+        (
+            header(true, "integer"),
+            header(false, "integer"),
+            "! GET /a/{id} 200 $.headers.x-total: is not always there any more",
+        ),
+        (
+            header(true, "integer"),
+            header(true, "string"),
+            "! GET /a/{id} 200 $.headers.x-total: the type was integer, is string",
+        ),
+        (
+            json!({}),
+            security("token"),
+            "! GET /a/{id}: the security {} is not enough any more",
+        ),
+        (
+            security("token"),
+            security("key"),
+            "! GET /a/{id}: the security {\"token\":[]} is not enough any more",
+        ),
+    ] {
+        assert_eq!(operation_of(old, new), [line]);
+    }
+    assert_eq!(operation_of(security("token"), json!({})), [""; 0]);
+}
+
+#[test]
+fn a_document_that_is_served_elsewhere_breaks_its_callers() {
+    let document = |url: &str| json!({ "openapi": "3.1.0", "servers": [{ "url": url }] });
+    let found = diff(
+        document("https://a.example/v1"),
+        document("https://a.example/v2"),
+    );
+    assert_eq!(found, ["! servers: the path was `/v1`, is `/v2`"]);
+}

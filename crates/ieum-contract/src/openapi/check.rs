@@ -73,7 +73,7 @@ impl Document {
     }
 
     /// The parameters of the operation; its own come before those of the path.
-    fn described<'a>(&'a self, operation: &Operation<'a>) -> Vec<&'a Value> {
+    pub(crate) fn described<'a>(&'a self, operation: &Operation<'a>) -> Vec<&'a Value> {
         let lists = [&operation.value["parameters"], operation.shared];
         let all = lists.into_iter().filter_map(Value::as_array).flatten();
         let mut described: Vec<&Value> = Vec::new();
@@ -154,6 +154,9 @@ impl Document {
                 found.push(Mismatch::new(place, "is required, but it is missing"));
             }
         }
+        if usage == Use::Need {
+            found.extend(not_described(&described["headers"], response));
+        }
         if let Body::Present { bytes, .. } = &response.body {
             found.extend(self.content(described, response.media_type().as_ref(), bytes, usage));
         }
@@ -207,6 +210,19 @@ impl Document {
             Err(error) => vec![Mismatch::new(place, cut(&error.to_string()))],
         }
     }
+}
+
+/// The headers that a consumer needs and the document does not describe.
+fn not_described(described: &Value, response: &Response) -> Vec<Mismatch> {
+    let known = |name: &str| {
+        let mut names = described.as_object().into_iter().flatten();
+        name == "content-type" || names.any(|(known, _)| known.eq_ignore_ascii_case(name))
+    };
+    let names = response.headers.iter().map(|(name, _)| name.to_lowercase());
+    let unknown = names.filter(|name| !known(name));
+    unknown
+        .map(|name| Mismatch::new(format!("$.headers.{name}"), "is not described"))
+        .collect()
 }
 
 /// Whether a schema says this type, alone or among others.

@@ -70,6 +70,11 @@ impl Document {
         Ok(Self { value, base })
     }
 
+    /// The path under which its paths are served, without a slash at the end.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     pub(crate) const fn value(&self) -> &Value {
         &self.value
     }

@@ -157,3 +157,14 @@ fn a_consumer_may_need_less_but_not_what_is_not_promised() {
     );
     assert!(more.contains("$.body.name: "), "{more}");
 }
+
+#[test]
+fn a_header_that_is_needed_has_to_be_described() {
+    let call = call("a user")
+        .request(send("GET", "/users/kim").header("x-tenant", "t"))
+        .response(reply(200).header("x-total", "1"));
+    let pact = Recording::new("orders", "users").call(call).checked();
+    let report = document("3.1.0").verify(&pact.expect("well-formed"));
+    let found = texts(report.outcomes[0].mismatches.clone());
+    assert_eq!(found, ["$.headers.x-total: is not described"]);
+}
