@@ -254,6 +254,20 @@ fn what_cannot_be_said_is_told_from_what_is_broken() -> Result<()> {
     assert_eq!(status, Some(2));
     let (status, text) = run(&["diff", &file, &kept("schemas/user")])?;
     assert_eq!(status, Some(2), "{text}");
+    let secret = [
+        "verify",
+        &file,
+        "--provider-url",
+        "http://127.0.0.1:1",
+        "--header",
+        "Bearer secret",
+    ];
+    let (status, text) = run(&secret)?;
+    assert_eq!(status, Some(2), "{text}");
+    assert!(
+        text.contains("--header") && !text.contains("secret"),
+        "{text}"
+    );
     Ok(())
 }
 

@@ -111,3 +111,17 @@ async fn states_are_set_up_and_events_made_by_callbacks() {
         "{bad}"
     );
 }
+
+#[test]
+fn a_header_that_is_refused_does_not_show_its_value() {
+    let refused = |name: &str, value: &str| {
+        let verifier = Verifier::new("http://127.0.0.1:1", &Tasks::new(Stop::new()));
+        verifier
+            .header(name, value)
+            .expect_err("refused")
+            .to_string()
+    };
+    for error in [refused("Bearer secret", "x"), refused("token", "sec\nret")] {
+        assert!(!error.contains("sec"), "{error}");
+    }
+}

@@ -66,11 +66,13 @@ impl Verifier {
     /// # Errors
     /// [`crate::ErrorKind::Invalid`] if it can be no header.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self> {
-        let bad = |_| invalid(format!("`{name}` and its value are no header"));
-        let name_read = HeaderName::try_from(name).map_err(|error| bad(error.to_string()))?;
-        let mut value = HeaderValue::try_from(value).map_err(|error| bad(error.to_string()))?;
+        // What is no name may be a part of a secret: only a good one is repeated.
+        let name = HeaderName::try_from(name)
+            .map_err(|_| invalid("a header's name has other characters than a name may have"))?;
+        let mut value = HeaderValue::try_from(value)
+            .map_err(|_| invalid(format!("the value of `{name}` is no header's value")))?;
         value.set_sensitive(true);
-        self.headers.push((name_read, value));
+        self.headers.push((name, value));
         Ok(self)
     }
 

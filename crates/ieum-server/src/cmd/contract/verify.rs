@@ -67,6 +67,12 @@ impl Verify {
         if let Some(url) = &self.provider_url {
             reports.extend(self.ask(url, &pacts)?);
         }
+        for report in reports.iter().filter(|report| report.outcomes.is_empty()) {
+            remark(&format_args!(
+                "warning: nothing of {} was verified for {}",
+                report.provider, report.consumer
+            ));
+        }
         let holds = reports.iter().all(Report::holds);
         if self.json {
             print(&format!(
@@ -108,12 +114,6 @@ impl Verify {
             let verifier = self.verifier(url, &Tasks::new(Stop::new()))?;
             let mut reports = Vec::new();
             for pact in pacts {
-                if pact.interactions.is_empty() {
-                    remark(&format_args!(
-                        "warning: {} needs nothing of {}",
-                        pact.consumer, pact.provider
-                    ));
-                }
                 reports.push(verifier.verify(pact).await?);
             }
             Ok(reports)
@@ -132,8 +132,8 @@ impl Verify {
         }
         for header in &self.header {
             let parts = header.split_once(':');
-            let (name, value) =
-                parts.with_context(|| format!("`{header}` is no header: write 'NAME: VALUE'"))?;
+            // It may be a secret: it is not repeated.
+            let (name, value) = parts.context("a --header has no colon: write 'NAME: VALUE'")?;
             verifier = verifier.header(name.trim(), value.trim())?;
         }
         Ok(verifier)
