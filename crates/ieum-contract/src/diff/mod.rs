@@ -65,11 +65,7 @@ impl fmt::Display for Changes {
             writeln!(f, "{mark:<8}  {}: {}", change.place, change.text)?;
         }
         let breaking = self.changes.iter().filter(|change| change.breaking).count();
-        writeln!(
-            f,
-            "{} changes, {breaking} of them breaking",
-            self.changes.len()
-        )
+        writeln!(f, "changes: {}, breaking: {breaking}", self.changes.len())
     }
 }
 
@@ -79,11 +75,14 @@ impl fmt::Display for Changes {
 /// [`crate::ErrorKind::File`] if one cannot be read; [`crate::ErrorKind::Invalid`] if they are not of
 /// one kind, or not what they seem to be.
 pub fn files(old: &Path, new: &Path) -> Result<Changes> {
-    let read = |file: &Path| -> Result<Value> {
-        serde_json::from_slice(&read_file(file)?)
-            .map_err(|error| invalid(format!("{}: no JSON: {error}", file.display())))
+    let read = |file: &Path| -> Result<Contract> {
+        let text = read_file(file)?;
+        let value = serde_json::from_slice(&text);
+        let value = value.map_err(|error| invalid(format!("no JSON: {error}")));
+        let contract = value.and_then(Contract::of_json);
+        contract.map_err(|error| error.at(file.display()))
     };
-    values(read(old)?, read(new)?)
+    compare(read(old)?, read(new)?)
 }
 
 /// The same for values.
@@ -91,48 +90,46 @@ pub fn files(old: &Path, new: &Path) -> Result<Changes> {
 /// # Errors
 /// [`crate::ErrorKind::Invalid`], as [`files`].
 pub fn values(old: Value, new: Value) -> Result<Changes> {
-    match (kind(&old), kind(&new)) {
-        (Kind::Pact, Kind::Pact) => Ok(pact::compare(&Pact::of_json(&old)?, &Pact::of_json(&new)?)),
-        (Kind::OpenApi, Kind::OpenApi) => Ok(openapi::compare(
-            &Document::of_json(old)?,
-            &Document::of_json(new)?,
-        )),
-        (Kind::Schema, Kind::Schema) => {
-            for schema in [&old, &new] {
-                if schema.get("swagger").is_some() {
-                    return Err(invalid("OpenAPI documents of version 2 are not known"));
-                }
-                Schema::new(schema)?;
-            }
-            Ok(schema::compare(&old, &new))
-        }
+    compare(Contract::of_json(old)?, Contract::of_json(new)?)
+}
+
+fn compare(old: Contract, new: Contract) -> Result<Changes> {
+    match (old, new) {
+        (Contract::Pact(old), Contract::Pact(new)) => Ok(pact::compare(&old, &new)),
+        (Contract::OpenApi(old), Contract::OpenApi(new)) => Ok(openapi::compare(&old, &new)),
+        (Contract::Schema(old), Contract::Schema(new)) => Ok(schema::compare(&old, &new)),
         (old, new) => Err(invalid(format!("{old} cannot be compared with {new}"))),
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Pact,
-    OpenApi,
-    Schema,
+/// What a file turned out to be.
+enum Contract {
+    Pact(Pact),
+    OpenApi(Document),
+    Schema(Value),
 }
 
-fn kind(value: &Value) -> Kind {
-    if value.get("openapi").is_some() {
-        Kind::OpenApi
-    } else if value.get("consumer").is_some() && value.get("provider").is_some() {
-        Kind::Pact
-    } else {
-        Kind::Schema
+impl Contract {
+    fn of_json(value: Value) -> Result<Self> {
+        if value.get("openapi").is_some() {
+            Document::of_json(value).map(Self::OpenApi)
+        } else if value.get("swagger").is_some() {
+            Err(invalid("OpenAPI documents of version 2 are not known"))
+        } else if value.get("consumer").is_some() && value.get("provider").is_some() {
+            Pact::of_json(&value).map(Self::Pact)
+        } else {
+            Schema::new(&value)?;
+            Ok(Self::Schema(value))
+        }
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for Contract {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Pact => "a Pact file",
-            Self::OpenApi => "an OpenAPI document",
-            Self::Schema => "a JSON Schema",
+            Self::Pact(_) => "a Pact file",
+            Self::OpenApi(_) => "an OpenAPI document",
+            Self::Schema(_) => "a JSON Schema",
         })
     }
 }

@@ -44,7 +44,12 @@ pub(super) fn request(
     if !query.is_empty() {
         url = format!("{url}?{query}");
     }
-    let bad = |error: http::Error| invalid(format!("{url}: {error}"));
+    let bad = |error: http::Error| {
+        let url = shown(&url);
+        invalid(format!(
+            "no request to {url}: {error}; a provider's URL is like http://127.0.0.1:3001"
+        ))
+    };
     let mut request = http::Request::builder()
         .method(example.method.as_str())
         .uri(&url)
@@ -72,6 +77,18 @@ pub(super) fn request(
         headers.insert(name, value.clone());
     }
     Ok(request)
+}
+
+/// A URL without the credentials that stand in it: messages end in logs.
+pub(super) fn shown(url: &str) -> String {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let end = url[start..]
+        .find(['/', '?'])
+        .map_or(url.len(), |at| start + at);
+    match url[start..end].rfind('@') {
+        Some(at) => format!("{}***{}", &url[..start], &url[start + at..]),
+        None => url.to_owned(),
+    }
 }
 
 /// What a provider answered.

@@ -56,7 +56,7 @@ impl fmt::Debug for States {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nobody => f.write_str("Nobody"),
-            Self::Url(url) => write!(f, "Url({url})"),
+            Self::Url(url) => write!(f, "Url({})", super::ask::shown(url)),
             Self::Callback(_) => f.write_str("Callback"),
         }
     }

@@ -125,3 +125,16 @@ fn a_header_that_is_refused_does_not_show_its_value() {
         assert!(!error.contains("sec"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_url_that_is_refused_does_not_show_its_credentials() {
+    let call = call("x").request(send("GET", "/")).response(reply(200));
+    let pact = Recording::new("c", "p").call(call).checked();
+    let pact = pact.expect("well-formed");
+    for url in ["http://me:secret@127.0.0.1:1", "me:secret@127.0.0.1:1"] {
+        let verifier = Verifier::new(url, &Tasks::new(Stop::new()));
+        assert!(!format!("{verifier:?}").contains("secret"));
+        let error = verifier.verify(&pact).await.expect_err("refused");
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+    }
+}

@@ -173,7 +173,8 @@ impl Verifier {
         match self.client.request(request, self.timeout).await {
             Ok(answer) => Ok(match_response(&http.response, &ask::response(answer))),
             Err(error) => {
-                let text = ask::explain(&error, &format!("the provider at {}", self.base))?;
+                let what = format!("the provider at {}", ask::shown(&self.base));
+                let text = ask::explain(&error, &what)?;
                 Ok(vec![Mismatch::new("$", text)])
             }
         }
@@ -196,7 +197,7 @@ impl Verifier {
         let states = states.map(|state| json!({ "name": state.name, "params": state.params }));
         let states: Vec<Value> = states.collect();
         let body = json!({ "description": wanted.description, "providerStates": states });
-        let what = format!("the endpoint for events at {url}");
+        let what = format!("the endpoint for events at {}", ask::shown(url));
         Ok(match self.post(url, &body, &what).await? {
             Ok(answer) => Ok(ask::message(answer)),
             Err(failure) => Err(failure),
@@ -228,7 +229,7 @@ impl Verifier {
                         "consumer": consumer, "state": state.name, "params": state.params,
                         "action": action.name()
                     });
-                    let what = format!("the endpoint for states at {url}");
+                    let what = format!("the endpoint for states at {}", ask::shown(url));
                     self.post(url, &body, &what).await?.map(|answer| {
                         match serde_json::from_slice(answer.body()) {
                             Ok(Value::Object(map)) => map,
@@ -275,7 +276,7 @@ impl Verifier {
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")
-            .field("base", &self.base)
+            .field("base", &ask::shown(&self.base))
             .field("states", &self.states)
             .finish_non_exhaustive()
     }
