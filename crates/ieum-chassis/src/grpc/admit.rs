@@ -130,10 +130,10 @@ impl HttpBody for Timed {
         if *this.is_over {
             return Poll::Ready(None);
         }
-        if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
-            return Poll::Ready(frame);
+        // Before the answer, which may always have a next message.
+        if this.until.poll(cx).is_pending() {
+            return this.inner.poll_frame(cx);
         }
-        ready!(this.until.poll(cx));
         *this.is_over = true;
         let end = trailers(Code::DeadlineExceeded, TOO_LATE);
         Poll::Ready(Some(Ok(Frame::trailers(end))))

@@ -123,7 +123,7 @@ fn descriptors() -> &'static [u8] {
         name: Some(name.to_owned()),
         ..MethodDescriptorProto::default()
     };
-    let methods = ["Say", "Wait", "Hang", "Fall", "Fail", "Trace"];
+    let methods = ["Say", "Wait", "Hang", "Talk", "Fall", "Fail", "Trace"];
     let file = FileDescriptorProto {
         name: Some("echo.proto".to_owned()),
         package: Some("test.v1".to_owned()),
@@ -149,6 +149,7 @@ async fn echo(request: Request) -> Result<Response, Infallible> {
         "/test.v1.Echo/Hang" => stream::iter([data("hi".into())])
             .chain(stream::pending())
             .boxed(),
+        "/test.v1.Echo/Talk" => stream::repeat_with(move || data("hi".into())).boxed(),
         "/test.v1.Echo/Fall" => panic!("it fell"),
         "/test.v1.Echo/Fail" => stream::once(async { panic!("it fell later") }).boxed(),
         "/test.v1.Echo/Trace" => stream::once(async { trace::current() })
@@ -256,6 +257,20 @@ async fn a_call_ends_at_its_deadline_before_and_within_its_answer() {
         Body::empty(),
     );
     assert_eq!(answer.await.code, Code::InvalidArgument);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_never_pauses_ends_at_the_deadline_too() {
+    let bench = Bench::new();
+    let headers = [("grpc-timeout", "250m")];
+    let answer = bench.call("/test.v1.Echo/Talk", &headers, Body::empty());
+    let mut body = answer.await.into_body();
+    let first = body.frame().await.expect("a frame").expect("whole");
+    assert!(first.is_data());
+    tokio::time::advance(Duration::from_millis(250)).await;
+    let last = body.frame().await.expect("a frame").expect("whole");
+    let code = last.trailers_ref().and_then(Code::of_fields);
+    assert_eq!(code, Some(Code::DeadlineExceeded));
 }
 
 #[tokio::test]

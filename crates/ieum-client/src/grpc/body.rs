@@ -96,15 +96,14 @@ impl GrpcBody {
 
 impl Open {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
-        let Poll::Ready(polled) = self.stream.as_mut().poll_frame(cx) else {
-            let Some(deadline) = &mut self.deadline else {
-                return Poll::Pending;
-            };
-            ready!(deadline.as_mut().poll(cx));
+        // Before the answer, which may always have a next message.
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
             let refused = Refused::new(Code::DeadlineExceeded, "the deadline has passed");
             return Poll::Ready(Some(self.refuse(&refused)));
-        };
-        Poll::Ready(match polled {
+        }
+        Poll::Ready(match ready!(self.stream.as_mut().poll_frame(cx)) {
             Some(Ok(frame)) => Some(match frame.trailers_ref().map(Code::of_fields) {
                 Some(code) => {
                     self.close(code.or(self.in_head).unwrap_or(Code::Unknown));

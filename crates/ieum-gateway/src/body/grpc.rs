@@ -140,6 +140,12 @@ impl GrpcAnswer {
 
 impl Open {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        // Before the answer, which may always have a next message.
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Next::Refused(grpc::deadline_passed(), Outcome::Unknown));
+        }
         let Poll::Ready(polled) = Pin::new(&mut self.body).poll_frame(cx) else {
             return self.poll_patience(cx);
         };
@@ -198,13 +204,8 @@ impl Open {
         }
     }
 
-    /// Nothing came: the deadline, or the silence of both sides, may be over.
+    /// Nothing came: the silence of both sides may have lasted too long.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Next::Refused(grpc::deadline_passed(), Outcome::Unknown));
-        }
         loop {
             ready!(self.idle.poll_silence(cx));
             let taken = self.call.source.taken();

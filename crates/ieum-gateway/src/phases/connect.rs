@@ -104,6 +104,8 @@ pub(crate) async fn send_grpc(
     let head = head_within(send, source, timeout);
     let (sent, is_late) = match deadline {
         None => (head.await, false),
+        // Nobody waits for it any more: it is not even sent.
+        Some(deadline) if deadline <= Instant::now() => (None, true),
         // It passes for a caller who is still uploading too.
         Some(deadline) => match tokio::time::timeout_at(deadline, head).await {
             Ok(sent) => (sent, false),

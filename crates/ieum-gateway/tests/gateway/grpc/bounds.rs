@@ -102,6 +102,31 @@ fn the_callers_deadline_ends_a_call_before_and_after_its_head() {
 }
 
 #[test]
+fn a_deadline_ends_a_stream_that_always_has_more_and_a_call_that_comes_too_late_is_not_sent() {
+    with("", async |_, mut service, mut caller| {
+        let asks = ask(&mut caller, METHOD, &[("grpc-timeout", "50m")]);
+        let mut asked = service.asked().await;
+        let mut answer = asked.begin();
+        let much = framed(&"x".repeat(1 << 20));
+        answer.send_data(much, false).expect("open");
+        let (head, body) = asks.head().await;
+        let begun = Instant::now();
+        // Its windows are full, here and at the gateway.
+        while begun.elapsed() < Duration::from_millis(60) {
+            tokio::task::yield_now().await;
+        }
+        let ended = rest(head.headers, body).await;
+        ended.assert_refused(Code::DeadlineExceeded, "IEUM-1013");
+        assert!(ended.body.len() < 100_000, "{}", ended.body.len());
+
+        let asks = ask(&mut caller, METHOD, &[("grpc-timeout", "0n")]);
+        let ended = asks.ended().await;
+        ended.assert_refused(Code::DeadlineExceeded, "IEUM-1013");
+        assert!(service.is_quiet());
+    });
+}
+
+#[test]
 fn the_routes_timeout_bounds_the_head_and_not_the_stream() {
     with("timeout = '50ms'", async |_, mut service, mut caller| {
         let asks = ask(&mut caller, METHOD, &[("grpc-timeout", "1H")]);
