@@ -76,7 +76,7 @@ impl Recording {
         let pact = self.checked()?;
         for interaction in &pact.interactions {
             let Exchange::Message(message) = &interaction.exchange else {
-                continue;
+                return Err(mixed(interaction));
             };
             handler(message).await.map_err(|refusal| {
                 let text = format!("`{}` was not taken: {refusal}", interaction.title());
@@ -101,6 +101,10 @@ impl Recording {
     /// port can be had.
     pub async fn start(self) -> Result<Mock> {
         let pact = self.checked()?;
+        let is_event = |it: &&Interaction| matches!(it.exchange, Exchange::Message(_));
+        if let Some(event) = pact.interactions.iter().find(is_event) {
+            return Err(mixed(event));
+        }
         let no_port = |error: std::io::Error| {
             Error::new(ErrorKind::Unreachable, "no port for a mock").caused_by(error)
         };
@@ -132,6 +136,15 @@ impl Recording {
             book,
         })
     }
+}
+
+/// What is of the other kind would come into the contract without having been used.
+fn mixed(interaction: &Interaction) -> Error {
+    let text = format!(
+        "`{}`: calls and events need a recording each",
+        interaction.title()
+    );
+    Error::new(ErrorKind::Invalid, text)
 }
 
 /// A running mock; dropping it closes it.
@@ -166,9 +179,7 @@ impl Mock {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let calls = self.book.pact.interactions.iter().zip(&used.times);
-        let missing = calls.filter(|(interaction, times)| {
-            **times == 0 && matches!(interaction.exchange, Exchange::Http(_))
-        });
+        let missing = calls.filter(|(_, times)| **times == 0);
         let mut wrong = used.unexpected.join("\n");
         for (interaction, _) in missing {
             let _ = write!(wrong, "\nnever called: {}", interaction.title());

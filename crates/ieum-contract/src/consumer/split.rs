@@ -96,10 +96,21 @@ impl Parts {
         };
         self.rules
             .add(place.clone(), Rule::EachKey(each(&key, own(&of_key))));
-        self.rules.add(
-            place.clone(),
-            Rule::EachValue(each(&example, own(&of_value))),
-        );
+        let below = |(path, _): (&Path, _)| path.tokens().len() > 1;
+        if of_value.rules.iter().any(below) {
+            // The rules of `eachValue` end at the value itself: those below it stand by path.
+            self.rules.add(place.clone(), Rule::Values);
+            for (path, list) in of_value.rules.iter() {
+                let tokens = path.tokens().iter().skip(1).cloned();
+                let place = tokens.fold(place.with(Token::Star), |path, token| path.with(token));
+                for rule in &list.rules {
+                    self.rules.add(place.clone(), rule.clone());
+                }
+            }
+        } else {
+            let rule = Rule::EachValue(each(&example, own(&of_value)));
+            self.rules.add(place.clone(), rule);
+        }
         let name = key.as_str().unwrap_or("key").to_owned();
         Ok(Value::Object([(name, example)].into_iter().collect()))
     }

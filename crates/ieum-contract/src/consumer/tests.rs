@@ -115,3 +115,52 @@ fn two_that_write_at_once_both_keep_theirs() {
     assert_eq!(conflict.kind(), ErrorKind::Conflict);
     std::fs::remove_dir_all(folder).expect("removed");
 }
+
+#[tokio::test]
+async fn nothing_comes_into_a_contract_without_being_used() {
+    let both = || {
+        let call = call("a call")
+            .request(send("GET", "/"))
+            .response(reply(200));
+        let event = event("an event").json(json!({ "a": 1 }));
+        Recording::new("a", "b").call(call).event(event)
+    };
+    let taken = both().consume(async |_: &crate::model::Message| Ok::<_, String>(()));
+    for error in [
+        taken.await.expect_err("with a call"),
+        both().start().await.expect_err("with an event"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+}
+
+#[test]
+fn matchers_within_the_values_of_a_map_hold() {
+    let user = json!({ "id": like("u1"), "age": integer(30), "fixed": "x" });
+    let body = json!({ "users": map_of(&like("kim"), &user) });
+    let call = call("users").response(reply(200).json(body));
+    let pact = Recording::new("a", "b").call(call).checked();
+    let pact = Pact::read(pact.expect("well-formed").to_text().as_bytes()).expect("read again");
+    let crate::model::Exchange::Http(http) = &pact.interactions[0].exchange else {
+        panic!("a call");
+    };
+    let check = |user: serde_json::Value| {
+        let body =
+            json!({ "users": { "lee": { "id": "u2", "age": 7, "fixed": "x" }, "park": user } });
+        let mut actual = crate::model::Response {
+            body: crate::model::Body::json(&body),
+            ..crate::model::Response::default()
+        };
+        actual.headers.set("content-type", "application/json");
+        let found = crate::matching::match_response(&http.response, &actual);
+        found
+            .into_iter()
+            .map(|wrong| wrong.path)
+            .collect::<Vec<_>>()
+    };
+    let fine = json!({ "id": "u3", "age": 8, "fixed": "x" });
+    assert_eq!(check(fine), [""; 0]);
+    let wrong = json!({ "id": 3, "age": "8", "fixed": "y" });
+    let place = |name: &str| format!("$.body.users.park.{name}");
+    assert_eq!(check(wrong), ["age", "fixed", "id"].map(place));
+}
