@@ -17,6 +17,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use ieum_grpc::transcode::{Binding, Found, Match, TranscodeError, Transcoder};
 use ieum_grpc::{Prefix, timeout};
@@ -48,7 +49,7 @@ pub(super) async fn answer(
     let binding = transcoder.binding(&found);
     grpc::describe(&mut exchange.span, binding.rpc());
     let (head, incoming) = request.into_parts();
-    check_kind(&head)?;
+    check_kind(&head, incoming.is_end_stream())?;
     let body = read(table, route, incoming).await?;
     let message = transcoder.request(&found, exchange.target.query(), &body);
     drop(body);
@@ -125,8 +126,9 @@ fn find(transcoder: &Transcoder, method: &Method, path: &str) -> Result<Match, B
     Ok(found)
 }
 
-/// A body is JSON, and as it is: what has to be decompressed could become any number of bytes.
-fn check_kind(head: &Parts) -> Result<(), Box<Refusal>> {
+/// A body is JSON, and as it is: what has to be decompressed could become any number of bytes. Where
+/// there is none, its kind means nothing (many clients send one with each GET).
+fn check_kind(head: &Parts, is_empty: bool) -> Result<(), Box<Refusal>> {
     let mut encodings = head.headers.get_all(CONTENT_ENCODING).iter();
     let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if !encodings.all(is_plain) {
@@ -135,7 +137,7 @@ fn check_kind(head: &Parts) -> Result<(), Box<Refusal>> {
         return Err(refusal.header(ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }
     match head.headers.get(CONTENT_TYPE) {
-        Some(kind) if !is_json(kind) => {
+        Some(kind) if !is_empty && !is_json(kind) => {
             let detail = "the body is to be `application/json`";
             Err(Refusal::new(Code::UnsupportedMediaType, detail))
         }
