@@ -6,7 +6,7 @@
 
 pub mod reflection;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use prost::Message;
 use prost_reflect::{DescriptorPool, MessageDescriptor, ServiceDescriptor};
@@ -70,7 +70,7 @@ impl Descriptors {
                 "there are more than {most} files"
             )));
         }
-        let mut names = Vec::new();
+        let mut names = BTreeSet::new();
         let mut imports = VecDeque::new();
         for bytes in &files {
             let file = read_file(bytes)?;
@@ -79,7 +79,7 @@ impl Descriptors {
                     .iter()
                     .map(|d| (d.clone(), file.name().to_owned())),
             );
-            names.push(file.name().to_owned());
+            names.insert(file.name().to_owned());
         }
         let mut all = RawSet { file: files };
         while let Some((import, by)) = imports.pop_front() {
@@ -90,7 +90,7 @@ impl Descriptors {
             let deeper = own.dependency.iter().map(|d| (d.clone(), import.clone()));
             imports.extend(deeper);
             all.file.push(own.encode_to_vec());
-            names.push(import);
+            names.insert(import);
         }
         let contradiction = |error: prost_reflect::DescriptorError| {
             DescriptorError::new(format!("the descriptors contradict themselves: {error}"))

@@ -110,6 +110,33 @@ fn reflection_says_what_the_service_does_not_know() {
 }
 
 #[test]
+fn reflection_that_goes_in_circles_or_has_no_end_comes_to_one() {
+    let file = |name: &str, import: &str| [field(1, name.as_bytes()), field(3, import.as_bytes())];
+    // Each file imports the other one.
+    let mut fetch = Fetch::new(&services());
+    let mut rounds = 0;
+    while fetch.ask().is_some() {
+        rounds += 1;
+        for (name, import) in [("a", "b"), ("b", "a")] {
+            let answer = file_answer(&file(name, import).concat());
+            fetch.answered(&answer).expect("known");
+        }
+    }
+    assert_eq!(rounds, 1);
+    let circle = fetch.finish().expect("files");
+    assert!(circle.service("test.v1.Things").is_err());
+    // Each file imports one more.
+    let mut fetch = Fetch::new(&services());
+    let mut files = 0..=Descriptors::MOST_FILES;
+    let given_up = files.find(|number| {
+        assert!(fetch.ask().is_some());
+        let file = file(&number.to_string(), &(number + 1).to_string());
+        fetch.answered(&file_answer(&file.concat())).is_err()
+    });
+    assert_eq!(given_up, Some(Descriptors::MOST_FILES));
+}
+
+#[test]
 fn a_missing_file_is_named_with_who_imports_it() {
     let only = FileDescriptorSet {
         file: vec![FileDescriptorProto::decode(files()["test.proto"].as_slice()).expect("a file")],
