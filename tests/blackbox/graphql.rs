@@ -290,7 +290,7 @@ fn ten_thousand_entities_are_not_asked_for() -> Result<()> {
     );
     let before = fetches(&world.orders);
     let measured = world.measure(request.as_bytes())?;
-    hold("10,000 entities", &measured, "errors");
+    hold("10,000 entities", &measured, "TOO_MANY_ENTITIES");
     assert_eq!(fetches(&world.orders), before, "no subgraph sees them");
     Ok(())
 }

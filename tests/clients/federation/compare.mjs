@@ -30,6 +30,11 @@ const chance = (percent) => random(100) < percent;
 
 const IDS = ["b1", "b2", "b3", "f1", "f2", "a1", "a2", "a3", "r1", "w1", "978-1", "978-3", "nobody"];
 
+function fieldNames(schema) {
+  const types = Object.values(schema.getTypeMap()).filter((type) => type.getFields && !type.name.startsWith("__"));
+  return [...new Set(types.flatMap((type) => Object.values(type.getFields()).filter((f) => f.args).map((f) => f.name)))];
+}
+
 class Operation {
   variables = {};
   declared = [];
@@ -38,6 +43,7 @@ class Operation {
 
   constructor(schema, kind) {
     this.schema = schema;
+    this.names = ["__typename", ...fieldNames(schema)];
     const root = kind === "mutation" ? schema.getMutationType() : schema.getQueryType();
     const selection = this.selection(root, 0);
     const head = this.declared.length ? `(${this.declared.join(", ")})` : "";
@@ -77,7 +83,8 @@ class Operation {
     const args = field.args.filter((arg) => isNonNullType(arg.type) || chance(50)).map((arg) => `${arg.name}: ${this.argument(arg.type)}`);
     const called = args.length ? `(${args.join(", ")})` : "";
     // Fields with arguments have a name of their own, so that two never disagree.
-    const alias = called || chance(15) ? `x${this.size}: ` : "";
+    // Some are called what others, keys among them, are called.
+    const alias = called || chance(15) ? `x${this.size}: ` : chance(10) ? `${pick(this.names)}: ` : "";
     const type = getNamedType(field.type);
     const inner = isCompositeType(type) ? ` ${this.selection(type, depth + 1)}` : "";
     return `${alias}${field.name}${called}${this.condition()}${inner}`;
