@@ -272,6 +272,37 @@ fn what_cannot_be_said_is_told_from_what_is_broken() -> Result<()> {
 }
 
 #[test]
+fn a_folder_is_verified_as_its_files_and_only_for_the_provider_that_is_named() -> Result<()> {
+    let pact = |consumer: &str, provider: &str| {
+        json!({ "consumer": { "name": consumer }, "provider": { "name": provider },
+                "interactions": [{ "description": "a", "request": { "method": "GET", "path": "/" },
+                                   "response": { "status": if provider == "users" { 200 } else { 404 } } }] })
+    };
+    let folder = TempFolder::new()?;
+    folder.write("a.json", pact("one", "users").to_string())?;
+    folder.write("b.json", pact("two", "users").to_string())?;
+    folder.write("c.json", pact("one", "others").to_string())?;
+    let provider = Stub::start(|_| Reply::json_of(200, &json!({})))?;
+    let url = format!("http://{}", provider.address());
+    let place = folder.path().to_str().context("a path")?;
+    let consumers = |report: &Value| -> Vec<String> {
+        let reports = report["reports"].as_array().into_iter().flatten();
+        let names =
+            reports.map(|report| report["consumer"].as_str().unwrap_or_default().to_owned());
+        names.collect()
+    };
+    let (status, report) = ours(&[place, "--provider-url", &url])?;
+    assert_eq!((status, consumers(&report).len()), (1, 3), "{report:#}");
+    let (status, report) = ours(&[place, "--provider-url", &url, "--provider", "users"])?;
+    assert_eq!(status, 0, "{report:#}");
+    assert_eq!(consumers(&report), ["one", "two"]);
+    let nobody = ours(&[place, "--provider-url", &url, "--provider", "nobody"]);
+    let error = format!("{:#}", nobody.err().context("nothing to verify")?);
+    assert!(error.contains("2: error: there is no contract"), "{error}");
+    Ok(())
+}
+
+#[test]
 fn two_versions_of_a_contract_are_compared() -> Result<()> {
     let folder = TempFolder::new()?;
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(kept("schemas/user"))?)?;

@@ -138,3 +138,60 @@ async fn a_url_that_is_refused_does_not_show_its_credentials() {
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     }
 }
+
+/// An event that is needed in a state, and a verifier whose provider makes another one.
+async fn another_event() -> (crate::Pact, Verifier) {
+    let placed = event("placed")
+        .given("an order")
+        .json(json!({ "total": integer(5) }));
+    let pact = Recording::new("c", "p").event(placed);
+    let pact = pact.consume(async |_: &Message| Ok::<_, String>(())).await;
+    let verifier = Verifier::new("http://127.0.0.1:1", &Tasks::new(Stop::new()));
+    let verifier = verifier.messages(async |_| {
+        Ok(Message {
+            contents: Body::json(&json!({ "total": "5" })),
+            ..Message::default()
+        })
+    });
+    (pact.expect("well-formed"), verifier)
+}
+
+#[tokio::test]
+async fn what_is_pending_is_told_and_breaks_nothing() {
+    let (mut pact, verifier) = another_event().await;
+    assert!(!verifier.verify(&pact).await.expect("a report").holds());
+    pact.interactions[0].pending = true;
+    let report = verifier.verify(&pact).await.expect("a report");
+    assert!(report.holds() && report.held() == 0, "{report}");
+    assert!(report.to_string().contains("pending placed"), "{report}");
+}
+
+#[tokio::test]
+async fn a_state_is_taken_down_after_what_failed_if_that_is_asked_for() {
+    for teardown in [false, true] {
+        let (pact, verifier) = another_event().await;
+        let (told, mut changes) = tokio::sync::mpsc::unbounded_channel();
+        let verifier = verifier
+            .teardown(teardown)
+            .states(move |change: StateChange| {
+                let told = told.send(change.action);
+                async move {
+                    told.map(|()| serde_json::Map::new())
+                        .map_err(|e| e.to_string())
+                }
+            });
+        verifier.verify(&pact).await.expect("a report");
+        drop(verifier);
+        assert_eq!(changes.recv().await, Some(Action::Setup));
+        assert_eq!(changes.recv().await, teardown.then_some(Action::Teardown));
+    }
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_set_up_is_named() {
+    let (pact, verifier) = another_event().await;
+    let verifier = verifier.states(async |_| Err("no database".to_owned()));
+    let report = verifier.verify(&pact).await.expect("a report").to_string();
+    let expected = "$.providerStates: setup of `an order` failed: no database";
+    assert!(report.contains(expected), "{report}");
+}
