@@ -177,9 +177,9 @@ impl Coercer<'_> {
             path.push(Step::Field(field.name.clone()));
             let value = match (given.get(&field.name), &field.default_value) {
                 (Some(value), _) => Some(self.value(value, &field.value_type, path)?),
-                (None, Some(default)) => {
-                    Some(self.value(&json(default), &field.value_type, path)?)
-                }
+                // As the schema has it: the service fills in what that lacks. A default may lack itself,
+                // and filling that in here would have no end.
+                (None, Some(default)) => Some(json(default)),
                 (None, None) if field.value_type.is_non_null() => {
                     return Err(self.wrong(path, "is required, and was not provided"));
                 }

@@ -17,10 +17,11 @@ enum Size @join__type(graph: A) {
   HIDDEN @inaccessible @join__enumValue(graph: A)
 }
 input Box @join__type(graph: A) { size: Size! = SMALL, count: Int!, inner: [Box!], label: String = "none", any: Any }
+input Chain @join__type(graph: A) { n: Int, next: Chain = {n: 1} }
 input Choice @join__type(graph: A) @oneOf { id: ID, name: String }
 type Query @join__type(graph: A) {
   f(i: Int, f: Float, s: String, b: Boolean, id: ID, size: Size, any: Any, box: Box, choice: Choice,
-    list: [[Int]], need: Int! = 7, boxes: [Box!]): Int
+    list: [[Int]], chain: Chain, need: Int! = 7, boxes: [Box!]): Int
 }
 "#;
 
@@ -38,6 +39,7 @@ fn coerced(definition: &str, json: &str) -> String {
         "Size" => "size",
         "Any" => "any",
         "Box" => "box",
+        "Chain" => "chain",
         "Choice" => "choice",
         "[[Int]]" => "list",
         _ => "boxes",
@@ -199,4 +201,14 @@ fn exactly_one_field_of_a_choice_is_given() {
             "Variable \"$v\" must have exactly one field of \"Choice\", and not null.",
         );
     }
+}
+
+#[test]
+fn a_default_that_lacks_itself_is_not_filled_in_for_ever() {
+    check("Chain", r#"{"v":{}}"#, r#"{"next":{"n":1}}"#);
+    check(
+        "Chain",
+        r#"{"v":{"next":{"n":2}}}"#,
+        r#"{"next":{"n":2,"next":{"n":1}}}"#,
+    );
 }
