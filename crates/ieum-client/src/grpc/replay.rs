@@ -56,7 +56,9 @@ impl<B: Body<Data = Bytes>> Replay<B> {
 
 impl<B> State<B> {
     fn keep(&mut self, piece: &Bytes) {
-        self.room = self.room.and_then(|room| room.checked_sub(piece.len()));
+        // Each piece costs more than its bytes: a body of crumbs is not kept.
+        let room = self.room.filter(|_| self.kept.len() < MOST_PIECES);
+        self.room = room.and_then(|room| room.checked_sub(piece.len()));
         match self.room {
             Some(_) => self.kept.push(piece.clone()),
             None => drop(mem::take(&mut self.kept)),
@@ -107,3 +109,6 @@ where
 fn lock<B>(state: &Mutex<State<B>>) -> MutexGuard<'_, State<B>> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// The most pieces of a body that are kept for another attempt.
+const MOST_PIECES: usize = 1_024;

@@ -361,7 +361,9 @@ impl Stream {
     }
 
     fn keep(&mut self, data: &Bytes) {
-        self.room = self.room.and_then(|room| room.checked_sub(data.len()));
+        // Each piece costs more than its bytes: a body of crumbs is not kept.
+        let room = self.room.filter(|_| self.kept.len() < MOST_PIECES);
+        self.room = room.and_then(|room| room.checked_sub(data.len()));
         match self.room {
             Some(_) => self.kept.push(data.clone()),
             None => drop(mem::take(&mut self.kept)),
@@ -425,6 +427,9 @@ impl From<FrameError> for RequestBodyError {
         }
     }
 }
+
+/// The most pieces of a body that are kept for another try.
+const MOST_PIECES: usize = 1_024;
 
 const ARRIVING: u8 = 0;
 const COMPLETE: u8 = 1;

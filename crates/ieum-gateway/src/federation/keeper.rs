@@ -163,7 +163,7 @@ impl Keeper {
             Err(problem) => {
                 tracing::error!(
                     route = %self.route, problem,
-                    "the subgraphs cannot be composed; the last supergraph stays in use"
+                    "the subgraphs cannot be composed; a supergraph that is there stays in use"
                 );
                 federation.state.composed(Some(problem));
             }

@@ -126,7 +126,7 @@ impl Keeper {
         match &problem {
             Some(problem) if before.as_ref() != Some(problem) => tracing::warn!(
                 route = %self.route, problem,
-                "a service does not say what it looks like; its last descriptors stay in use"
+                "a service does not say what it looks like; what is known of it stays in use"
             ),
             None if before.is_some() => {
                 tracing::info!(route = %self.route, "a service says what it looks like again");
