@@ -133,7 +133,7 @@ impl Chassis {
     /// If their descriptors are damaged.
     #[cfg(feature = "grpc")]
     pub fn grpc(mut self, services: Services) -> Result<Self, DescriptorError> {
-        let Mounted { calls, health } = services.mount(&self.health, &self.config)?;
+        let Mounted { calls, health } = services.mount(&self.health, &self.config, &self.clock)?;
         self.calls = calls;
         self.bare = health;
         Ok(self)

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use ieum_base::Clock;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health as Protocol;
@@ -23,14 +24,21 @@ pub(super) struct Serving {
     names: Arc<[&'static str]>,
     /// The time between two looks, while somebody watches.
     pause: Duration,
+    clock: Clock,
 }
 
 impl Serving {
-    pub(super) fn new(health: Health, names: &[&'static str], pause: Duration) -> Self {
+    pub(super) fn new(
+        health: Health,
+        names: &[&'static str],
+        pause: Duration,
+        clock: Clock,
+    ) -> Self {
         Self {
             health,
             names: names.into(),
             pause: pause.max(LEAST_PAUSE),
+            clock,
         }
     }
 
@@ -96,9 +104,8 @@ impl Watch {
                 self.is_over = true;
                 return Some((Err(Status::unavailable("the service is stopping")), self));
             }
-            leaving
-                .unless_requested(tokio::time::sleep(self.serving.pause))
-                .await;
+            let pause = self.serving.clock.sleep(self.serving.pause);
+            leaving.unless_requested(pause).await;
         }
         None
     }

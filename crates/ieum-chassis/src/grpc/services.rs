@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use ieum_base::ByteSize;
+use ieum_base::{ByteSize, Clock};
 use prost::Message;
 use prost_types::{FileDescriptorSet, MethodDescriptorProto};
 use tonic_health::pb::health_server::{self, HealthServer};
@@ -100,10 +100,12 @@ impl Services {
         self,
         health: &Health,
         config: &Config,
+        clock: &Clock,
     ) -> Result<Mounted, DescriptorError> {
         let ByteSize(most) = config.max_message;
         let limits = from_fn_with_state(most, admit);
-        let serving = Serving::new(health.clone(), &self.names, config.health_cache.0);
+        let pause = config.health_cache.0;
+        let serving = Serving::new(health.clone(), &self.names, pause, clock.clone());
         let path = format!("/{}/{{*method}}", health_server::SERVICE_NAME);
         let health = Router::new().route_service(&path, HealthServer::new(serving));
         let error = |error: tonic_reflection::server::Error| DescriptorError(error.to_string());

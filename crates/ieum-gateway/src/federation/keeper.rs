@@ -81,9 +81,10 @@ impl Keeper {
             let is_well = self.round(&federation, &worker).await;
             failures = if is_well { 0 } else { failures + 1 };
             let wait = self.wait(&worker, failures);
+            let clock = worker.clock.clone();
             drop((federation, worker));
             // What changes often is not looked at more often than this.
-            tokio::time::sleep(LEAST_PAUSE.min(wait)).await;
+            clock.sleep(LEAST_PAUSE.min(wait)).await;
             let changed = select_all(
                 self.services
                     .iter()

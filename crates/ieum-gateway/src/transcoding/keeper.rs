@@ -77,9 +77,10 @@ impl Keeper {
             self.tell(found, &mut problem);
             transcoding.tell(problem.clone());
             let wait = self.wait(&worker, failures);
+            let clock = worker.clock.clone();
             drop((transcoding, worker));
             // What changes often is not looked at more often than this.
-            tokio::time::sleep(LEAST_PAUSE.min(wait)).await;
+            clock.sleep(LEAST_PAUSE.min(wait)).await;
             let _ = tokio::time::timeout(wait, self.service.changed(seen)).await;
         }
     }

@@ -122,7 +122,7 @@ where
     async fn wait(&mut self) {
         // The sender lives as long as the service, which is kept here.
         let _ = self.changed.changed().await;
-        tokio::time::sleep(BREATH).await;
+        self.service.clock().sleep(BREATH).await;
         self.changed.mark_unchanged();
     }
 
