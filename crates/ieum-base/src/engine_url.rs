@@ -46,6 +46,52 @@ impl EngineUrl {
         &self.rest
     }
 
+    /// The host and the port, `HOST:PORT` or `HOST` alone, of an engine on the network. Several, for
+    /// engines that are a cluster, are joined by commas.
+    pub fn authority(&self) -> &str {
+        let end = self.rest.find(['/', '?']).unwrap_or(self.rest.len());
+        &self.rest[..end]
+    }
+
+    /// What follows the authority, without its slash and without parameters: a database, a virtual
+    /// host. Empty if there is nothing.
+    pub fn path(&self) -> &str {
+        let rest = &self.rest[self.authority().len()..];
+        let rest = rest.strip_prefix('/').unwrap_or(rest);
+        rest.split_once('?').map_or(rest, |(path, _)| path)
+    }
+
+    /// The parameter `name` of the query, as it is written.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let (_, query) = self.rest.split_once('?')?;
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// The whole URL with its password, percent-encoded where it must be: for a client library.
+    pub fn expose(&self) -> Secret {
+        let credentials = match (&self.user, &self.password) {
+            (Some(user), Some(password)) => {
+                format!("{}:{}@", encode(user), encode(password.expose()))
+            }
+            (Some(user), None) => format!("{}@", encode(user)),
+            (None, _) => String::new(),
+        };
+        Secret::new(format!("{}://{credentials}{}", self.scheme, self.rest))
+    }
+
+    /// The same on another path: another database, another virtual host.
+    #[must_use]
+    pub fn with_path(mut self, path: &str) -> Self {
+        let query = self.rest.split_once('?').map(|(_, query)| query.to_owned());
+        self.rest = format!("{}/{path}", self.authority());
+        if let Some(query) = query {
+            self.rest.push('?');
+            self.rest.push_str(&query);
+        }
+        self
+    }
+
     /// The same with `password`, which may have any characters: a URL's text could not hold some.
     #[must_use]
     pub fn with_password(mut self, password: Secret) -> Self {
@@ -78,11 +124,8 @@ impl FromStr for EngineUrl {
             None => (None, rest),
         };
         let (user, password) = match credentials.map(|c| c.split_once(':').unwrap_or((c, ""))) {
-            Some((user, "")) => (Some(user.to_owned()), None),
-            Some((user, password)) => (
-                Some(user.to_owned()),
-                Some(Secret::new(password.to_owned())),
-            ),
+            Some((user, "")) => (Some(decode(user)), None),
+            Some((user, password)) => (Some(decode(user)), Some(Secret::new(decode(password)))),
             None => (None, None),
         };
         Ok(Self {
@@ -92,6 +135,40 @@ impl FromStr for EngineUrl {
             rest: rest.to_owned(),
         })
     }
+}
+
+/// Percent-encodes what may not stand in a user name or a password (RFC 3986, section 3.2.1).
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// The reverse; what is no percent-encoding stays as it is.
+fn decode(text: &str) -> String {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let code = hex.filter(|_| byte == b'%');
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(code) => {
+                decoded.push(code);
+                rest = &after[2..];
+            }
+            None => {
+                decoded.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(decoded).unwrap_or_else(|_| text.to_owned())
 }
 
 impl fmt::Display for EngineUrl {
@@ -166,6 +243,19 @@ mod tests {
             "/var/lib/shop@home.db"
         );
         assert_eq!(parse("memory:").to_string(), "memory:");
+    }
+
+    #[test]
+    fn names_host_database_and_parameters() {
+        let url = parse("postgres://app:p%40ss@db:5432/shop?sslmode=require");
+        assert_eq!((url.authority(), url.path()), ("db:5432", "shop"));
+        assert_eq!(url.parameter("sslmode"), Some("require"));
+        assert_eq!(url.password().map(|p| p.expose().as_str()), Some("p@ss"));
+        let other = url.with_path("users").expose();
+        let expected = "postgres://app:p%40ss@db:5432/users?sslmode=require";
+        assert_eq!(other.expose(), expected);
+        assert_eq!(parse("nats://a:1,b:2").authority(), "a:1,b:2");
+        assert_eq!(parse("redis://cache?x=1").path(), "");
     }
 
     #[test]

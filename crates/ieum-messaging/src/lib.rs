@@ -4,6 +4,7 @@
 //! Delivery is at least once; effects happen once, because a message is identified by its source and
 //! id and the receiver's inbox row commits together with the effect.
 
+mod capabilities;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 pub mod consumer;
@@ -18,6 +19,7 @@ mod port;
 pub mod relay;
 pub mod telemetry;
 
+pub use capabilities::{Broker, Capabilities, Deduplicates, Durable};
 pub use dead_letter::{
     DeadLetter, DeadLetterFilter, DeadLetterReason, GroupState, Inspect, Operate, TopicState,
 };

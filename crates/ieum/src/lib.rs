@@ -22,7 +22,8 @@
 //! | [`saga`] | definitions, engine and participants of sagas |
 //! | [`remote`] | every port over the API of a running ieum (`ieum://`) |
 //! | `contract` | contracts with other services, for tests (feature `contract`) |
-//! | `sql` | every port on SQLite (feature `sqlite`) |
+//! | `sql` | every port on SQLite (feature `sqlite`) and PostgreSQL (feature `postgres`) |
+//! | `nats`, `kafka`, `rabbitmq`, `redis` | brokers by URL (a feature each) |
 
 pub use ieum_base as base;
 pub use ieum_http as http;
@@ -43,3 +44,12 @@ pub use ieum_remote as remote;
 pub use ieum_contract as contract;
 #[cfg(feature = "sqlite")]
 pub use ieum_sql as sql;
+
+#[cfg(feature = "kafka")]
+pub use ieum_kafka as kafka;
+#[cfg(feature = "nats")]
+pub use ieum_nats as nats;
+#[cfg(feature = "rabbitmq")]
+pub use ieum_rabbitmq as rabbitmq;
+#[cfg(feature = "redis")]
+pub use ieum_redis as redis;

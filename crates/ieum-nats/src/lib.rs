@@ -1,0 +1,1 @@
+//! NATS JetStream: topics and consumer groups.

@@ -1,0 +1,1 @@
+//! RabbitMQ: topics and consumer groups.

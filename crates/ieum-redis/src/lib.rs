@@ -1,0 +1,1 @@
+//! Redis: topics and consumer groups on streams, cache, rate limits.
