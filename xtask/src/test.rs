@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::workspace::{self, cargo};
 
 /// Programs that the black-box tests call, and the Debian package that has each.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 14] = [
     ("bash", "bash"),
     ("curl", "curl"),
     ("cc", "gcc"),
@@ -21,7 +21,14 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("javac", "default-jdk-headless"),
     ("systemd-analyze", "systemd"),
     ("docker-compose", "docker-compose"),
+    ("psql", "postgresql"),
+    ("rabbitmq-server", "rabbitmq-server"),
+    ("nats-server", "nats-server"),
+    ("redis-server", "redis-server"),
 ];
+
+/// The engines that are built for the tests beside the embedded ones.
+pub(crate) const ENGINES: &str = "ieum/engines,ieum-server/engines,ieum-sql/postgres,shop/engines";
 
 #[derive(Default)]
 struct Counts {
@@ -37,11 +44,14 @@ pub(crate) fn run(filter: &[&str]) -> Result<()> {
     // The black-box tests drive these binaries; building them first keeps them the same for all.
     run_step(
         "building the binaries",
-        cargo().args(["build", "-p", "ieum-server", "-p", "shop"]),
+        cargo()
+            .args(["build", "-p", "ieum-server", "-p", "shop"])
+            .args(["--features", "ieum-server/engines,shop/engines"]),
     )?;
     let mut command = cargo();
     command
-        .args(["test", "--workspace", "--no-fail-fast", "--"])
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(["--features", ENGINES, "--"])
         .args(filter);
     let (counts, succeeded) = run_tests(command)?;
     report(&counts);
