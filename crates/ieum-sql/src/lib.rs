@@ -6,6 +6,7 @@
 
 mod error;
 pub mod sqlite;
+mod topics;
 
 pub use error::{Error, ErrorKind, Result};
 pub use rusqlite;

@@ -4,10 +4,10 @@ use ieum_eventstore::{Head, Position};
 use ieum_messaging::{Delivery, Epoch, Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::message::to_message;
-use super::{failed, log_error, sql_error};
+use super::{failed, sql_error};
 use crate::sqlite::Tx;
 use crate::sqlite::log::{self, Failure, signed, unsigned};
+use crate::topics::{log_error, to_message};
 
 /// How many messages of parked keys one look passes over at most.
 const LOOK: usize = 1_000;

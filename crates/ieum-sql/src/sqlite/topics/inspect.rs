@@ -8,9 +8,9 @@ use ieum_messaging::{
 };
 use rusqlite::{Connection, params};
 
-use super::message::to_message;
 use super::{Topics, failed, sql_error};
 use crate::sqlite::log::{self, signed, unsigned};
+use crate::topics::to_message;
 
 #[async_trait]
 impl Inspect for Topics {

@@ -8,25 +8,24 @@
 mod group;
 mod groups;
 mod inspect;
-mod message;
 mod operator;
 mod publish;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use ieum_messaging::{Error, ErrorKind, GroupSubscriber, Limits, Result, Subscriber, Subscription};
+use ieum_messaging::{Error, ErrorKind, GroupSubscriber, Result, Subscriber, Subscription};
 use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-pub use message::{stream_of, to_event, to_message};
+pub use crate::topics::{Config, stream_of, to_event, to_message};
 
 use self::group::Name;
 use super::log::Failure;
 use super::{Log, Migration, Tx};
+use crate::topics::log_error;
 
 /// The schema of groups and dead letters, beside that of the log.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -34,34 +33,6 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     sql: include_str!("schema.sql"),
 }];
-
-/// The settings of topics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// How long a worker keeps its group after it was last seen. Default 5 s.
-    pub lease: Duration,
-    /// The most dead letters and parked messages of one group; when it is full the group stops.
-    /// Default 10,000.
-    pub parked: usize,
-    /// The most topics. Default 1,000.
-    pub topics: usize,
-    /// The most groups of one topic. Default 1,000.
-    pub groups: usize,
-    /// What a message and a batch may be at most.
-    pub limits: Limits,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            lease: Duration::from_secs(5),
-            parked: 10_000,
-            topics: 1_000,
-            groups: 1_000,
-            limits: Limits::default(),
-        }
-    }
-}
 
 /// Topics over a log: `Publisher`, `Groups`, `Subscriber` and `Inspect`. Clones are the same topics.
 #[derive(Clone, Debug)]
@@ -206,16 +177,4 @@ fn sql_error(error: rusqlite::Error) -> Error {
 
 fn failed(failure: Failure) -> Error {
     log_error(failure.into())
-}
-
-/// The log's refusal in the words of messaging.
-fn log_error(error: ieum_eventstore::Error) -> Error {
-    use ieum_eventstore::ErrorKind as Log;
-    let kind = match error.kind() {
-        Log::Full => ErrorKind::Full,
-        Log::Unavailable => ErrorKind::Unavailable,
-        Log::Invalid | Log::PartialDuplicate => ErrorKind::Invalid,
-        _ => ErrorKind::Internal,
-    };
-    Error::new(kind, error.to_string()).caused_by(error)
 }

@@ -7,10 +7,10 @@ use ieum_base::Uuid;
 use ieum_eventstore::{Append, Expect, NewEvent, StreamName, Write};
 use ieum_messaging::{Error, ErrorKind, Message, Publisher, Result, names};
 
-use super::message::{stream_of, to_event};
-use super::{Topics, failed, log_error, note_topic};
+use super::{Topics, failed, note_topic};
 use crate::sqlite::Tx;
 use crate::sqlite::log::{append_checked, recorded};
+use crate::topics::{log_error, stream_of, to_event};
 
 #[async_trait]
 impl Publisher for Topics {
