@@ -35,6 +35,9 @@ pub struct Capabilities {
     pub durable: Durable,
     /// For how long publishing the same source and id again adds nothing.
     pub deduplicates: Deduplicates,
+    /// Whether a group that subscribes for the first time gets the topic from its beginning. Where it
+    /// does not, it gets what is published from then on.
+    pub retains_history: bool,
     /// Whether a dead letter makes what follows on its key wait behind it, for an operator.
     pub parks_keys: bool,
     /// Whether a subscription can look behind messages that are not acknowledged yet.

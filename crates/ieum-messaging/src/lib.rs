@@ -18,6 +18,7 @@ pub mod names;
 mod port;
 pub mod relay;
 pub mod telemetry;
+mod window;
 
 pub use capabilities::{Broker, Capabilities, Deduplicates, Durable};
 pub use dead_letter::{
@@ -29,3 +30,4 @@ pub use group_subscription::{GroupConfig, GroupSubscriber};
 pub use port::{
     Delivery, Epoch, Groups, OutboxRow, OutboxStore, Publisher, Subscriber, Subscription,
 };
+pub use window::{Held, Window};
