@@ -9,6 +9,7 @@ pub mod conformance;
 pub mod decider;
 mod error;
 mod event;
+pub mod lease;
 pub mod memory;
 mod port;
 pub mod projection;
@@ -22,6 +23,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use event::{
     Event, EventDecodeError, Metadata, NewEvent, Position, StreamName, StreamNameError, Version,
 };
+pub use lease::{Lease, Leases};
 pub use port::{
     Append, Appended, Checkpoint, Checkpoints, Condition, EventStore, Expect, Fence, Fences,
     Filter, Head, Page, Write,

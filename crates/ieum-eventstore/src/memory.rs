@@ -3,7 +3,7 @@
 //! One mutex guards everything, so that every operation is one step. Nothing survives the process;
 //! "durable at return" holds as long as the process does.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::rules::Recorded;
 use crate::{
     Append, Appended, Checkpoint, Checkpoints, Error, ErrorKind, Event, EventStore, Fence, Fences,
-    Filter, Head, NewEvent, Page, Position, Result, StreamName, Version,
+    Filter, Head, Lease, Leases, NewEvent, Page, Position, Result, StreamName, Version, lease,
 };
 
 /// A log in memory. Clones are the same log.
@@ -34,7 +34,7 @@ struct State {
     events: Vec<Event>,
     streams: HashMap<StreamName, Vec<usize>>,
     ids: HashMap<Uuid, usize>,
-    epochs: HashMap<String, u64>,
+    leases: BTreeMap<String, Lease>,
     checkpoints: HashMap<String, Checkpoint>,
 }
 
@@ -51,7 +51,7 @@ impl Store {
             events: Vec::new(),
             streams: HashMap::new(),
             ids: HashMap::new(),
-            epochs: HashMap::new(),
+            leases: BTreeMap::new(),
             checkpoints: HashMap::new(),
         };
         Self(Arc::new(Shared {
@@ -182,13 +182,54 @@ impl Checkpoints for Store {
 #[async_trait]
 impl Fences for Store {
     async fn raise(&self, name: &str) -> Result<Fence> {
+        Ok(self.lock().raise(name, None))
+    }
+}
+
+#[async_trait]
+impl Leases for Store {
+    async fn observe(&self, prefix: &str) -> Result<Vec<Lease>> {
+        let state = self.lock();
+        let from = state.leases.range(prefix.to_owned()..);
+        let begun = from.map(|(_, lease)| lease);
+        let found = begun.take_while(|lease| lease.name.starts_with(prefix));
+        Ok(found.take(Lease::MOST).cloned().collect())
+    }
+
+    async fn take(&self, holder: &str, seen: &[Lease]) -> Result<Vec<Fence>> {
+        lease::check_names(holder, seen.iter().map(|lease| &*lease.name))?;
         let mut state = self.lock();
-        let epoch = state.epochs.entry(name.to_owned()).or_default();
-        *epoch += 1;
-        Ok(Fence {
-            name: name.to_owned(),
-            epoch: *epoch,
-        })
+        let mut taken = Vec::with_capacity(seen.len());
+        for lease in seen {
+            let now = state.leases.get(&lease.name);
+            let (epoch, renewals) = now.map_or((0, 0), |now| (now.epoch, now.renewals));
+            if (epoch, renewals) == (lease.epoch, lease.renewals) {
+                taken.push(state.raise(&lease.name, Some(holder)));
+            }
+        }
+        Ok(taken)
+    }
+
+    async fn renew(&self, held: &[Fence]) -> Result<Vec<Fence>> {
+        let mut state = self.lock();
+        let mut renewed = Vec::with_capacity(held.len());
+        for fence in held {
+            if let Some(lease) = state.held(fence) {
+                lease.renewals += 1;
+                renewed.push(fence.clone());
+            }
+        }
+        Ok(renewed)
+    }
+
+    async fn release(&self, held: &[Fence]) -> Result<()> {
+        let mut state = self.lock();
+        for fence in held {
+            if state.held(fence).is_some() {
+                state.raise(&fence.name, None);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -231,9 +272,24 @@ impl State {
         Ok(())
     }
 
+    /// Begins the next epoch of `name`, under `holder`.
+    fn raise(&mut self, name: &str, holder: Option<&str>) -> Fence {
+        let lease = self.leases.entry(name.to_owned());
+        let lease = lease.or_insert_with(|| Lease::untaken(name));
+        lease.epoch += 1;
+        lease.holder = holder.map(str::to_owned);
+        lease.fence()
+    }
+
+    /// The lease of `fence`, if its epoch holds.
+    fn held(&mut self, fence: &Fence) -> Option<&mut Lease> {
+        let lease = self.leases.get_mut(&fence.name)?;
+        (lease.epoch == fence.epoch).then_some(lease)
+    }
+
     fn check_fence(&self, fence: Option<&Fence>) -> Result<()> {
         let Some(fence) = fence else { return Ok(()) };
-        let actual = self.epochs.get(&fence.name).copied().unwrap_or(0);
+        let actual = self.leases.get(&fence.name).map_or(0, |lease| lease.epoch);
         if actual == fence.epoch {
             return Ok(());
         }

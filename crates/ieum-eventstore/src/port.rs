@@ -64,10 +64,12 @@ pub trait Checkpoints: Send + Sync + 'static {
     ) -> Result<()>;
 }
 
-/// Epochs by name. Raising one shuts out everybody who still writes with an earlier one.
+/// Epochs by name. Raising one shuts out everybody who still writes with an earlier one. Who shares
+/// a log with others takes a [lease](crate::Leases) instead.
 #[async_trait]
 pub trait Fences: Send + Sync + 'static {
-    /// Begins the next epoch of `name`, durable at return.
+    /// Begins the next epoch of `name`, durable at return. A lease of that name has no holder from
+    /// here on.
     async fn raise(&self, name: &str) -> Result<Fence>;
 }
 

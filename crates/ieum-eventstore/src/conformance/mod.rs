@@ -2,10 +2,12 @@
 //!
 //! An engine's tests call [`log_conformance!`](crate::log_conformance) with an expression that opens
 //! an empty log; each case becomes a test of its own, so that what ran is seen in the summary. Cases
-//! that stand for a hazard are named after its number.
+//! that stand for a hazard are named after its number. Leases have a suite of their own,
+//! [`lease_conformance!`](crate::lease_conformance).
 
 mod append;
 mod checkpoint;
+mod lease;
 mod read;
 mod subscribe;
 
@@ -26,6 +28,14 @@ pub use append::{
 pub use checkpoint::{
     checkpoints_move_by_compare_and_set, h13_a_checkpoint_is_moved_by_its_owner_only,
     h35_foreign_checkpoints_are_errors,
+};
+pub use lease::{
+    LeaseSubject, a_lease_is_seen_as_it_was_left, a_lease_is_taken_only_as_it_was_seen,
+    a_released_lease_is_free_and_shuts_its_owner_out,
+    a_renewal_counts_and_an_old_epoch_is_not_renewed,
+    h13_taking_a_lease_shuts_its_earlier_owner_out, h14_a_holders_name_used_again_is_no_right,
+    leases_and_fences_of_one_name_are_one, leases_of_one_call_are_decided_one_by_one,
+    names_of_leases_have_limits, of_many_candidates_exactly_one_takes_a_lease,
 };
 pub use read::{
     filters_choose_and_scan_on, h03_versions_of_a_stream_only_increase, h12_page_edges,
@@ -172,7 +182,10 @@ mod tests {
     use super::*;
 
     async fn memory() -> Subject {
-        let store = crate::memory::Store::new();
+        subject(crate::memory::Store::new())
+    }
+
+    fn subject(store: crate::memory::Store) -> Subject {
         let same = store.clone();
         let begin: BeginIncarnation = Box::new(move || {
             same.begin_incarnation();
@@ -181,5 +194,14 @@ mod tests {
         Subject::new(store, begin, ())
     }
 
+    async fn with_leases() -> LeaseSubject {
+        let store = crate::memory::Store::new();
+        LeaseSubject {
+            leases: Arc::new(store.clone()),
+            log: subject(store),
+        }
+    }
+
     crate::log_conformance!(memory());
+    crate::lease_conformance!(with_leases());
 }
