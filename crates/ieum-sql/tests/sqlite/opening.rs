@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use ieum_sql::sqlite::{Config, Database, Migration};
+use ieum_eventstore::{Fences, Leases};
+use ieum_sql::sqlite::{Config, Database, Log, Migration, log};
 use ieum_sql::{Error, ErrorKind};
 
 use ieum_testkit::TempFolder;
@@ -331,4 +332,22 @@ fn a_migration_that_fails_leaves_no_trace() {
     ];
     Database::open(&path, &broken).expect_err("broken SQL");
     Database::open(&path, NEWER_NOTES).expect("the next build's migration runs");
+}
+
+#[tokio::test]
+async fn a_log_from_before_leases_keeps_its_epochs() {
+    let folder = TempFolder::new().expect("a folder");
+    let path = folder.path().join("log.db");
+    let earlier = Database::open(&path, &log::MIGRATIONS[..1]).expect("opens");
+    let insert = "INSERT INTO ieum_fences (name, epoch) VALUES ('saga-engine', 7)";
+    let written = earlier.write(move |tx| Ok::<_, Error>(tx.execute(insert, [])?));
+    assert_eq!(written.await.expect("written"), 1);
+    drop(earlier);
+
+    let opened = Log::open(path, Config::default()).expect("migrates");
+    let mut seen = opened.observe("saga-engine").await.expect("readable");
+    assert_eq!((seen[0].epoch, seen[0].renewals), (7, 0));
+    assert_eq!(seen.remove(0).holder, None);
+    let fence = opened.raise("saga-engine").await.expect("raised");
+    assert_eq!(fence.epoch, 8);
 }

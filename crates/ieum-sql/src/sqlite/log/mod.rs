@@ -1,4 +1,4 @@
-//! The log in SQLite: events, stream heads, tags, fences, checkpoints.
+//! The log in SQLite: events, stream heads, tags, fences and leases, checkpoints.
 //!
 //! Positions and versions are taken from counters in the same transaction as the event, so that
 //! they are gap-free, in commit order, and never used twice, also after a tail was deleted.
@@ -7,6 +7,7 @@
 
 mod append;
 mod failure;
+mod lease;
 mod read;
 mod row;
 mod store;
@@ -23,8 +24,15 @@ pub(crate) use row::{signed, unsigned};
 use super::Migration;
 
 /// The schema of the log.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    component: "log",
-    version: 1,
-    sql: include_str!("schema.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        component: "log",
+        version: 1,
+        sql: include_str!("schema.sql"),
+    },
+    Migration {
+        component: "log",
+        version: 2,
+        sql: include_str!("leases.sql"),
+    },
+];

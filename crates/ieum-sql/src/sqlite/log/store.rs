@@ -218,7 +218,7 @@ fn raise(tx: &Tx<'_>, name: String) -> Result<Fence, Failure> {
     let epoch: i64 = tx
         .prepare_cached(
             "INSERT INTO ieum_fences (name, epoch) VALUES (?1, 1) \
-             ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1 RETURNING epoch",
+             ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1, holder = '' RETURNING epoch",
         )?
         .query_row([&name], |row| row.get(0))?;
     Ok(Fence {
