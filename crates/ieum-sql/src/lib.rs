@@ -4,9 +4,14 @@
 //! platform, and for a service `sqlite::{outbox, inbox, barrier, idempotency}`, each a few functions
 //! that work inside the service's own transaction.
 
+pub mod database;
 mod error;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod sqlite;
 mod topics;
 
+pub use database::{Database, Migration, Reader, Row, Tx, Value};
+pub use database::{barrier, idempotency, inbox, outbox, streams, view};
 pub use error::{Error, ErrorKind, Result};
 pub use rusqlite;

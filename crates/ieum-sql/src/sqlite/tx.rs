@@ -19,7 +19,7 @@ pub struct Tx<'a> {
 }
 
 impl<'a> Tx<'a> {
-    pub(super) const fn new(connection: &'a Connection, clock: &'a Clock) -> Self {
+    pub(crate) const fn new(connection: &'a Connection, clock: &'a Clock) -> Self {
         Self { connection, clock }
     }
 
