@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask tidy`, `test`, `gen`, `bench` and `torture`.
 
 mod bench;
+mod conformance;
 mod generate;
 mod shutdown;
 mod test;
@@ -20,6 +21,9 @@ usage: cargo xtask COMMAND
   bench proxy   plain proxying beside nginx, CPU per request in paired rounds
   bench graphql [--json]
                 a federated query beside Apollo Gateway, CPU per query in paired rounds
+  conformance [--json | --write]
+                every suite on every engine: prints the table of engines and cases, or writes it
+                into the docs
   torture shop  the chaos demo ten times, one line of JSON each and one for all;
                 [--runs N] [--kills N] [--orders N] [--flow FLOW] [--polyglot] [--seed N] [--json]
                 [-- FLAG…]; status 0 only if every run balances
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["test", rest @ ..] => test::run(rest),
         ["gen", rest @ ..] => generate::run(rest),
+        ["conformance", rest @ ..] => conformance::run(rest),
         ["torture", "shop", rest @ ..] => torture::run(rest),
         ["torture", "shutdown", rest @ ..] => shutdown::run(rest),
         ["bench", name, rest @ ..] => bench::run(name, rest),

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::conformance;
 use crate::workspace::{self, cargo};
 
 /// Programs that the black-box tests call, and the Debian package that has each.
@@ -53,6 +54,8 @@ pub(crate) fn run(filter: &[&str]) -> Result<()> {
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(["--features", ENGINES, "--"])
         .args(filter);
+    let findings = conformance::fresh_folder()?;
+    command.env(conformance::VARIABLE, &findings);
     let (counts, succeeded) = run_tests(command)?;
     report(&counts);
     if !succeeded || counts.failed > 0 {
@@ -64,7 +67,10 @@ pub(crate) fn run(filter: &[&str]) -> Result<()> {
     if counts.passed == 0 {
         bail!("no test ran");
     }
-    Ok(())
+    match filter {
+        [] => conformance::check_page(&findings),
+        _ => Ok(()),
+    }
 }
 
 fn run_step(what: &str, command: &mut Command) -> Result<()> {

@@ -1,0 +1,318 @@
+//! `cargo xtask conformance`: every suite on every engine, as one table.
+//!
+//! The suites are tests like any others; each writes down what it found (`ieum_testkit::conformance`),
+//! and here the findings become the table in the docs. An engine that is silent is an error: a suite
+//! that did not run proves nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::test::ENGINES;
+use crate::workspace::{self, cargo};
+
+/// What `ieum_testkit::conformance` reads.
+pub(crate) const VARIABLE: &str = "IEUM_CONFORMANCE";
+
+/// Which engines serve which port, in the order of the table.
+const EXPECTED: [(&str, &[&str]); 7] = [
+    ("log", &["memory", "SQLite", "PostgreSQL"]),
+    ("leases", &["memory", "SQLite", "PostgreSQL"]),
+    ("topics", &["memory", "SQLite", "PostgreSQL"]),
+    ("outbox", &["memory", "SQLite", "PostgreSQL"]),
+    (
+        "broker",
+        &[
+            "memory",
+            "SQLite",
+            "PostgreSQL",
+            "RabbitMQ",
+            "NATS JetStream",
+            "Redis Streams",
+            "Kafka (mock cluster)",
+        ],
+    ),
+    ("cache", &["memory", "Redis"]),
+    ("rate limit", &["memory", "Redis"]),
+];
+
+/// The page of the docs that holds the table.
+const PAGE: &str = "docs/reference/conformance.md";
+
+/// What the suites of one port found.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Port {
+    /// Cases in alphabetical order, each with the outcome on each engine.
+    cases: BTreeMap<String, BTreeMap<String, Outcome>>,
+    engines: BTreeSet<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    Failed(String),
+    Skipped(String),
+}
+
+type Ports = BTreeMap<String, Port>;
+
+/// Runs the suites; prints the table, or one line of JSON, or writes the page.
+pub(crate) fn run(args: &[&str]) -> Result<()> {
+    let (is_json, is_written) = match args {
+        [] => (false, false),
+        ["--json"] => (true, false),
+        ["--write"] => (false, true),
+        _ => bail!("usage: cargo xtask conformance [--json | --write]"),
+    };
+    let folder = fresh_folder()?;
+    let mut command = cargo();
+    command
+        .args(["test", "--workspace", "--no-fail-fast", "--quiet"])
+        .args(["--features", ENGINES, "--", "conformance"])
+        .env(VARIABLE, &folder)
+        .stdout(std::process::Stdio::null());
+    let succeeded = command.status().context("cannot run cargo test")?.success();
+    let ports = read(&folder)?;
+    if is_json {
+        println!("{}", to_json(&ports));
+    } else if is_written {
+        std::fs::write(workspace::root().join(PAGE), page(&ports))?;
+    } else {
+        print!("{}", tables(&ports));
+    }
+    let missing = missing(&ports);
+    ensure!(missing.is_empty(), "no findings of {}", missing.join(", "));
+    let failed = failed(&ports);
+    ensure!(failed.is_empty(), "failed: {}", failed.join("; "));
+    ensure!(succeeded, "a suite failed outside of its cases");
+    Ok(())
+}
+
+/// An empty folder for findings.
+pub(crate) fn fresh_folder() -> Result<PathBuf> {
+    let folder = workspace::root().join("target").join("conformance");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    Ok(folder)
+}
+
+/// After a run of all tests: the page of the docs says what was found.
+pub(crate) fn check_page(folder: &Path) -> Result<()> {
+    let ports = read(folder)?;
+    let missing = missing(&ports);
+    ensure!(missing.is_empty(), "no findings of {}", missing.join(", "));
+    let stands = std::fs::read_to_string(workspace::root().join(PAGE)).unwrap_or_default();
+    ensure!(
+        stands == page(&ports),
+        "{PAGE} is not what the suites found: run `cargo xtask conformance --write`"
+    );
+    Ok(())
+}
+
+fn read(folder: &Path) -> Result<Ports> {
+    let mut ports = Ports::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let text = std::fs::read_to_string(&path)?;
+        let found = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        note(&mut ports, &found)?;
+    }
+    Ok(ports)
+}
+
+fn note(ports: &mut Ports, found: &Value) -> Result<()> {
+    let text = |of: &Value| of.as_str().map(str::to_owned).context("a text is missing");
+    let engine = text(&found["engine"])?;
+    let port = ports.entry(text(&found["port"])?).or_default();
+    port.engines.insert(engine.clone());
+    let mut put = |case: &Value, outcome: Outcome| -> Result<()> {
+        let outcomes = port.cases.entry(text(case)?).or_default();
+        outcomes.insert(engine.clone(), outcome);
+        Ok(())
+    };
+    let list = |name: &str| found[name].as_array().cloned().unwrap_or_default();
+    for case in list("passed") {
+        put(&case, Outcome::Passed)?;
+    }
+    for case in list("failed") {
+        put(&case["case"], Outcome::Failed(text(&case["why"])?))?;
+    }
+    for case in list("skipped") {
+        put(&case["case"], Outcome::Skipped(text(&case["why"])?))?;
+    }
+    Ok(())
+}
+
+fn missing(ports: &Ports) -> Vec<String> {
+    let expected = EXPECTED.iter();
+    let pairs = expected.flat_map(|(port, engines)| engines.iter().map(move |e| (*port, *e)));
+    let is_missing = |(port, engine): &(&str, &str)| {
+        !ports
+            .get(*port)
+            .is_some_and(|found| found.engines.contains(*engine))
+    };
+    let missing = pairs.filter(is_missing);
+    missing
+        .map(|(port, engine)| format!("{port} on {engine}"))
+        .collect()
+}
+
+fn failed(ports: &Ports) -> Vec<String> {
+    let mut failed = Vec::new();
+    for (name, port) in ports {
+        for (case, outcomes) in &port.cases {
+            for (engine, outcome) in outcomes {
+                if let Outcome::Failed(why) = outcome {
+                    failed.push(format!("{name}: {case} on {engine}: {why}"));
+                }
+            }
+        }
+    }
+    failed
+}
+
+fn to_json(ports: &Ports) -> Value {
+    let outcome = |outcome: &Outcome| match outcome {
+        Outcome::Passed => json!({ "outcome": "passed" }),
+        Outcome::Failed(why) => json!({ "outcome": "failed", "why": why }),
+        Outcome::Skipped(why) => json!({ "outcome": "skipped", "why": why }),
+    };
+    let mut rows = Vec::new();
+    for (name, port) in ports {
+        for (case, outcomes) in &port.cases {
+            for (engine, found) in outcomes {
+                let mut row = outcome(found);
+                row["port"] = json!(name);
+                row["case"] = json!(case);
+                row["engine"] = json!(engine);
+                rows.push(row);
+            }
+        }
+    }
+    let count = |wanted: &str| rows.iter().filter(|row| row["outcome"] == wanted).count();
+    json!({
+        "passed": count("passed"),
+        "failed": count("failed"),
+        "skipped": count("skipped"),
+        "cases": rows,
+    })
+}
+
+fn page(ports: &Ports) -> String {
+    format!("{INTRODUCTION}{}", tables(ports))
+}
+
+/// One table for each port: a row for each case, a column for each engine.
+fn tables(ports: &Ports) -> String {
+    let mut text = String::new();
+    for (name, port) in ports {
+        let engines = columns(name, port);
+        let _ = writeln!(text, "\n## {name}\n\n| case | {} |", engines.join(" | "));
+        let _ = writeln!(text, "|---|{}", "---|".repeat(engines.len()));
+        let mut notes: Vec<&str> = Vec::new();
+        for (case, outcomes) in &port.cases {
+            let cells: Vec<String> = engines
+                .iter()
+                .map(|engine| cell(outcomes.get(*engine), &mut notes))
+                .collect();
+            let _ = writeln!(
+                text,
+                "| {} | {} |",
+                case.replace('_', " "),
+                cells.join(" | ")
+            );
+        }
+        for (number, note) in (1..).zip(&notes) {
+            let gap = if number == 1 { "\n" } else { "" };
+            let _ = writeln!(text, "{gap}{number}. {note}");
+        }
+    }
+    text
+}
+
+/// The engines of a port in the order in which they are expected.
+fn columns<'a>(name: &str, port: &'a Port) -> Vec<&'a str> {
+    let expected = EXPECTED.iter().find(|(expected, _)| *expected == name);
+    let order = expected.map_or(&[][..], |(_, engines)| engines);
+    let place = |engine: &str| {
+        order
+            .iter()
+            .position(|e| *e == engine)
+            .unwrap_or(order.len())
+    };
+    let mut engines: Vec<&str> = port.engines.iter().map(String::as_str).collect();
+    engines.sort_by_key(|engine| (place(engine), engine.to_owned()));
+    engines
+}
+
+fn cell<'a>(outcome: Option<&'a Outcome>, notes: &mut Vec<&'a str>) -> String {
+    match outcome {
+        Some(Outcome::Passed) => "✓".to_owned(),
+        Some(Outcome::Failed(_)) => "**failed**".to_owned(),
+        Some(Outcome::Skipped(why)) => {
+            let known = notes.iter().position(|note| note == why);
+            let place = known.unwrap_or_else(|| {
+                notes.push(why);
+                notes.len() - 1
+            });
+            format!("– ({})", place + 1)
+        }
+        None => String::new(),
+    }
+}
+
+const INTRODUCTION: &str = "\
+# Conformance: engines and cases
+
+Every engine behind a port passes the same suite. This page is what the suites found; `cargo xtask \
+conformance` runs them and prints it, with `--json` for machines. A case that an engine does not \
+promise is skipped, and the number says why. A run of all tests fails if this page says anything else.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found() -> Ports {
+        let mut ports = Ports::new();
+        let found = [
+            json!({ "port": "cache", "engine": "Redis", "passed": ["b_is"], "failed": [],
+                    "skipped": [{ "case": "a_is", "why": "it has no a" }] }),
+            json!({ "port": "cache", "engine": "memory", "passed": ["a_is"],
+                    "failed": [{ "case": "b_is", "why": "oh" }], "skipped": [] }),
+        ];
+        for found in &found {
+            note(&mut ports, found).expect("well formed");
+        }
+        ports
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_each_case_and_says_why_one_was_skipped() {
+        let expected = "\n## cache\n\n| case | memory | Redis |\n|---|---|---|\n\
+                        | a is | ✓ | – (1) |\n| b is | **failed** | ✓ |\n\n1. it has no a\n";
+        assert_eq!(tables(&found()), expected);
+    }
+
+    #[test]
+    fn what_failed_and_who_was_silent_is_named() {
+        let found = found();
+        assert_eq!(failed(&found), ["cache: b_is on memory: oh"]);
+        let missing = missing(&found);
+        assert!(
+            missing.contains(&"log on PostgreSQL".to_owned()),
+            "{missing:?}"
+        );
+        assert!(
+            !missing.iter().any(|m| m.starts_with("cache")),
+            "{missing:?}"
+        );
+        let json = to_json(&found);
+        assert_eq!((&json["passed"], &json["failed"]), (&json!(2), &json!(1)));
+    }
+}
