@@ -29,8 +29,14 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The file, or its directory, is not there.
+    /// The file, or its directory, or the database of a server is not there.
     Missing,
+    /// The server does not know the user, or the user may not do this.
+    Denied,
+    /// No server answers, or it does not take connections now. Nothing was done.
+    Unreachable,
+    /// The server is too old, a standby, or set up so that an acknowledged write can be lost.
+    Unsupported,
     /// Another process owns the file.
     Locked,
     /// The file is not a SQLite database.
@@ -57,7 +63,7 @@ pub enum ErrorKind {
     Constraint,
     /// The call breaks a documented rule.
     Invalid,
-    /// Reading or writing the file failed; whether it happened is unknown.
+    /// Reading or writing the file failed, or the connection was lost; whether it happened is unknown.
     Io,
     /// A defect, such as a panic in a closure.
     Internal,
@@ -103,7 +109,7 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self.kind() {
             ErrorKind::Full => Retry::After(Duration::from_secs(1)),
-            ErrorKind::Busy | ErrorKind::Io => Retry::SOON,
+            ErrorKind::Busy | ErrorKind::Io | ErrorKind::Unreachable => Retry::SOON,
             _ => Retry::Never,
         }
     }

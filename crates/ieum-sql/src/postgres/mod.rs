@@ -1,0 +1,36 @@
+//! PostgreSQL 15 and newer, by URL: `postgres://USER:PASSWORD@HOST:5432/DATABASE`.
+//!
+//! [`connect`] opens a bounded [`Pool`], refuses a server that cannot keep an acknowledged write,
+//! and brings the schema up to date. Everything else in here stands on such a pool and may be used
+//! by any number of processes at once: nothing is cached across commits.
+
+mod config;
+mod error;
+mod migration;
+mod pool;
+mod session;
+mod tls;
+
+pub use config::{Config, SCHEMES};
+pub use migration::{Migration, migrate};
+pub use pool::{Client, Pool};
+pub use tokio_postgres;
+
+use ieum_base::EngineUrl;
+
+use crate::Result;
+
+/// Connects to the database that `url` names and brings its schema to `migrations`.
+///
+/// Waits up to [`Config::acquire_timeout`] for a server that is starting. Parameters of the URL:
+/// `sslmode` (`disable`, `prefer`, `require`, `verify-full`; default `prefer`), `sslrootcert` (a file
+/// of certificates in PEM), `host` (the folder of a socket), `application_name`.
+///
+/// # Errors
+/// `Invalid` (the URL), `Unreachable`, `Denied`, `Missing`, `Unsupported` (older than 15, a standby,
+/// `fsync = off`, not UTF-8), `Newer`: each names the URL without its password and what to do.
+pub async fn connect(url: &EngineUrl, migrations: &[Migration], config: Config) -> Result<Pool> {
+    let pool = Pool::new(url, config)?;
+    migrate(&pool, migrations).await?;
+    Ok(pool)
+}
