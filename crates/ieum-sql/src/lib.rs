@@ -8,8 +8,6 @@ pub mod database;
 mod error;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(feature = "postgres")]
-pub mod postgres;
 pub mod sqlite;
 mod topics;
 
