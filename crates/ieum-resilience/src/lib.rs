@@ -18,6 +18,7 @@
 //!    calls that outcome unknown.
 
 pub mod bulkhead;
+pub mod cache;
 pub mod circuit_breaker;
 mod error;
 pub mod fallback;
@@ -28,6 +29,7 @@ pub mod timeout;
 mod window;
 
 pub use bulkhead::Bulkhead;
+pub use cache::Cache;
 pub use circuit_breaker::Breaker;
 pub use error::InvalidSetting;
 pub use preset::Preset;
