@@ -10,9 +10,20 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::{
-    DeadLetter, DeadLetterFilter, DeadLetterReason, Delivery, Epoch, Error, ErrorKind, GroupState,
-    GroupSubscriber, Groups, Inspect, Limits, Message, Publisher, Result, Subscriber, Subscription,
-    TopicState, names,
+    Capabilities, DeadLetter, DeadLetterFilter, DeadLetterReason, Deduplicates, Delivery, Durable,
+    Epoch, Error, ErrorKind, GroupState, GroupSubscriber, Groups, Inspect, Limits, Message,
+    Publisher, Result, Subscriber, Subscription, TopicState, names,
+};
+
+/// What a broker in memory promises.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    engine: "memory",
+    durable: Durable::Memory,
+    deduplicates: Deduplicates::Always,
+    retains_history: true,
+    parks_keys: true,
+    looks_ahead: true,
+    caveats: &["nothing survives the process"],
 };
 
 /// The settings of a broker in memory.

@@ -6,5 +6,5 @@
 mod broker;
 mod outbox;
 
-pub use broker::{Broker, Config};
+pub use broker::{Broker, CAPABILITIES, Config};
 pub use outbox::Outbox;
