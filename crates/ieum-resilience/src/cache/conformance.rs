@@ -341,7 +341,7 @@ async fn writers_and_slow_readers_never_leave_a_stale_value(
             Ok(())
         }
     };
-    let (written, a, b, c) = tokio::join!(write, read(2), read(5), read(17));
+    let (written, a, b, c) = tokio::join!(write, read(2), read(4), read(16));
     [written, a, b, c].into_iter().collect::<Verdict>()?;
     let last = aside.read(&key, async { Ok::<_, Error>(Some(bytes("100"))) });
     same("left", &last.await?, &Some(bytes("100")))
