@@ -19,9 +19,24 @@ pub(crate) const VARIABLE: &str = "IEUM_CONFORMANCE";
 
 /// Which engines serve which port, in the order of the table.
 const EXPECTED: [(&str, &[&str]); 7] = [
-    ("log", &["memory", "SQLite", "PostgreSQL"]),
-    ("leases", &["memory", "SQLite", "PostgreSQL"]),
-    ("topics", &["memory", "SQLite", "PostgreSQL"]),
+    (
+        "log",
+        &[
+            "memory",
+            "SQLite",
+            "SQLite in memory",
+            "PostgreSQL",
+            "ieum (remote)",
+        ],
+    ),
+    (
+        "leases",
+        &["memory", "SQLite", "SQLite in memory", "PostgreSQL"],
+    ),
+    (
+        "topics",
+        &["memory", "SQLite", "PostgreSQL", "ieum (remote)"],
+    ),
     ("outbox", &["memory", "SQLite", "PostgreSQL"]),
     (
         "broker",
@@ -38,6 +53,9 @@ const EXPECTED: [(&str, &[&str]); 7] = [
     ("cache", &["memory", "Redis"]),
     ("rate limit", &["memory", "Redis"]),
 ];
+
+/// What the names of the tests have that run suites.
+const FILTERS: [&str; 3] = ["conformance", "promises", "suites"];
 
 /// The page of the docs that holds the table.
 const PAGE: &str = "docs/reference/conformance.md";
@@ -71,7 +89,8 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     let mut command = cargo();
     command
         .args(["test", "--workspace", "--no-fail-fast", "--quiet"])
-        .args(["--features", ENGINES, "--", "conformance"])
+        .args(["--features", ENGINES, "--"])
+        .args(FILTERS)
         .env(VARIABLE, &folder)
         .stdout(std::process::Stdio::null());
     let succeeded = command.status().context("cannot run cargo test")?.success();

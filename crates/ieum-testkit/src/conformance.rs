@@ -1,14 +1,17 @@
 //! What the suites found, written down for the table of engines and cases.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
 /// The environment variable that names the folder for the results; without it nothing is written.
 pub const VARIABLE: &str = "IEUM_CONFORMANCE";
 
-/// Writes down what the suite of `port` found on `engine`: one file, which `cargo xtask conformance`
-/// reads. `failed` and `skipped` say why.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Writes down what the suite of `port`, or one case of it, found on `engine`: one file, which
+/// `cargo xtask conformance` reads. `failed` and `skipped` say why.
 pub fn record(
     port: &str,
     engine: &str,
@@ -32,9 +35,9 @@ pub fn record(
         "failed": with_reason(failed),
         "skipped": with_reason(skipped),
     });
-    let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let name: String = format!("{port}-{engine}").chars().map(legal).collect();
-    let written = std::fs::write(folder.join(format!("{name}.json")), found.to_string());
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("{}-{number}.json", std::process::id());
+    let written = std::fs::write(folder.join(name), found.to_string());
     if let Err(error) = written {
         eprintln!("the results of {port} on {engine} cannot be written: {error}");
     }

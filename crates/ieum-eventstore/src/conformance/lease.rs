@@ -34,12 +34,12 @@ impl LeaseSubject {
     }
 }
 
-/// Makes a test of each case. `$open` is an expression whose future is a
-/// [`LeaseSubject`](crate::conformance::LeaseSubject).
+/// Makes a test of each case, as [`log_conformance!`](crate::log_conformance) does. `$open` is an
+/// expression whose future is a [`LeaseSubject`](crate::conformance::LeaseSubject).
 #[macro_export]
 macro_rules! lease_conformance {
-    ($open:expr) => {
-        $crate::lease_conformance! { @cases $open;
+    ($open:expr, $engine:literal) => {
+        $crate::lease_conformance! { @cases $open, $engine;
             a_lease_is_seen_as_it_was_left
             a_lease_is_taken_only_as_it_was_seen
             of_many_candidates_exactly_one_takes_a_lease
@@ -52,12 +52,14 @@ macro_rules! lease_conformance {
             names_of_leases_have_limits
         }
     };
-    (@cases $open:expr; $($case:ident)*) => {
+    (@cases $open:expr, $engine:literal; $($case:ident)*) => {
         $(
             #[tokio::test]
             async fn $case() {
                 let subject: $crate::conformance::LeaseSubject = $open.await;
                 $crate::conformance::$case(&subject).await;
+                let passed = [stringify!($case)];
+                ieum_testkit::conformance::record("leases", $engine, &passed, &[], &[]);
             }
         )*
     };

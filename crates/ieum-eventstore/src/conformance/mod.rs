@@ -99,11 +99,12 @@ impl Subject {
 
 type Outcome = crate::Result<crate::Appended>;
 
-/// Makes a test of each case. `$open` is an expression whose future is a [`Subject`].
+/// Makes a test of each case. `$open` is an expression whose future is a [`Subject`],
+/// `$engine` the name of the engine in the table of all suites; the caller depends on `ieum-testkit`.
 #[macro_export]
 macro_rules! log_conformance {
-    ($open:expr) => {
-        $crate::log_conformance! { @cases $open;
+    ($open:expr, $engine:literal) => {
+        $crate::log_conformance! { @cases $open, $engine;
             an_append_comes_back_as_it_was_written
             checkpoints_move_by_compare_and_set
             expectations_hold
@@ -127,12 +128,14 @@ macro_rules! log_conformance {
             waiting_ends_when_the_head_moves
         }
     };
-    (@cases $open:expr; $($case:ident)*) => {
+    (@cases $open:expr, $engine:literal; $($case:ident)*) => {
         $(
             #[tokio::test]
             async fn $case() {
                 let subject: $crate::conformance::Subject = $open.await;
                 $crate::conformance::$case(&subject).await;
+                let passed = [stringify!($case)];
+                ieum_testkit::conformance::record("log", $engine, &passed, &[], &[]);
             }
         )*
     };
@@ -202,6 +205,6 @@ mod tests {
         }
     }
 
-    crate::log_conformance!(memory());
-    crate::lease_conformance!(with_leases());
+    crate::log_conformance!(memory(), "memory");
+    crate::lease_conformance!(with_leases(), "memory");
 }

@@ -34,14 +34,14 @@ mod on_a_file {
         with_leases(folder.path().join("log.db").into(), Some(folder))
     }
 
-    ieum_eventstore::lease_conformance!(leases());
+    ieum_eventstore::lease_conformance!(leases(), "SQLite");
 
     async fn open() -> Subject {
         let folder = TempFolder::new().expect("a folder");
         subject(folder.path().join("log.db").into(), Some(folder))
     }
 
-    ieum_eventstore::log_conformance!(open());
+    ieum_eventstore::log_conformance!(open(), "SQLite");
 }
 
 mod in_memory {
@@ -51,11 +51,11 @@ mod in_memory {
         with_leases(Location::Memory, None)
     }
 
-    ieum_eventstore::lease_conformance!(leases());
+    ieum_eventstore::lease_conformance!(leases(), "SQLite in memory");
 
     async fn open() -> Subject {
         subject(Location::Memory, None)
     }
 
-    ieum_eventstore::log_conformance!(open());
+    ieum_eventstore::log_conformance!(open(), "SQLite in memory");
 }

@@ -8,6 +8,7 @@ use ieum_messaging::conformance::{
 };
 use ieum_sql::sqlite::{Config, Database, Log, Topics, outbox, topics};
 use ieum_testkit::TempFolder;
+use ieum_testkit::conformance::record;
 
 #[tokio::test]
 async fn topics_keep_the_promises_of_the_ports() {
@@ -23,6 +24,7 @@ async fn topics_keep_the_promises_of_the_ports() {
         }
     });
     let report = report.await;
+    record("topics", "SQLite", &report.passed, &report.failed, &[]);
     assert_eq!(report.failed, []);
     assert_eq!(report.passed, topics_names());
 }
@@ -47,6 +49,7 @@ async fn the_outbox_keeps_the_promises_of_its_port() {
         }
     });
     let report = report.await;
+    record("outbox", "SQLite", &report.passed, &report.failed, &[]);
     assert_eq!(report.failed, []);
     assert_eq!(report.passed, outbox_names());
 }
