@@ -10,15 +10,16 @@ use ieum_http::HttpClient;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::spread::{Attempt, Lost, Spread};
 use crate::wire::{Refusal, paths};
 use crate::{Error, ErrorKind};
 use {ieum_eventstore as log, ieum_messaging as messages};
 
-/// Calls one platform. Clones share the connections.
+/// Calls a platform, or one of several on the same log. Clones share the connections.
 #[derive(Clone)]
 pub(crate) struct Api {
     http: HttpClient,
-    base: String,
+    spread: Spread,
     token: Option<HeaderValue>,
     timeout: Duration,
 }
@@ -42,13 +43,13 @@ pub(crate) type Outcome<T> = Result<T, Failure>;
 impl Api {
     pub(crate) const fn new(
         http: HttpClient,
-        base: String,
+        spread: Spread,
         token: Option<HeaderValue>,
         timeout: Duration,
     ) -> Self {
         Self {
             http,
-            base,
+            spread,
             token,
             timeout,
         }
@@ -56,8 +57,7 @@ impl Api {
 
     /// `GET`s an answer; the platform may take `wait` longer than usual for it.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, wait: Duration) -> Outcome<T> {
-        let request = self.request(Method::GET, path, None)?;
-        read(&self.send(request, wait).await?)
+        read(&self.send(Method::GET, path, None, wait).await?)
     }
 
     /// `POST`s JSON and reads the answer; the platform may take `wait` longer than usual for it.
@@ -67,8 +67,8 @@ impl Api {
         body: &B,
         wait: Duration,
     ) -> Outcome<T> {
-        let request = self.request(Method::POST, path, Some(json(body)?))?;
-        read(&self.send(request, wait).await?)
+        let body = Some(json(body)?);
+        read(&self.send(Method::POST, path, body, wait).await?)
     }
 
     /// Sends a body of any type; the answer's body is of no interest.
@@ -78,8 +78,9 @@ impl Api {
         path: &str,
         body: Option<(HeaderValue, Vec<u8>)>,
     ) -> Outcome<()> {
-        let request = self.request(method, path, body)?;
-        self.send(request, Duration::ZERO).await.map(drop)
+        self.send(method, path, body, Duration::ZERO)
+            .await
+            .map(drop)
     }
 
     /// `PUT`s JSON and reads the answer.
@@ -88,23 +89,42 @@ impl Api {
         path: &str,
         body: &B,
     ) -> Outcome<T> {
-        let request = self.request(Method::PUT, path, Some(json(body)?))?;
-        read(&self.send(request, Duration::ZERO).await?)
+        let body = Some(json(body)?);
+        read(&self.send(Method::PUT, path, body, Duration::ZERO).await?)
     }
 
-    fn request(
+    /// Sends to one address; to another only if that is harmless: what was perhaps done is repeated by
+    /// the caller, who knows whether it may be.
+    async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<(HeaderValue, Vec<u8>)>,
+        wait: Duration,
+    ) -> Outcome<Bytes> {
+        let body = body.map(|(content_type, body)| (content_type, Bytes::from(body)));
+        let timeout = self.timeout.saturating_add(wait);
+        let send = |at: usize| {
+            let request = self.request(&method, self.spread.base(at), path, body.clone());
+            async move { self.send_once(request?, timeout).await }
+        };
+        self.spread.call(method == Method::GET, send).await
+    }
+
+    fn request(
+        &self,
+        method: &Method,
+        base: &str,
+        path: &str,
+        body: Option<(HeaderValue, Bytes)>,
     ) -> Outcome<Request<Full<Bytes>>> {
-        let url = format!("{}{path}", self.base);
-        let (content_type, body) = body.map_or((None, Vec::new()), |(t, body)| (Some(t), body));
+        let url = format!("{base}{path}");
+        let (content_type, body) = body.map_or((None, Bytes::new()), |(t, body)| (Some(t), body));
         let mut request = Request::builder()
-            .method(method)
+            .method(method.clone())
             .uri(url.as_str())
             .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .body(Full::new(Bytes::from(body)))
+            .body(Full::new(body))
             .map_err(|error| Failure::Unsendable(format!("`{url}`: {error}")))?;
         let headers = request.headers_mut();
         if let Some(content_type) = content_type {
@@ -116,8 +136,7 @@ impl Api {
         Ok(request)
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>, wait: Duration) -> Outcome<Bytes> {
-        let timeout = self.timeout.saturating_add(wait);
+    async fn send_once(&self, request: Request<Full<Bytes>>, timeout: Duration) -> Outcome<Bytes> {
         let answer = self.http.request(request, timeout).await;
         let answer = answer.map_err(Failure::NoAnswer)?;
         if answer.status().is_success() {
@@ -134,7 +153,7 @@ impl Api {
 
 impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Api").field(&self.base).finish()
+        f.debug_tuple("Api").field(&self.spread).finish()
     }
 }
 
@@ -153,6 +172,20 @@ pub(crate) fn json<B: Serialize>(body: &B) -> Outcome<(HeaderValue, Vec<u8>)> {
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Outcome<T> {
     serde_json::from_slice(body).map_err(|error| Failure::Unreadable(error.to_string()))
+}
+
+impl Attempt for Failure {
+    fn lost(&self) -> Lost {
+        match self {
+            Self::NoAnswer(error) => error.lost(),
+            Self::Refused(refusal) if refusal.code == STOPPING => Lost::BeforeSending,
+            _ => Lost::No,
+        }
+    }
+
+    fn given_up(base: &str) -> Self {
+        Self::NoAnswer(<ieum_http::Error as Attempt>::given_up(base))
+    }
 }
 
 impl Failure {
@@ -231,3 +264,6 @@ fn is_ours(error: &ieum_http::Error) -> bool {
 fn unreadable(doing: &str, why: &str) -> String {
     format!("{doing}: the platform's answer cannot be read (another version?): {why}")
 }
+
+/// The code of a platform that is stopping: it did nothing, and another may.
+const STOPPING: &str = "IEUM-5015";

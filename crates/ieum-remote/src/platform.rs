@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use ieum_base::{EngineUrl, HumanDuration, Secret, Tasks};
-use ieum_discovery::{Registry, consul};
+use ieum_base::{EngineUrl, HumanDuration, Rng, Secret, Tasks, redact};
+use ieum_discovery::Registry;
 use ieum_eventstore::{Checkpoints, EventStore, Fences};
 use ieum_http::HttpClient;
 use ieum_messaging::{GroupSubscriber, Groups, Inspect, Publisher, Subscriber};
@@ -18,13 +18,16 @@ use crate::fences::RemoteFences;
 use crate::groups::RemoteGroups;
 use crate::inspect::RemoteInspect;
 use crate::publisher::RemotePublisher;
+use crate::registry::RemoteRegistry;
 use crate::sagas::Sagas;
+use crate::spread::Spread;
 use crate::wire::paths;
 use crate::wire::services::{Routes, ServiceView, Services};
 use crate::wire::traces::{ListTraces, Trace, TraceSummary, Traces};
 use crate::{Error, ErrorKind, Result};
 
-/// The scheme of its URLs: `ieum://127.0.0.1:8500`, `ieum://:TOKEN@ieum.internal:8500`.
+/// The scheme of its URLs: `ieum://127.0.0.1:8500`, `ieum://:TOKEN@ieum.internal:8500`; for several
+/// platforms on one log `ieum://one:8500,two:8500,three:8500`.
 pub const SCHEME: &str = "ieum";
 
 /// The scheme of its URLs with TLS: `ieums://:TOKEN@ieum.example`.
@@ -36,21 +39,27 @@ pub const SCHEME_TLS: &str = "ieums";
 pub struct Config {
     /// The longest wait for an answer, beside the wait that a long poll asks for. Default 15 s.
     pub timeout: HumanDuration,
+    /// How often each of several platforms is asked whether it is well. Default 1 s.
+    pub probe: HumanDuration,
+    /// One that does not say so in this time is away: calls that wait there are given up. Default 2 s.
+    pub probe_timeout: HumanDuration,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             timeout: HumanDuration::from_secs(15),
+            probe: HumanDuration::from_secs(1),
+            probe_timeout: HumanDuration::from_secs(2),
         }
     }
 }
 
-/// A running ieum. Clones share the connections.
+/// A running ieum, or several on one log. Clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Platform {
     api: Api,
-    registry: Arc<consul::Registry>,
+    registry: Arc<RemoteRegistry>,
 }
 
 /// The platform at `url`; its connections are tasks of `tasks`. It connects when it is first used,
@@ -60,30 +69,31 @@ pub struct Platform {
 /// `Invalid` if the URL is not of the scheme [`SCHEME`] or [`SCHEME_TLS`], or its password cannot
 /// be a token.
 pub fn connect(url: &EngineUrl, tasks: &Tasks) -> Result<Platform> {
-    let http = HttpClient::new(tasks.clone());
-    Platform::new(url, http, &Config::default())
+    Platform::new(url, &Config::default(), tasks)
 }
 
 impl Platform {
-    /// The platform at `url`, over a client that is there already.
+    /// The platform at `url`, called as `config` says.
     ///
     /// # Errors
     /// As [`connect`].
-    pub fn new(url: &EngineUrl, http: HttpClient, config: &Config) -> Result<Self> {
+    pub fn new(url: &EngineUrl, config: &Config, tasks: &Tasks) -> Result<Self> {
         let scheme = match url.scheme() {
             SCHEME => "http",
             SCHEME_TLS => "https",
             _ => return Err(wrong(url)),
         };
-        let address = url.rest().trim_end_matches('/');
-        if address.is_empty() || address.contains(['/', '?', '#']) {
+        let mut addresses = addresses(url);
+        if addresses.any(|address| address.is_empty() || address.contains(['/', '?', '#'])) {
             return Err(wrong(url));
         }
         let token = url.password().map(bearer).transpose()?;
-        let registry = registry(url, http.clone(), config)?;
-        let base = format!("{scheme}://{address}");
+        let http = HttpClient::new(tasks.clone());
+        let bases = self::addresses(url).map(|address| format!("{scheme}://{address}"));
+        let spread = Spread::new(bases.collect(), http.clone(), config, &Rng::system(), tasks);
+        let registry = RemoteRegistry::new(url, spread.clone(), &http, config)?;
         Ok(Self {
-            api: Api::new(http, base, token, config.timeout.0),
+            api: Api::new(http, spread, token, config.timeout.0),
             registry: Arc::new(registry),
         })
     }
@@ -130,7 +140,7 @@ impl Platform {
 
     /// Its registry, over Consul's API.
     pub fn registry(&self) -> Arc<dyn Registry> {
-        Arc::<consul::Registry>::clone(&self.registry)
+        Arc::<RemoteRegistry>::clone(&self.registry)
     }
 
     /// Its services and their instances, by name.
@@ -167,6 +177,43 @@ impl Platform {
     }
 }
 
+/// The URL of the platform that a person calls by `text`: `HOST:PORT`, `http://…` or `ieum://…`, with
+/// TLS `https://…` or `ieums://…`; several on one log are joined by commas.
+///
+/// # Errors
+/// `Invalid`; the text is shown without what may be a secret.
+pub fn locate(text: &str) -> Result<EngineUrl> {
+    let refused = |why: &str| {
+        let context = format!(
+            "`{}` is not the address of a platform{why}",
+            redact::text(text)
+        );
+        Error::new(ErrorKind::Invalid, context)
+    };
+    let (mut scheme, mut places) = (None, Vec::new());
+    for one in text.split(',') {
+        let (prefix, place) = one.split_once("://").unwrap_or(("", one));
+        let this = match prefix {
+            "" => None,
+            "http" | SCHEME => Some(SCHEME),
+            "https" | SCHEME_TLS => Some(SCHEME_TLS),
+            _ => return Err(refused(": it is called with http or https")),
+        };
+        if scheme.is_some() && this.is_some() && scheme != this {
+            return Err(refused(": all of them with TLS, or none"));
+        }
+        scheme = scheme.or(this);
+        places.push(place.trim_end_matches('/'));
+    }
+    let url = format!("{}://{}", scheme.unwrap_or(SCHEME), places.join(","));
+    url.parse().map_err(|_| refused(""))
+}
+
+/// The addresses that `url` names; an empty one stands for a mistake.
+pub(crate) fn addresses(url: &EngineUrl) -> impl Iterator<Item = &str> {
+    url.rest().trim_end_matches('/').split(',')
+}
+
 fn wrong(url: &EngineUrl) -> Error {
     let why = format!("`{url}` is not the URL of a platform; write it like ieum://127.0.0.1:8500");
     Error::new(ErrorKind::Invalid, why)
@@ -182,16 +229,4 @@ fn bearer(token: &Secret) -> Result<HeaderValue> {
     })?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// The registry is Consul's API at the same address with the same token.
-fn registry(url: &EngineUrl, http: HttpClient, config: &Config) -> Result<consul::Registry> {
-    let refused = || Error::new(ErrorKind::Invalid, "the platform's address");
-    let consul_url = url.clone().with_scheme(consul::SCHEME);
-    let config = consul::Config {
-        timeout: config.timeout,
-        tls: url.scheme() == SCHEME_TLS,
-    };
-    consul::Registry::with_config(&consul_url, http, config)
-        .map_err(|error| refused().caused_by(error))
 }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod several;
+#[cfg(test)]
 mod stub;
 #[cfg(test)]
 mod suites;

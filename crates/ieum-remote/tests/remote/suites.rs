@@ -7,6 +7,7 @@ use crate::stub::Stub;
 use ieum_eventstore::conformance::Subject;
 use ieum_eventstore::log_conformance;
 use ieum_messaging::conformance::{Engine, run_topics, topics_names};
+use ieum_testkit::conformance::record;
 
 async fn log() -> Subject {
     let Stub {
@@ -24,7 +25,7 @@ async fn log() -> Subject {
     }
 }
 
-log_conformance!(log());
+log_conformance!(log(), "ieum (remote)");
 
 #[tokio::test]
 async fn topics_keep_their_promises_over_http() {
@@ -38,6 +39,13 @@ async fn topics_keep_their_promises_over_http() {
         }
     });
     let report = report.await;
+    record(
+        "topics",
+        "ieum (remote)",
+        &report.passed,
+        &report.failed,
+        &[],
+    );
     assert_eq!(report.failed, []);
     assert_eq!(report.passed, topics_names());
 }
