@@ -1,6 +1,8 @@
 //! The SQLite engine, through its public API, on real files.
 
 #[cfg(test)]
+mod broker;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod messaging;

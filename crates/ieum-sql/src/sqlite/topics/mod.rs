@@ -15,7 +15,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use ieum_messaging::{Error, ErrorKind, GroupSubscriber, Result, Subscriber, Subscription};
+use ieum_messaging::{
+    Capabilities, Deduplicates, Durable, Error, ErrorKind, GroupSubscriber, Result, Subscriber,
+    Subscription,
+};
 use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -33,6 +36,17 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     sql: include_str!("schema.sql"),
 }];
+
+/// What topics on SQLite promise.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    engine: "SQLite",
+    durable: Durable::Synced,
+    deduplicates: Deduplicates::Always,
+    retains_history: true,
+    parks_keys: true,
+    looks_ahead: true,
+    caveats: &[],
+};
 
 /// Topics over a log: `Publisher`, `Groups`, `Subscriber` and `Inspect`. Clones are the same topics.
 #[derive(Clone, Debug)]
