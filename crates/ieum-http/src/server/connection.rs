@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tower::util::Oneshot;
 use tower::{Service, ServiceExt};
 
+use super::flush::{self, Noting};
 use super::framing::Scanner;
 use super::io::{Protocol, Watched};
 use super::life::{self, Graceful, Life};
@@ -110,7 +111,10 @@ fn http1(config: &Config) -> http1::Builder {
 }
 
 fn http2(config: &Config, tasks: &Tasks) -> http2::Builder<Streams> {
-    let mut builder = http2::Builder::new(Streams(tasks.clone()));
+    let mut builder = http2::Builder::new(Streams {
+        tasks: tasks.clone(),
+        idle: config.stream_idle,
+    });
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(config.most_streams)
@@ -126,14 +130,18 @@ fn http2(config: &Config, tasks: &Tasks) -> http2::Builder<Streams> {
 
 /// Runs the streams of an HTTP/2 connection as tasks of the tree.
 #[derive(Clone)]
-struct Streams(Tasks);
+struct Streams {
+    tasks: Tasks,
+    idle: Duration,
+}
 
 impl<F> hyper::rt::Executor<F> for Streams
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        self.0.spawn(TaskKind::Request, "http-stream", stream);
+        let stream = flush::Watched::new(stream, self.idle);
+        self.tasks.spawn(TaskKind::Request, "http-stream", stream);
     }
 }
 
@@ -210,7 +218,7 @@ impl<S, B> hyper::service::Service<Request<Incoming>> for PerConnection<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone,
 {
-    type Response = Response<B>;
+    type Response = Response<Noting<B>>;
     type Error = Infallible;
     type Future = Answer<Oneshot<S, Request<Incoming>>>;
 
@@ -253,7 +261,7 @@ impl<F, B> Future for Answer<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
 {
-    type Output = Result<Response<B>, Infallible>;
+    type Output = Result<Response<Noting<B>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -263,7 +271,7 @@ where
             response.headers_mut().insert(CONNECTION, close);
         }
         refusal::tell_apart(&mut response);
-        Poll::Ready(Ok(response))
+        Poll::Ready(Ok(response.map(Noting::new)))
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod config;
 mod connection;
+mod flush;
 mod framing;
 mod io;
 mod life;

@@ -105,5 +105,38 @@ async fn uploads_that_nobody_reads_stop_no_others() {
     drop(unread);
 }
 
+#[tokio::test]
+async fn an_answer_that_a_client_does_not_take_is_given_up_and_the_others_go_on() {
+    let idle = Duration::from_millis(200);
+    let config = Config {
+        stream_idle: idle,
+        ..Config::default()
+    };
+    let mut shared = start(config).await;
+    // No window for streams that begin from here on: heads come, not a byte of a body does.
+    shared.connection.set_initial_window_size(0).expect("set");
+    shared.flush().await;
+    let answer = shared.call("/", vec![1], true);
+    let began = Instant::now();
+    let outcome = async {
+        let mut body = answer.await?.into_body();
+        body.data().await.unwrap_or(Ok(Bytes::new()))
+    };
+    let given_up = tokio::time::timeout(PATIENCE, async {
+        tokio::select! {
+            outcome = outcome => outcome.expect_err("the stream was reset"),
+            _ = &mut shared.connection => panic!("the connection ended"),
+        }
+    });
+    let error = given_up.await.expect("not held for ever");
+    assert!(error.is_reset(), "{error}");
+    assert!(began.elapsed() >= idle);
+    shared
+        .connection
+        .set_initial_window_size(1 << 16)
+        .expect("set");
+    assert!(shared.is_answered().await, "the connection lives");
+}
+
 /// An answer takes a millisecond.
 const PATIENCE: Duration = Duration::from_secs(10);
