@@ -7,7 +7,7 @@ use ieum_base::Timestamp;
 
 use super::tx::On;
 use super::{Migration, Tx};
-pub use crate::sqlite::barrier::{Answer, Call, Op};
+pub use crate::participant::{Answer, Call, Op};
 use crate::{Error, Result, sqlite};
 
 /// The schema of the barrier.

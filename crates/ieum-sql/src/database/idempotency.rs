@@ -8,7 +8,7 @@ use ieum_base::Timestamp;
 use super::reader::Engine;
 use super::tx::On;
 use super::{Migration, Reader, Tx};
-pub use crate::sqlite::idempotency::{Answer, Outcome};
+pub use crate::participant::{Answer, Outcome};
 use crate::{Error, Result, sqlite};
 
 /// The schema of the records.

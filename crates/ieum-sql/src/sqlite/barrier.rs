@@ -13,10 +13,10 @@
 
 use ieum_base::Timestamp;
 use rusqlite::{OptionalExtension, params};
-use serde::{Deserialize, Serialize};
 
-pub use super::answer::Answer;
 use super::{Migration, Tx};
+pub use crate::participant::{Answer, Call, Op};
+use crate::participant::{Forgotten, Verdict};
 use crate::{Error, Result};
 
 /// The schema of the barrier.
@@ -43,40 +43,6 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
           CREATE INDEX ieum_barrier_epochs_by_time ON ieum_barrier_epochs (seen_at);",
 }];
 
-/// One call of a step, as the saga's headers name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// The saga (`Ieum-Saga-Id`).
-    pub saga: String,
-    /// The step (`Ieum-Step`).
-    pub step: String,
-    /// The round: a restart from the step begins the next one.
-    pub round: u32,
-    /// The owner's epoch (`Ieum-Epoch`).
-    pub epoch: u64,
-    /// What is asked for.
-    pub op: Op,
-}
-
-/// What a call asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Op {
-    /// The step's effect.
-    Do,
-    /// Its compensation.
-    Undo,
-}
-
-impl Op {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Do => "do",
-            Self::Undo => "undo",
-        }
-    }
-}
-
 /// Answers `call`, running `effect` only if this is the call's first time and it may happen.
 ///
 /// What `effect` writes commits together with the stored answer. A final answer is stored and given
@@ -89,31 +55,15 @@ pub fn run<E: From<Error>>(
     effect: impl FnOnce() -> Result<Answer, E>,
 ) -> Result<Answer, E> {
     if !note_epoch(tx, call)? {
-        let title = "A later owner of the saga has taken over";
-        return Ok(Answer::problem(409, title, "superseded"));
+        return Ok(call.superseded());
     }
-    match call.op {
-        Op::Do => {
-            if stored(tx, call, Op::Undo)?.is_some() {
-                let title = "The step was cancelled before this call";
-                return Ok(Answer::problem(409, title, "cancelled"));
-            }
-            if let Some(answer) = stored(tx, call, Op::Do)? {
-                return Ok(answer);
-            }
-            run_effect(tx, call, effect, Answer::is_final)
+    match call.judge(stored(tx, call, Op::Do)?, stored(tx, call, Op::Undo)?) {
+        Verdict::Answered(answer) => Ok(answer),
+        Verdict::Nothing(answer) => {
+            store(tx, call, &answer)?;
+            Ok(answer)
         }
-        Op::Undo => {
-            if let Some(answer) = stored(tx, call, Op::Undo)? {
-                return Ok(answer);
-            }
-            if !stored(tx, call, Op::Do)?.is_some_and(|answer| answer.is_success()) {
-                let nothing = Answer::new(200, serde_json::json!({ "undone": false }));
-                store(tx, call, &nothing)?;
-                return Ok(nothing);
-            }
-            run_effect(tx, call, effect, Answer::is_success)
-        }
+        Verdict::Run => run_effect(tx, call, effect),
     }
 }
 
@@ -143,10 +93,9 @@ fn run_effect<E: From<Error>>(
     tx: &Tx<'_>,
     call: &Call,
     effect: impl FnOnce() -> Result<Answer, E>,
-    is_kept: impl FnOnce(&Answer) -> bool,
 ) -> Result<Answer, E> {
     let ran = tx.nested(|| match effect() {
-        Ok(answer) if is_kept(&answer) => {
+        Ok(answer) if call.keeps(&answer) => {
             store(tx, call, &answer).map_err(|error| Forgotten::Failed(error.into()))?;
             Ok(answer)
         }
@@ -156,20 +105,6 @@ fn run_effect<E: From<Error>>(
     match ran {
         Ok(answer) | Err(Forgotten::Answer(answer)) => Ok(answer),
         Err(Forgotten::Failed(error)) => Err(error),
-    }
-}
-
-/// Why the writes of an effect are forgotten.
-pub(super) enum Forgotten<E> {
-    /// Its answer is not final.
-    Answer(Answer),
-    /// It failed.
-    Failed(E),
-}
-
-impl<E: From<Error>> From<Error> for Forgotten<E> {
-    fn from(error: Error) -> Self {
-        Self::Failed(error.into())
     }
 }
 

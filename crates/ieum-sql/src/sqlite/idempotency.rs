@@ -6,9 +6,9 @@
 use ieum_base::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-pub use super::answer::Answer;
-use super::barrier::Forgotten;
 use super::{Migration, Tx};
+use crate::participant::Forgotten;
+pub use crate::participant::{Answer, Outcome};
 use crate::{Error, Result};
 
 /// The schema of the records.
@@ -26,30 +26,6 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
           ) STRICT, WITHOUT ROWID;
           CREATE INDEX ieum_idempotency_by_time ON ieum_idempotency (recorded_at);",
 }];
-
-/// How a request with a key was dealt with.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// It ran now.
-    Fresh(Answer),
-    /// It had run before; this is what it answered then.
-    Replayed(Answer),
-    /// The key was used for another request: answer 422.
-    KeyReused,
-}
-
-impl Outcome {
-    /// The answer to give; for a reused key a problem detail with status 422.
-    pub fn into_answer(self) -> Answer {
-        match self {
-            Self::Fresh(answer) | Self::Replayed(answer) => answer,
-            Self::KeyReused => {
-                let title = "The idempotency key was used for another request";
-                Answer::problem(422, title, "idempotency-key-reused")
-            }
-        }
-    }
-}
 
 /// Answers the request `key` within `scope`, running `effect` only the first time.
 ///
@@ -100,13 +76,8 @@ pub fn find(
             ))
         })
         .optional()?;
-    let Some((recorded, status, body)) = row else {
-        return Ok(None);
-    };
-    if recorded != fingerprint {
-        return Ok(Some(Outcome::KeyReused));
-    }
-    Ok(Some(Outcome::Replayed(Answer::from_row(status, &body)?)))
+    row.map(|(recorded, status, body)| Outcome::recorded(fingerprint, &recorded, status, &body))
+        .transpose()
 }
 
 /// Deletes at most `limit` records from before `before`, and says how many.

@@ -5,11 +5,11 @@
 //! connections of their own ([`Database::read`]), and the write-ahead log is copied into the file by
 //! a third thread. A file belongs to one process: a lock file beside it says whose.
 
-mod answer;
 pub mod barrier;
 mod checkpointer;
 mod config;
 mod database;
+pub mod doctor;
 mod doubt;
 mod health;
 pub mod idempotency;
@@ -25,7 +25,7 @@ mod tx;
 pub mod view;
 mod writer;
 
-pub use answer::Answer;
+pub use crate::participant::Answer;
 pub use config::{Config, Location, SCHEME};
 pub use database::Database;
 pub use log::Log;

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ieum_base::Timestamp;
-use ieum_messaging::{Limits, Message, OutboxRow, OutboxStore, Result, names};
+use ieum_messaging::{Message, OutboxRow, OutboxStore, Result};
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
 use super::{Database, Migration, Tx};
 use crate::Error;
+use crate::participant::{incoming, outgoing};
 
 /// The schema of the outbox.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -37,12 +38,7 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
 /// Answers the row's id. A message that no engine would take (see [`Message::validate`]) is refused
 /// here, where its writer can still be told.
 pub fn publish(tx: &Tx<'_>, topic: &str, message: &Message) -> crate::Result<i64> {
-    let refused = |why: String| Error::new(crate::ErrorKind::Invalid, why);
-    names::check_topic(topic).map_err(|error| refused(error.to_string()))?;
-    message
-        .validate(&Limits::default())
-        .map_err(|error| refused(error.to_string()))?;
-    let json = serde_json::to_string(message).map_err(|error| refused(error.to_string()))?;
+    let json = outgoing(topic, message)?;
     tx.prepare_cached("INSERT INTO ieum_outbox (topic, message, created_at) VALUES (?1, ?2, ?3)")?
         .execute(params![topic, json, tx.now().as_micros()])?;
     Ok(tx.last_insert_rowid())
@@ -198,10 +194,7 @@ fn pending(connection: &Connection, besides: &[String], limit: usize) -> crate::
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Result<OutboxRow, String>> {
     let json: String = row.get(2)?;
     let (id, topic) = (row.get(0)?, row.get(1)?);
-    Ok(match serde_json::from_str::<Message>(&json) {
-        Ok(message) => Ok(OutboxRow { id, topic, message }),
-        Err(error) => Err(format!("the row is not a message: {error}")),
-    })
+    Ok(incoming(id, topic, &json))
 }
 
 fn last_id(connection: &Connection) -> rusqlite::Result<i64> {

@@ -32,16 +32,16 @@ impl Answer {
     }
 
     /// A problem detail (RFC 9457) with a code, as the platform's own answers are.
-    pub(super) fn problem(status: u16, title: &str, code: &str) -> Self {
+    pub(crate) fn problem(status: u16, title: &str, code: &str) -> Self {
         let body = serde_json::json!({ "title": title, "status": status, "code": code });
         Self { status, body }
     }
 
-    pub(super) fn body_json(&self) -> String {
+    pub(crate) fn body_json(&self) -> String {
         self.body.to_string()
     }
 
-    pub(super) fn from_row(status: u16, body: &str) -> Result<Self> {
+    pub(crate) fn from_row(status: u16, body: &str) -> Result<Self> {
         let body = serde_json::from_str(body).map_err(|error| {
             Error::with_source(ErrorKind::Corrupt, "a stored answer is damaged", error)
         })?;
