@@ -4,12 +4,20 @@
 //! and brings the schema up to date. Everything else in here stands on such a pool and may be used
 //! by any number of processes at once: nothing is cached across commits.
 
+pub mod barrier;
 mod config;
+mod effect;
 mod error;
+pub mod idempotency;
+pub mod inbox;
 mod migration;
+pub mod outbox;
 mod pool;
+mod relay_lease;
+mod rows;
 mod session;
 mod tls;
+pub mod view;
 
 pub use config::{Config, SCHEMES};
 pub use migration::{Migration, migrate};
@@ -17,6 +25,9 @@ pub use pool::{Client, Pool};
 pub use tokio_postgres;
 
 use ieum_base::EngineUrl;
+
+pub(crate) use rows::lock;
+use rows::{limited, status};
 
 use crate::Result;
 
