@@ -68,7 +68,7 @@ fn held(database: &Path, path: &Path, file: &mut File) -> Error {
     Error::new(ErrorKind::Locked, context)
 }
 
-fn path_of(database: &Path) -> PathBuf {
+pub(super) fn path_of(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");
     name.into()
