@@ -9,6 +9,7 @@ pub mod cmd;
 pub mod config;
 pub mod console;
 pub mod consul;
+pub mod doctor;
 pub mod errors;
 mod logging;
 mod participants;

@@ -6,6 +6,7 @@
 mod check;
 #[cfg(feature = "contract")]
 mod contract;
+mod doctor;
 mod events;
 mod health;
 mod platform;
@@ -39,6 +40,7 @@ pub struct Cli {
 enum Command {
     Up(up::Up),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     Health(health::Health),
     Schema(schema::Schema),
     Services(services::Services),
@@ -58,6 +60,7 @@ impl Cli {
         let outcome = match self.command {
             Command::Up(up) => up.run(),
             Command::Check(check) => check.run(),
+            Command::Doctor(doctor) => doctor.run(),
             Command::Health(health) => health.run(),
             Command::Schema(schema) => schema.run(),
             Command::Services(services) => services.run(),

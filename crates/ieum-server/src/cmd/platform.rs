@@ -1,13 +1,13 @@
 //! The platform that a command asks.
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use ieum_base::{EngineUrl, Secret, Stop, Tasks, redact};
 use ieum_remote::{ErrorKind, Platform};
 
 /// Which platform to ask, and how to show what it answers.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Asking {
-    /// The platform's address.
+    /// The platform's address; those of several on one log are joined by commas.
     #[arg(
         long,
         value_name = "URL",
@@ -42,16 +42,7 @@ impl Asking {
 
     /// The URL of the platform's adapter.
     fn url(&self) -> anyhow::Result<EngineUrl> {
-        let (scheme, address) = match self.platform.split_once("://") {
-            None => ("ieum", self.platform.as_str()),
-            Some(("http" | "ieum", address)) => ("ieum", address),
-            Some(("https" | "ieums", address)) => ("ieums", address),
-            Some((other, _)) => bail!("a platform is called with http or https, not `{other}`"),
-        };
-        let url: EngineUrl = format!("{scheme}://{address}").parse().with_context(|| {
-            let platform = redact::text(&self.platform);
-            format!("`{platform}` is not the address of a platform")
-        })?;
+        let url = ieum_remote::locate(&self.platform)?;
         Ok(match &self.token {
             Some(token) => url.with_password(Secret::new(token.clone())),
             None => url,

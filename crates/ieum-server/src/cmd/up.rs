@@ -54,7 +54,7 @@ pub(super) struct Settings {
 }
 
 /// The configuration that is used if it is there.
-const DEFAULT_FILE: &str = "ieum.toml";
+pub(super) const DEFAULT_FILE: &str = "ieum.toml";
 
 impl Settings {
     pub(super) fn overrides(&self) -> Overrides {

@@ -5,6 +5,7 @@
 //! later.
 
 mod definitions;
+pub(crate) mod engines;
 mod home;
 mod load;
 mod model;
@@ -17,10 +18,11 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+pub use engines::{Log, Topics};
 pub use home::{Home, Overrides};
 pub use load::{Source, load, load_with, parse, parse_with};
 pub use model::{
-    Config, Log, LogFormat, LogOutput, Platform, Registry, Role, Sagas, StaticInstance, Telemetry,
+    Config, LogFormat, LogOutput, Platform, Registry, Role, Sagas, StaticInstance, Telemetry,
     Traces,
 };
 pub use report::{Place, Problem, Report};

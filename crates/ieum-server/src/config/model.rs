@@ -9,8 +9,8 @@ use ieum_base::{ByteSize, HumanDuration, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Source;
 use super::secret::{self, MissingSecret};
+use super::{Log, Source, Topics};
 
 /// The configuration of a platform, `ieum.toml`. Every section and every key has a default; an
 /// unknown key is an error. Relative paths start at the file's folder.
@@ -38,6 +38,8 @@ pub struct Config {
     pub gateway: ieum_gateway::Config,
     /// Where the log is kept.
     pub log: Log,
+    /// Where topics are, if not in the log.
+    pub topics: Topics,
     /// Which instances are known without registering themselves, and how checks run.
     pub registry: Registry,
     /// Which sagas are known from the start, and how they run.
@@ -100,20 +102,6 @@ pub enum Role {
     Registry,
     /// Runs sagas.
     Sagas,
-}
-
-/// `[log]`: where events, topics and sagas are kept.
-///
-/// ```toml
-/// [log]
-/// url = "sqlite://log.db"
-/// ```
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Log {
-    /// `sqlite://FILE` or `memory:` (forgets everything at the stop). Default: the file `log.db` in
-    /// the data folder.
-    pub url: Option<String>,
 }
 
 /// `[registry]`: what is known without registering itself, and how instances are checked and used.
@@ -325,6 +313,11 @@ impl Config {
     /// `path`, from the folder of the configuration if it is relative.
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.source.base().join(path)
+    }
+
+    /// Where the log is if no URL says otherwise.
+    pub fn data_file(&self) -> PathBuf {
+        self.resolve(&self.platform.data_dir).join("log.db")
     }
 
     /// The token of the API; `None` if none is asked for.

@@ -3,19 +3,18 @@
 use std::net::IpAddr;
 
 use http::Uri;
-use ieum_base::EngineUrl;
 use ieum_gateway::ConfigError;
 use ieum_http::egress;
 
 use super::report::Problem;
-use super::{Config, Platform, Role, StaticInstance, registry_rules};
+use super::{Config, Platform, Role, StaticInstance, engines, registry_rules};
 
 /// Everything that `config` gets wrong; empty if it may be started.
 pub(super) fn check(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
     token(config, &mut problems);
     platform(&config.platform, &mut problems);
-    log(config, &mut problems);
+    engines::check(config, &mut problems);
     registry_rules::check(config, &mut problems);
     telemetry(config, &mut problems);
     if config.platform.plays(Role::Gateway) {
@@ -100,20 +99,6 @@ fn platform(platform: &Platform, problems: &mut Vec<Problem>) {
     if platform.roles.iter().any(twice) {
         problems.push(Problem::new("a role is named twice").key("platform.roles"));
     }
-}
-
-fn log(config: &Config, problems: &mut Vec<Problem>) {
-    let Some(text) = &config.log.url else { return };
-    let wrong = match text.parse::<EngineUrl>() {
-        Ok(url) if matches!(url.scheme(), "sqlite" | "memory") => return,
-        Ok(url) => format!("no engine called `{}` is built in", url.scheme()),
-        Err(error) => error.to_string(),
-    };
-    problems.push(
-        Problem::new(wrong)
-            .key("log.url")
-            .help("write `sqlite://log.db` or `memory:`"),
-    );
 }
 
 fn telemetry(config: &Config, problems: &mut Vec<Problem>) {

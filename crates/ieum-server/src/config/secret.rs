@@ -13,6 +13,15 @@ pub struct MissingSecret {
     pub help: String,
 }
 
+impl MissingSecret {
+    pub(super) fn new(message: String, help: &str) -> Self {
+        Self {
+            message,
+            help: help.to_owned(),
+        }
+    }
+}
+
 /// The secret in the environment variable `name`.
 pub(super) fn from_env(name: &str) -> Result<Secret, MissingSecret> {
     match std::env::var(name) {

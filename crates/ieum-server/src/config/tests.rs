@@ -153,11 +153,11 @@ fn an_api_off_loopback_needs_a_token() {
 #[test]
 fn rules_across_keys_are_checked() {
     check(
-        "[platform]\nworker-threads = 0\n[log]\nurl = \"postgres://db\"\n\
+        "[platform]\nworker-threads = 0\n[log]\nurl = \"mysql://db\"\n\
          [telemetry.traces]\nsample = 1.5\n",
         &[
             "2:18 the number of threads must be 1 to 64",
-            "4:7 no engine called `postgres` is built in",
+            "4:7 there is no engine `mysql` for this",
             "6:10 the sampled share must be between 0 and 1",
         ],
     );
@@ -357,4 +357,57 @@ fn a_route_that_cannot_work_is_refused() {
         "url = \"http://127.0.0.1:1\"\nupload-timeout = \"0s\"\n",
     ));
     assert!(found[0].starts_with("6:"), "{found:?}");
+}
+
+#[test]
+fn a_password_of_an_engine_is_not_written_into_the_file() {
+    let text = "[log]\nurl = \"sqlite://u:s3cret@x/log.db\"\n";
+    let report = read(text).expect_err("a password").to_string();
+    assert!(
+        report.contains("a password is not written into"),
+        "{report}"
+    );
+    assert!(report.contains("`url-env`"), "{report}");
+    assert!(!report.contains("s3cret"), "{report}");
+}
+
+#[test]
+fn the_url_of_an_engine_may_come_from_a_file() {
+    let folder = ieum_testkit::TempFolder::new().expect("a folder");
+    let file = |content: &str| {
+        folder.write("log.url", content).expect("written");
+        let text = "[log]\nurl-file = \"log.url\"\n".to_owned();
+        parse(&folder.path().join("ieum.toml"), text)
+    };
+    let config = file("sqlite://u:s3cret@log.db\n").expect("valid");
+    let url = config.log_url().expect("a URL").expect("a URL");
+    assert_eq!((url.rest(), url.password().is_some()), ("log.db", true));
+    let report = file("s3cret").expect_err("no URL").to_string();
+    assert!(report.contains("not the URL of an engine"), "{report}");
+    assert!(!report.contains("s3cret"), "{report}");
+}
+
+#[test]
+fn one_engine_has_one_url_and_a_mirror_has_a_broker() {
+    check(
+        "[log]\nurl = \"memory:\"\nurl-env = \"LOG\"\n",
+        &["2:7 `log` has two URLs"],
+    );
+    check(
+        "[topics]\nmirror = [\"order.events\"]\n",
+        &["2:1 there is no broker to copy topics from"],
+    );
+    check(
+        "[topics]\nurl = \"sqlite://x\"\n",
+        &["2:7 there is no engine `sqlite` for this"],
+    );
+}
+
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn an_engine_that_is_not_built_in_names_its_feature() {
+    let report = read("[log]\nurl = \"postgres://db/ieum\"\n").expect_err("not built in");
+    let report = report.to_string();
+    assert!(report.contains("PostgreSQL is not built into"), "{report}");
+    assert!(report.contains("--features postgres"), "{report}");
 }

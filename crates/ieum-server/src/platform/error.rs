@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::config::Report;
+use crate::config::{MissingSecret, Problem, Report};
 
 /// A platform that could not be started. Nothing was damaged: what was opened is closed again.
 #[derive(Debug)]
@@ -44,6 +44,23 @@ impl StartError {
             *source = Some(cause.into());
         }
         self
+    }
+}
+
+impl StartError {
+    /// What is wrong with the key `key`.
+    pub(super) fn of(problem: Problem, key: &str) -> Self {
+        let start = Self::new(format!("`{key}`: {}", problem.message));
+        match problem.help {
+            Some(help) => start.help(help),
+            None => start,
+        }
+    }
+}
+
+impl From<MissingSecret> for StartError {
+    fn from(missing: MissingSecret) -> Self {
+        Self::new(missing.to_string()).help(missing.help)
     }
 }
 

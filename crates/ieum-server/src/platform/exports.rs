@@ -63,14 +63,15 @@ impl Exports {
     }
 }
 
-/// The URL of a platform; `None`, if it is none but a Consul agent.
+/// The URL of a platform, the first of several; `None`, if it is none but a Consul agent.
 fn platform(url: &EngineUrl) -> Option<String> {
     let scheme = match url.scheme() {
         ieum_remote::SCHEME => "http",
         ieum_remote::SCHEME_TLS => "https",
         _ => return None,
     };
-    Some(format!("{scheme}://{}", url.rest().trim_end_matches('/')))
+    let address = url.rest().trim_end_matches('/').split(',').next()?;
+    Some(format!("{scheme}://{address}"))
 }
 
 /// The name of the process in its metrics and logs.

@@ -33,6 +33,8 @@ pub(super) struct Parts {
     api: Tasks,
     /// The log; `None` in a process that follows the registry of another.
     storage: Option<Storage>,
+    /// Its connections, where it has some.
+    tasks: Tasks,
     drain: Duration,
     /// Requested when nothing new is to be sent here.
     retired: Stop,
@@ -59,16 +61,14 @@ struct Plan<'a> {
 
 impl Parts {
     /// Opens everything, or nothing: what was opened before an error is closed again.
-    pub(super) async fn open(config: &Config) -> Result<(Self, Started), StartError> {
-        let missing = |missing: crate::config::MissingSecret| {
-            StartError::new(missing.to_string()).help(missing.help)
-        };
-        let token = config.token().map_err(missing)?;
-        let followed = config.followed().map_err(missing)?;
+    pub(super) async fn open(config: &Config, stop: &Stop) -> Result<(Self, Started), StartError> {
+        let token = config.token()?;
+        let followed = config.followed()?;
         let bound = listen::api(config)?;
         let clock = Clock::system();
+        let tasks = Tasks::new(Stop::new());
         let storage = match &followed {
-            None => Some(storage::open(config, clock.clone())?),
+            None => Some(storage::open(config, clock.clone(), &tasks, stop).await?),
             Some(_) => None,
         };
         let mut parts = Self {
@@ -77,6 +77,7 @@ impl Parts {
             exports: Exports::start(config, followed.as_ref()),
             api: Tasks::new(Stop::new()),
             storage,
+            tasks,
             drain: config.platform.drain.0,
             retired: Stop::new(),
         };
@@ -210,23 +211,22 @@ impl Parts {
     }
 
     fn log_api(&self, storage: &Storage) -> api::Log {
-        let log = &storage.log;
         api::Log {
-            store: Arc::new(log.clone()),
-            checkpoints: Arc::new(log.clone()),
-            fences: Arc::new(log.clone()),
+            store: Arc::clone(&storage.events),
+            checkpoints: Arc::clone(&storage.checkpoints),
+            fences: Arc::clone(&storage.fences),
             stop: self.api.stop().clone(),
         }
     }
 
     fn topics_api(&self, storage: &Storage) -> api::Topics {
-        let topics = &storage.topics;
+        let topics = storage.topics.clone();
         api::Topics {
-            publisher: Arc::new(topics.clone()),
-            groups: Arc::new(topics.clone()),
+            publisher: topics.publisher,
+            groups: topics.groups,
             limits: ieum_messaging::Limits::default(),
-            operate: Arc::new(topics.clone()),
-            inspect: Arc::new(topics.clone()),
+            operate: topics.operate,
+            inspect: topics.inspect,
             stop: self.api.stop().clone(),
         }
     }
@@ -273,11 +273,10 @@ impl Parts {
         abandoned.extend(self.work.shut_down(self.drain).await);
         self.exports.flush().await;
         abandoned.extend(self.api.shut_down(self.drain).await);
-        if let Some(storage) = &self.storage
-            && let Err(error) = storage.log.database().close().await
-        {
-            tracing::error!(%error, "the log was not closed cleanly");
+        if let Some(storage) = &self.storage {
+            storage.close().await;
         }
+        abandoned.extend(self.tasks.shut_down(self.drain).await);
         abandoned
     }
 }

@@ -22,7 +22,7 @@ pub(super) async fn own(
 ) -> Result<Arc<embedded::Registry>, StartError> {
     let store: Arc<dyn EventStore> = match config.registry.home() {
         Ok(Home::Memory) => Arc::new(memory::Store::with_clock(clock.clone())),
-        _ => Arc::new(storage.log.clone()),
+        _ => Arc::clone(&storage.events),
     };
     let limits = catalog::Limits {
         egress,

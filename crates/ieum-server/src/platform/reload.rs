@@ -88,7 +88,8 @@ fn others(before: &Config, after: &Config) -> Vec<(&'static str, bool)> {
     let (c, d) = (&before.sagas, &after.sagas);
     let (e, f) = (&before.telemetry, &after.telemetry);
     vec![
-        ("log.url", before.log.url != after.log.url),
+        ("log", before.log != after.log),
+        ("topics", before.topics != after.topics),
         ("registry.url", a.url != b.url),
         ("registry.token-env", a.token_env != b.token_env),
         ("registry.token-file", a.token_file != b.token_file),

@@ -35,9 +35,9 @@ pub(super) async fn open(
     let participants =
         Participants::new(resolver.clone(), settings.max_answer, tracer, tasks.clone());
     let deps = Deps {
-        store: Arc::new(storage.log.clone()),
-        checkpoints: Arc::new(storage.log.clone()),
-        fences: Arc::new(storage.log.clone()),
+        store: Arc::clone(&storage.events),
+        checkpoints: Arc::clone(&storage.checkpoints),
+        fences: Arc::clone(&storage.fences),
         participants: Arc::new(participants),
         clock: clock.clone(),
         rng: Rng::system(),

@@ -70,7 +70,7 @@ fn host(
         }
     };
     runtime.block_on(async {
-        match Parts::open(config).await {
+        match Parts::open(config, stop).await {
             Err(error) => drop(ready.send(Err(error))),
             Ok((parts, started)) => {
                 let asked = ready.send(Ok(started)).is_ok();

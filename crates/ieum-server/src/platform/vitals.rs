@@ -7,9 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ieum_base::Stop;
 use ieum_discovery::Resolver;
-use ieum_eventstore::EventStore;
 use ieum_gateway::Handle;
-use ieum_messaging::Inspect;
 use ieum_telemetry::otlp::Outcomes;
 use serde_json::Value;
 
@@ -56,9 +54,11 @@ pub(super) fn of(seen: Seen<'_>) -> api::Vitals {
     if let Some(place) = seen.followed.clone() {
         remarks.insert("registry", registry_check(seen.resolver.clone(), place));
     }
-    let log = seen.storage.map(|storage| storage.log.clone());
+    let log = seen.storage.map(|storage| Arc::clone(&storage.events));
     let (traces, resolver) = (seen.traces.cloned(), seen.resolver.clone());
-    let topics = seen.storage.map(|storage| storage.topics.clone());
+    let topics = seen
+        .storage
+        .map(|storage| Arc::clone(&storage.topics.inspect));
     let (gateway, sagas, exported) = (seen.gateway, seen.sagas, seen.exported);
     let metrics = move || -> BoxFuture<'static, String> {
         let (log, traces, resolver) = (log.clone(), traces.clone(), resolver.clone());
@@ -93,11 +93,7 @@ pub(super) fn of(seen: Seen<'_>) -> api::Vitals {
 }
 
 fn log_check(storage: &Storage) -> api::Check {
-    let database = storage.log.database().clone();
-    Arc::new(move || {
-        let database = database.clone();
-        async move { database.probe().await.map_err(|error| error.to_string()) }.boxed()
-    })
+    Arc::new(storage.probe())
 }
 
 /// The registry is away if a watch of it failed and has not succeeded since.
