@@ -11,6 +11,7 @@ mod error;
 mod event;
 pub mod lease;
 pub mod memory;
+pub mod ownership;
 mod port;
 pub mod projection;
 mod rules;
