@@ -129,7 +129,7 @@ fn not_json(kind: &str, error: &serde_json::Error) -> MessageError {
     }
 }
 
-fn structured(body: &[u8]) -> Result<Message, BindingError> {
+pub(crate) fn structured(body: &[u8]) -> Result<Message, BindingError> {
     settled(serde_json::from_slice(body).map_err(|error| not_as_said(&error))?)
 }
 

@@ -4,6 +4,7 @@
 //! Delivery is at least once; effects happen once, because a message is identified by its source and
 //! id and the receiver's inbox row commits together with the effect.
 
+pub mod binary_mode;
 mod capabilities;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
