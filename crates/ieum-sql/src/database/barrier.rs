@@ -5,9 +5,13 @@
 
 use ieum_base::Timestamp;
 
+#[cfg(feature = "postgres")]
+use super::postgres::Session;
 use super::tx::On;
 use super::{Migration, Tx};
 pub use crate::participant::{Answer, Call, Op};
+#[cfg(feature = "postgres")]
+use crate::postgres::{self, barrier::Begun};
 use crate::{Error, Result, sqlite};
 
 /// The schema of the barrier.
@@ -29,6 +33,8 @@ pub fn run<E: From<Error>>(
 ) -> Result<Answer, E> {
     match tx.engine() {
         On::Sqlite(tx) => sqlite::barrier::run(&tx, call, effect),
+        #[cfg(feature = "postgres")]
+        On::Postgres(session) => on_postgres(tx, session, call, effect),
     }
 }
 
@@ -40,5 +46,33 @@ pub fn run<E: From<Error>>(
 pub fn forget_before(tx: &Tx<'_>, before: Timestamp, limit: usize) -> Result<usize> {
     match tx.engine() {
         On::Sqlite(tx) => sqlite::barrier::forget_before(&tx, before, limit),
+        #[cfg(feature = "postgres")]
+        On::Postgres(session) => session.wait(postgres::barrier::forget_before(
+            session.transaction,
+            before,
+            limit,
+        )),
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn on_postgres<E: From<Error>>(
+    tx: &Tx<'_>,
+    session: &Session<'_>,
+    call: &Call,
+    effect: impl FnOnce() -> Result<Answer, E>,
+) -> Result<Answer, E> {
+    let on = session.transaction;
+    let begun = match session.wait(postgres::barrier::begin(on, tx.now(), call))? {
+        Begun::Answered(answer) => return Ok(answer),
+        Begun::Run(begun) => begun,
+    };
+    match session.effect(effect) {
+        Ok(answer) => Ok(session.wait(begun.finish(on, answer))?),
+        Err(error) => {
+            session.wait(begun.abandon(on))?;
+            session.recovered();
+            Err(error)
+        }
     }
 }

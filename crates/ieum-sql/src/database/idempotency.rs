@@ -5,10 +5,14 @@
 
 use ieum_base::Timestamp;
 
+#[cfg(feature = "postgres")]
+use super::postgres::Session;
 use super::reader::Engine;
 use super::tx::On;
 use super::{Migration, Reader, Tx};
 pub use crate::participant::{Answer, Outcome};
+#[cfg(feature = "postgres")]
+use crate::postgres::{self, idempotency::Begun};
 use crate::{Error, Result, sqlite};
 
 /// The schema of the records.
@@ -31,6 +35,8 @@ pub fn run<E: From<Error>>(
 ) -> Result<Outcome, E> {
     match tx.engine() {
         On::Sqlite(tx) => sqlite::idempotency::run(&tx, scope, key, fingerprint, effect),
+        #[cfg(feature = "postgres")]
+        On::Postgres(session) => on_postgres(tx, session, (scope, key, fingerprint), effect),
     }
 }
 
@@ -46,6 +52,11 @@ pub fn find(
         Engine::Sqlite(connection) => {
             sqlite::idempotency::find(connection, scope, key, fingerprint)
         }
+        #[cfg(feature = "postgres")]
+        Engine::Postgres(session) => {
+            let found = postgres::idempotency::find(session.transaction, scope, key, fingerprint);
+            session.wait(found)
+        }
     }
 }
 
@@ -53,5 +64,33 @@ pub fn find(
 pub fn forget_before(tx: &Tx<'_>, before: Timestamp, limit: usize) -> Result<usize> {
     match tx.engine() {
         On::Sqlite(tx) => sqlite::idempotency::forget_before(&tx, before, limit),
+        #[cfg(feature = "postgres")]
+        On::Postgres(session) => session.wait(postgres::idempotency::forget_before(
+            session.transaction,
+            before,
+            limit,
+        )),
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn on_postgres<E: From<Error>>(
+    tx: &Tx<'_>,
+    session: &Session<'_>,
+    request: (&str, &str, &str),
+    effect: impl FnOnce() -> Result<Answer, E>,
+) -> Result<Outcome, E> {
+    let on = session.transaction;
+    let begun = match session.wait(postgres::idempotency::begin(on, tx.now(), request))? {
+        Begun::Known(outcome) => return Ok(outcome),
+        Begun::Run(begun) => begun,
+    };
+    match session.effect(effect) {
+        Ok(answer) => Ok(session.wait(begun.finish(on, answer))?),
+        Err(error) => {
+            session.wait(begun.abandon(on))?;
+            session.recovered();
+            Err(error)
+        }
     }
 }

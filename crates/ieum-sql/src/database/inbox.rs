@@ -7,6 +7,8 @@ use ieum_base::Timestamp;
 
 use super::tx::On;
 use super::{Migration, Tx};
+#[cfg(feature = "postgres")]
+use crate::postgres;
 use crate::{Result, sqlite};
 
 /// The schema of the inbox.
@@ -20,6 +22,12 @@ pub const MIGRATIONS: &[Migration] = &[Migration::of(
 pub fn claim(tx: &Tx<'_>, consumer: &str, source: &str, id: &str) -> Result<bool> {
     match tx.engine() {
         On::Sqlite(tx) => sqlite::inbox::claim(&tx, consumer, source, id),
+        #[cfg(feature = "postgres")]
+        On::Postgres(session) => {
+            let claimed =
+                postgres::inbox::claim(session.transaction, tx.now(), consumer, source, id);
+            session.wait(claimed)
+        }
     }
 }
 
@@ -28,5 +36,11 @@ pub fn claim(tx: &Tx<'_>, consumer: &str, source: &str, id: &str) -> Result<bool
 pub fn forget_before(tx: &Tx<'_>, before: Timestamp, limit: usize) -> Result<usize> {
     match tx.engine() {
         On::Sqlite(tx) => sqlite::inbox::forget_before(&tx, before, limit),
+        #[cfg(feature = "postgres")]
+        On::Postgres(session) => session.wait(postgres::inbox::forget_before(
+            session.transaction,
+            before,
+            limit,
+        )),
     }
 }

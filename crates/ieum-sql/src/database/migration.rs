@@ -27,6 +27,26 @@ impl Migration {
     }
 }
 
+/// As PostgreSQL's runner wants them.
+#[cfg(feature = "postgres")]
+pub(super) fn for_postgres(migrations: &[Migration]) -> Vec<crate::postgres::Migration> {
+    let steps = migrations.iter().filter(|step| !step.postgres.is_empty());
+    let steps = steps.map(|step| crate::postgres::Migration {
+        component: step.component,
+        version: step.version,
+        sql: step.postgres,
+    });
+    LIST.iter().copied().chain(steps).collect()
+}
+
+/// What every database has for statements that take a list.
+#[cfg(feature = "postgres")]
+const LIST: &[crate::postgres::Migration] = &[crate::postgres::Migration {
+    component: "list",
+    version: 1,
+    sql: include_str!("../postgres/schema/list.sql"),
+}];
+
 /// As SQLite's runner wants them.
 pub(super) fn for_sqlite(migrations: &[Migration]) -> Vec<sqlite::Migration> {
     let steps = migrations.iter().filter(|step| !step.sqlite.is_empty());

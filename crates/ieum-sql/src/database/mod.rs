@@ -13,11 +13,15 @@ pub mod inbox;
 mod migration;
 pub mod outbox;
 mod params;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod reader;
 mod row;
 mod sqlite;
 pub mod streams;
 mod tx;
+#[cfg(feature = "postgres")]
+mod types;
 mod value;
 pub mod view;
 
@@ -50,6 +54,8 @@ struct Inner {
 /// Where it is kept.
 enum Kept {
     Sqlite(sqlite_engine::Database),
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::Server),
 }
 
 impl Database {
@@ -60,10 +66,13 @@ impl Database {
     pub async fn open(url: &EngineUrl, migrations: &[Migration], clock: Clock) -> Result<Self> {
         match url.scheme() {
             "memory" | sqlite_engine::SCHEME => Self::open_sqlite(url, migrations, clock).await,
-            _ => Err(Error::new(
-                ErrorKind::Invalid,
-                format!("`{url}` is not a database: write `sqlite://path/to/file.db`"),
-            )),
+            #[cfg(feature = "postgres")]
+            scheme if crate::postgres::SCHEMES.contains(&scheme) => {
+                let migrations = migration::for_postgres(migrations);
+                let opened = postgres::Server::open(url, &migrations, clock).await?;
+                Ok(Self::over(Kept::Postgres(opened)))
+            }
+            _ => Err(unknown(url)),
         }
     }
 
@@ -109,6 +118,8 @@ impl Database {
                 };
                 database.write(work).await
             }
+            #[cfg(feature = "postgres")]
+            Kept::Postgres(server) => server.write(work).await,
         }
     }
 
@@ -127,6 +138,8 @@ impl Database {
                 };
                 database.read(work).await
             }
+            #[cfg(feature = "postgres")]
+            Kept::Postgres(server) => server.read(work).await,
         }
     }
 
@@ -134,6 +147,8 @@ impl Database {
     pub async fn probe(&self) -> Result<()> {
         match &self.0.kept {
             Kept::Sqlite(database) => database.probe().await,
+            #[cfg(feature = "postgres")]
+            Kept::Postgres(server) => server.probe().await,
         }
     }
 
@@ -142,6 +157,11 @@ impl Database {
     pub async fn close(&self) -> Result<()> {
         match &self.0.kept {
             Kept::Sqlite(database) => database.close().await,
+            #[cfg(feature = "postgres")]
+            Kept::Postgres(server) => {
+                server.close().await;
+                Ok(())
+            }
         }
     }
 
@@ -149,6 +169,8 @@ impl Database {
     pub fn clock(&self) -> &Clock {
         match &self.0.kept {
             Kept::Sqlite(database) => database.clock(),
+            #[cfg(feature = "postgres")]
+            Kept::Postgres(server) => server.pool.clock(),
         }
     }
 
@@ -156,6 +178,8 @@ impl Database {
     pub fn outbox(&self) -> Arc<outbox::Store> {
         let make = || match &self.0.kept {
             Kept::Sqlite(database) => Arc::new(outbox::Store::sqlite(database)),
+            #[cfg(feature = "postgres")]
+            Kept::Postgres(server) => Arc::new(outbox::Store::postgres(&server.outbox)),
         };
         Arc::clone(self.0.outbox.get_or_init(make))
     }
@@ -166,6 +190,8 @@ impl Database {
         let make = || -> Arc<dyn EventStore> {
             match &self.0.kept {
                 Kept::Sqlite(database) => Arc::new(sqlite_engine::Log::over(database.clone())),
+                #[cfg(feature = "postgres")]
+                Kept::Postgres(server) => Arc::new(server.log().clone()),
             }
         };
         Arc::clone(self.0.log.get_or_init(make))
@@ -176,6 +202,18 @@ impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.kept {
             Kept::Sqlite(database) => database.fmt(f),
+            #[cfg(feature = "postgres")]
+            Kept::Postgres(server) => server.pool.fmt(f),
         }
     }
+}
+
+fn unknown(url: &EngineUrl) -> Error {
+    let known = if cfg!(feature = "postgres") {
+        "`sqlite://path/to/file.db` or `postgres://USER:PASSWORD@HOST:5432/DATABASE`"
+    } else {
+        "`sqlite://path/to/file.db` (this build has no PostgreSQL: its feature is `postgres`)"
+    };
+    let context = format!("`{url}` is not a database that is known here: write {known}");
+    Error::new(ErrorKind::Invalid, context)
 }

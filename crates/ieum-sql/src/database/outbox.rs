@@ -10,6 +10,8 @@ use ieum_messaging::{Message, OutboxRow, OutboxStore};
 
 use super::tx::On;
 use super::{Migration, Tx};
+#[cfg(feature = "postgres")]
+use crate::postgres;
 use crate::{Result, sqlite};
 
 /// The schema of the outbox.
@@ -26,6 +28,13 @@ pub const MIGRATIONS: &[Migration] = &[Migration::of(
 pub fn publish(tx: &Tx<'_>, topic: &str, message: &Message) -> Result<i64> {
     match tx.engine() {
         On::Sqlite(tx) => sqlite::outbox::publish(&tx, topic, message),
+        #[cfg(feature = "postgres")]
+        On::Postgres(session) => {
+            let on = session.transaction;
+            let id = session.wait(postgres::outbox::publish(on, tx.now(), topic, message))?;
+            session.has_published.set(true);
+            Ok(id)
+        }
     }
 }
 
@@ -38,6 +47,8 @@ pub struct Store(Kept);
 #[derive(Clone, Debug)]
 enum Kept {
     Sqlite(sqlite::outbox::Store),
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::outbox::Store),
 }
 
 impl Store {
@@ -45,10 +56,17 @@ impl Store {
         Self(Kept::Sqlite(sqlite::outbox::Store::new(database.clone())))
     }
 
+    #[cfg(feature = "postgres")]
+    pub(super) fn postgres(store: &postgres::outbox::Store) -> Self {
+        Self(Kept::Postgres(store.clone()))
+    }
+
     /// Deletes at most `limit` rows that were sent before `before`, and says how many.
     pub async fn forget_sent(&self, before: Timestamp, limit: usize) -> Result<usize> {
         match &self.0 {
             Kept::Sqlite(store) => store.forget_sent(before, limit).await,
+            #[cfg(feature = "postgres")]
+            Kept::Postgres(store) => store.forget_sent(before, limit).await,
         }
     }
 
@@ -56,12 +74,16 @@ impl Store {
     pub async fn unsendable(&self, limit: usize) -> Result<Vec<(OutboxRow, String)>> {
         match &self.0 {
             Kept::Sqlite(store) => store.unsendable(limit).await,
+            #[cfg(feature = "postgres")]
+            Kept::Postgres(store) => store.unsendable(limit).await,
         }
     }
 
     fn port(&self) -> &dyn OutboxStore {
         match &self.0 {
             Kept::Sqlite(store) => store,
+            #[cfg(feature = "postgres")]
+            Kept::Postgres(store) => store,
         }
     }
 }

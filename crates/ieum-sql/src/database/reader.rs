@@ -21,6 +21,8 @@ pub struct Reader<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Engine<'a> {
     Sqlite(&'a rusqlite::Connection),
+    #[cfg(feature = "postgres")]
+    Postgres(&'a super::postgres::Session<'a>),
 }
 
 impl<'a> Reader<'a> {
@@ -50,6 +52,13 @@ impl<'a> Reader<'a> {
                     Ok(Next::Row)
                 })?;
             }
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(session) => {
+                session.query(sql, &params.parameters(), |row| {
+                    rows.push(read(row)?);
+                    Ok(())
+                })?;
+            }
         }
         Ok(rows)
     }
@@ -71,6 +80,15 @@ impl<'a> Reader<'a> {
                 sqlite::query(connection, sql, &params.parameters(), |row| {
                     found = read.take().map(|read| read(row)).transpose()?;
                     Ok(Next::Stop)
+                })?;
+            }
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(session) => {
+                session.query(sql, &params.parameters(), |row| {
+                    if let Some(read) = read.take() {
+                        found = Some(read(row)?);
+                    }
+                    Ok(())
                 })?;
             }
         }

@@ -10,6 +10,8 @@ pub struct Row<'a>(pub(crate) Source<'a>);
 /// The engine's own row.
 pub(crate) enum Source<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
+    #[cfg(feature = "postgres")]
+    Postgres(&'a tokio_postgres::Row),
 }
 
 /// A column: its place from 0, or its name.
@@ -28,6 +30,8 @@ impl Column for &str {
     fn place(self, row: &Row<'_>) -> Option<usize> {
         match &row.0 {
             Source::Sqlite(row) => row.as_ref().column_index(self).ok(),
+            #[cfg(feature = "postgres")]
+            Source::Postgres(row) => row.columns().iter().position(|it| it.name() == self),
         }
     }
 }
@@ -50,12 +54,16 @@ impl Row<'_> {
     fn len(&self) -> usize {
         match &self.0 {
             Source::Sqlite(row) => row.as_ref().column_count(),
+            #[cfg(feature = "postgres")]
+            Source::Postgres(row) => row.len(),
         }
     }
 
     fn value(&self, place: usize) -> Result<Value<'_>> {
         match &self.0 {
             Source::Sqlite(row) => super::sqlite::value(row, place),
+            #[cfg(feature = "postgres")]
+            Source::Postgres(row) => Ok(row.try_get::<_, super::types::Column<'_>>(place)?.0),
         }
     }
 }
@@ -64,6 +72,8 @@ impl std::fmt::Debug for Source<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let engine = match self {
             Self::Sqlite(_) => "sqlite",
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => "postgres",
         };
         f.write_str(engine)
     }

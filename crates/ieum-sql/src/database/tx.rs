@@ -8,7 +8,7 @@ use super::params::Params;
 use super::reader::{Engine, Reader};
 use super::sqlite;
 use crate::sqlite::Tx as SqliteTx;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// The inside of a write: it commits after the closure returned `Ok`, and forgets everything that the
 /// closure did if it returned `Err` or panicked.
@@ -35,6 +35,8 @@ impl<'a> Tx<'a> {
     pub fn execute(&self, sql: &str, params: impl Params) -> Result<u64> {
         match self.engine {
             Engine::Sqlite(connection) => sqlite::execute(connection, sql, &params.parameters()),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(session) => session.execute(sql, &params.parameters()),
         }
     }
 
@@ -49,9 +51,16 @@ impl<'a> Tx<'a> {
     /// transactions run beside each other. (SQLite has one writer, who needs no lock.) Take several
     /// in sorted order, or two transactions wait for each other: one of them is told `Busy` then.
     pub fn lock(&self, name: &str) -> Result<()> {
-        let _ = name;
+        if name.is_empty() {
+            return Err(Error::new(ErrorKind::Invalid, "a lock has a name"));
+        }
         match self.engine {
             Engine::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(session) => {
+                let name = format!("ieum_lock {name}");
+                session.wait(crate::postgres::lock(session.transaction, &name))
+            }
         }
     }
 
@@ -59,6 +68,8 @@ impl<'a> Tx<'a> {
     pub fn nested<T, E: From<Error>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         match self.engine {
             Engine::Sqlite(connection) => SqliteTx::new(connection, self.clock).nested(work),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(session) => session.nested(work),
         }
     }
 
@@ -66,6 +77,8 @@ impl<'a> Tx<'a> {
     pub(crate) const fn engine(&self) -> On<'a> {
         match self.reader.engine {
             Engine::Sqlite(connection) => On::Sqlite(SqliteTx::new(connection, self.reader.clock)),
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(session) => On::Postgres(session),
         }
     }
 }
@@ -73,6 +86,8 @@ impl<'a> Tx<'a> {
 /// The transaction of an engine.
 pub(crate) enum On<'a> {
     Sqlite(SqliteTx<'a>),
+    #[cfg(feature = "postgres")]
+    Postgres(&'a super::postgres::Session<'a>),
 }
 
 impl<'a> Deref for Tx<'a> {

@@ -7,6 +7,8 @@ use ieum_eventstore::{Checkpoint, Result};
 use super::reader::Engine;
 use super::tx::On;
 use super::{Migration, Reader, Tx};
+#[cfg(feature = "postgres")]
+use crate::postgres;
 use crate::sqlite;
 
 /// The schema of the checkpoints.
@@ -19,6 +21,10 @@ pub const MIGRATIONS: &[Migration] = &[Migration::of(
 pub fn checkpoint(reader: &Reader<'_>, name: &str) -> Result<Option<Checkpoint>> {
     match reader.engine {
         Engine::Sqlite(connection) => sqlite::view::checkpoint(connection, name),
+        #[cfg(feature = "postgres")]
+        Engine::Postgres(session) => {
+            session.wait_for(postgres::view::checkpoint(session.transaction, name))
+        }
     }
 }
 
@@ -32,6 +38,13 @@ pub fn advance(
 ) -> Result<()> {
     match tx.engine() {
         On::Sqlite(tx) => sqlite::view::advance(&tx, name, expected, to),
+        #[cfg(feature = "postgres")]
+        On::Postgres(session) => session.wait_for(postgres::view::advance(
+            session.transaction,
+            name,
+            expected,
+            to,
+        )),
     }
 }
 
@@ -40,5 +53,9 @@ pub fn advance(
 pub fn forget(tx: &Tx<'_>, name: &str) -> Result<()> {
     match tx.engine() {
         On::Sqlite(tx) => sqlite::view::forget(&tx, name),
+        #[cfg(feature = "postgres")]
+        On::Postgres(session) => {
+            session.wait_for(postgres::view::forget(session.transaction, name))
+        }
     }
 }
