@@ -6,10 +6,12 @@
 
 pub mod barrier;
 mod config;
+mod create;
 mod effect;
 mod error;
 pub mod idempotency;
 pub mod inbox;
+pub mod log;
 mod migration;
 pub mod outbox;
 mod pool;
@@ -20,6 +22,8 @@ mod tls;
 pub mod view;
 
 pub use config::{Config, SCHEMES};
+pub use create::create_database;
+pub use log::Log;
 pub use migration::{Migration, migrate};
 pub use pool::{Client, Pool};
 pub use tokio_postgres;

@@ -16,7 +16,8 @@ use futures_util::stream::{Stream, poll_fn};
 use ieum_base::{Backoff, Clock, EngineUrl, Rng};
 use tokio::time::Instant;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{AsyncMessage, NoTls, Socket};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{AsyncMessage, NoTls, Row, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::config::{Config, Server};
@@ -93,6 +94,58 @@ impl Pool {
                 return Err(error);
             }
             self.clock().sleep(delay).await;
+        }
+    }
+
+    /// Runs one statement that may be run again: when the connection is lost it is, until
+    /// [`Config::acquire_timeout`] is over. Cancel safe, if the statement is.
+    pub async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+        let (rows, _) = self.query_telling(sql, parameters).await?;
+        Ok(rows)
+    }
+
+    /// The same; true if an earlier run may have happened and its answer was lost.
+    pub(super) async fn query_telling(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<(Vec<Row>, bool)> {
+        let give_up = Instant::now() + self.0.config.acquire_timeout;
+        let mut repeated = false;
+        loop {
+            let error = match self.query_once(sql, parameters).await {
+                Ok(rows) => return Ok((rows, repeated)),
+                Err(error) => error,
+            };
+            if error.kind() != ErrorKind::Io || Instant::now() >= give_up {
+                return Err(error);
+            }
+            repeated = true;
+            let pause = Backoff::default().delay(1, &self.0.rng);
+            self.clock().sleep(pause).await;
+        }
+    }
+
+    /// Runs one statement, once. `Io`: whether it happened is unknown.
+    pub(super) async fn query_once(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        let client = self.get().await?;
+        let answer = async {
+            let statement = client.prepare_cached(sql).await?;
+            client.query(&statement, parameters).await
+        };
+        let limit = self.0.config.statement_timeout;
+        match tokio::time::timeout(limit, answer).await {
+            Ok(answer) => Ok(answer?),
+            Err(_elapsed) => {
+                // It may still answer: nobody else may be given that answer.
+                drop(Client::take(client));
+                let context = format!("{} did not answer within {limit:?}", self.0.url);
+                Err(Error::new(ErrorKind::Io, context))
+            }
         }
     }
 
