@@ -157,6 +157,12 @@ fn greet(running: &Running) {
         running.api_addr
     ));
     super::remark(&format_args!("  log           {}", running.log));
+    if let Some(topics) = &running.topics {
+        super::remark(&format_args!("  topics        {topics}"));
+    }
+    for caveat in &running.caveats {
+        super::remark(&format_args!("  note: topics: {caveat}"));
+    }
     for moved in &running.moved {
         super::remark(&format_args!(
             "  note: {} was taken, so the {} is on {}",

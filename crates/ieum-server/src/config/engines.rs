@@ -43,7 +43,7 @@ pub struct Log {
 /// url = "amqp://rabbit.internal:5672"
 /// mirror = ["audit.events"]
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Topics {
     /// `amqp://…`, `nats://…`, `redis://…` or `kafka://…`, each a feature. What is published through
@@ -57,6 +57,8 @@ pub struct Topics {
     /// Topics that are copied from the broker into the log beside those that start sagas, so that
     /// groups over HTTP, `ieum events` and audits see them.
     pub mirror: Vec<String>,
+    /// How long a start waits for a broker that does not answer yet, as `log.wait`. Default `30s`.
+    pub wait: HumanDuration,
 }
 
 /// An engine by its URL's scheme.
@@ -273,6 +275,18 @@ impl Default for Log {
             url: None,
             url_env: None,
             url_file: None,
+            wait: HumanDuration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            url: None,
+            url_env: None,
+            url_file: None,
+            mirror: Vec::new(),
             wait: HumanDuration::from_secs(30),
         }
     }

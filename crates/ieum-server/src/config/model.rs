@@ -71,6 +71,10 @@ pub struct Platform {
     pub token_env: Option<String>,
     /// The file with that token. Not together with `token-env`.
     pub token_file: Option<PathBuf>,
+    /// The address under which other platforms on the same log reach this API, which is also this
+    /// platform's name among them: stable over restarts and its own. Default: `listen`; where that
+    /// is every address of the machine, the machine's name and the port.
+    pub advertise: Option<String>,
     /// Names, beside addresses and `localhost`, under which the API may be called (the `Host`
     /// header). Keeps web pages of others out (DNS rebinding).
     pub allowed_hosts: Vec<String>,
@@ -263,6 +267,7 @@ impl Default for Platform {
             listen: None,
             token_env: None,
             token_file: None,
+            advertise: None,
             allowed_hosts: Vec::new(),
             data_dir: PathBuf::from("ieum-data"),
             roles: vec![Role::Gateway, Role::Registry, Role::Sagas],
@@ -336,6 +341,23 @@ impl Config {
 }
 
 impl Platform {
+    /// The name of this platform among those on the same log: where its API is reached.
+    pub fn name(&self) -> String {
+        if let Some(name) = &self.advertise {
+            return name.clone();
+        }
+        let listen = self.listen.unwrap_or(crate::platform::DEFAULT_API);
+        if !listen.ip().is_unspecified() {
+            return listen.to_string();
+        }
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname");
+        let host = host
+            .or_else(|_| std::env::var("HOSTNAME"))
+            .unwrap_or_default();
+        let host = Some(host.trim()).filter(|host| !host.is_empty());
+        format!("{}:{}", host.unwrap_or("localhost"), listen.port())
+    }
+
     /// True if a token is asked for.
     pub const fn has_token(&self) -> bool {
         self.token_env.is_some() || self.token_file.is_some()

@@ -13,6 +13,7 @@ mod exports;
 mod gateway;
 mod listen;
 mod parts;
+mod patience;
 mod registry;
 mod reload;
 mod running;
@@ -20,6 +21,7 @@ mod sagas;
 mod start;
 mod statics;
 mod storage;
+mod topics;
 mod vitals;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::elsewhere;
 use super::exports::Exports;
 use super::listen::{self, Bound};
 use super::storage::{self, Storage};
+use super::topics::{self, OnBroker};
 use super::vitals::{self, Seen, routes_of};
 use super::{Moved, StartError, gateway, registry, sagas};
 use crate::config::{Config, Role};
@@ -33,6 +34,8 @@ pub(super) struct Parts {
     api: Tasks,
     /// The log; `None` in a process that follows the registry of another.
     storage: Option<Storage>,
+    /// The broker that carries the topics, if the log does not.
+    broker: Option<OnBroker>,
     /// Its connections, where it has some.
     tasks: Tasks,
     drain: Duration,
@@ -45,6 +48,8 @@ pub(super) struct Started {
     pub(super) gateway: Option<ieum_gateway::Handle>,
     pub(super) api_addr: SocketAddr,
     pub(super) log: String,
+    pub(super) topics: Option<String>,
+    pub(super) caveats: Vec<String>,
     pub(super) moved: Vec<Moved>,
     pub(super) retired: Stop,
 }
@@ -71,12 +76,17 @@ impl Parts {
             None => Some(storage::open(config, clock.clone(), &tasks, stop).await?),
             Some(_) => None,
         };
+        let broker = match &storage {
+            Some(_) => topics::connect(config, &tasks, stop).await?,
+            None => None,
+        };
         let mut parts = Self {
             gateway: None,
             work: Tasks::new(Stop::new()),
             exports: Exports::start(config, followed.as_ref()),
             api: Tasks::new(Stop::new()),
             storage,
+            broker,
             tasks,
             drain: config.platform.drain.0,
             retired: Stop::new(),
@@ -139,7 +149,9 @@ impl Parts {
             more.push(api::sagas::routes(engine.clone()));
             sagas = Some(engine);
         }
+        let mirror = self.mirror(config, sagas.clone(), &plan.clock);
         let vitals = vitals::of(Seen {
+            mirror,
             storage: self.storage.as_ref(),
             traces: traces.as_ref(),
             resolver: &resolver,
@@ -179,9 +191,28 @@ impl Parts {
                     format!("none here; follows the registry at {registry}")
                 }
             },
+            topics: self.broker.as_ref().map(OnBroker::place),
+            caveats: self
+                .broker
+                .as_ref()
+                .map(OnBroker::caveats)
+                .unwrap_or_default(),
             moved,
             retired: self.retired.clone(),
         })
+    }
+
+    /// Copies topics from the broker, if there is one.
+    fn mirror(
+        &self,
+        config: &Config,
+        sagas: Option<ieum_saga::Handle>,
+        clock: &Clock,
+    ) -> Option<topics::mirror::Status> {
+        let (broker, storage) = (self.broker.as_ref()?, self.storage.as_ref()?);
+        let always = &config.topics.mirror;
+        let member = config.platform.name();
+        Some(broker.mirror(storage, always, sagas, &member, clock, &self.work))
     }
 
     /// The registry, and Consul's API for it if it is this process that keeps it.
@@ -222,7 +253,10 @@ impl Parts {
     fn topics_api(&self, storage: &Storage) -> api::Topics {
         let topics = storage.topics.clone();
         api::Topics {
-            publisher: topics.publisher,
+            publisher: match &self.broker {
+                Some(broker) => broker.publisher(),
+                None => topics.publisher,
+            },
             groups: topics.groups,
             limits: ieum_messaging::Limits::default(),
             operate: topics.operate,

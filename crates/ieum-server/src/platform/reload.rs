@@ -64,12 +64,13 @@ fn fixed(before: &Config, after: &Config) -> Vec<String> {
     changed.map(|(key, _)| key.to_owned()).collect()
 }
 
-fn platform(before: &Config, after: &Config) -> [(&'static str, bool); 10] {
+fn platform(before: &Config, after: &Config) -> [(&'static str, bool); 11] {
     let (a, b) = (&before.platform, &after.platform);
     [
         ("platform.listen", a.listen != b.listen),
         ("platform.token-env", a.token_env != b.token_env),
         ("platform.token-file", a.token_file != b.token_file),
+        ("platform.advertise", a.advertise != b.advertise),
         ("platform.allowed-hosts", a.allowed_hosts != b.allowed_hosts),
         ("platform.data-dir", a.data_dir != b.data_dir),
         ("platform.roles", a.roles != b.roles),

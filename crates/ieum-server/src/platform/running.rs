@@ -20,6 +20,10 @@ pub struct Running {
     pub api_addr: SocketAddr,
     /// Where the log is kept, for people.
     pub log: String,
+    /// The broker that carries the topics, for people; `None` if they are in the log.
+    pub topics: Option<String>,
+    /// What that broker does not promise, a sentence each.
+    pub caveats: Vec<String>,
     /// Default addresses that were taken, and where their listeners are instead.
     pub moved: Vec<Moved>,
     pub(super) stop: Stop,

@@ -35,6 +35,8 @@ impl Platform {
             gateway_addr: started.gateway.as_ref().map(ieum_gateway::Handle::addr),
             api_addr: started.api_addr,
             log: started.log,
+            topics: started.topics,
+            caveats: started.caveats,
             moved: started.moved,
             handle: Handle {
                 retired: started.retired,

@@ -12,6 +12,7 @@ use ieum_telemetry::otlp::Outcomes;
 use serde_json::Value;
 
 use super::storage::Storage;
+use super::topics::mirror;
 use crate::api;
 use crate::telemetry::{self, Measured, SagaFigures};
 use crate::traces::Store;
@@ -34,6 +35,8 @@ pub(super) struct Seen<'a> {
     pub(super) traces: Option<&'a Store>,
     pub(super) resolver: &'a Resolver,
     pub(super) gateway: Option<Handle>,
+    /// The copying of topics from a broker, if there is one.
+    pub(super) mirror: Option<mirror::Status>,
     /// The saga engine, if it is here.
     pub(super) sagas: Option<ieum_saga::Handle>,
     /// What became of what this process exported.
@@ -53,6 +56,10 @@ pub(super) fn of(seen: Seen<'_>) -> api::Vitals {
     let mut remarks = BTreeMap::new();
     if let Some(place) = seen.followed.clone() {
         remarks.insert("registry", registry_check(seen.resolver.clone(), place));
+    }
+    if let Some(mirror) = seen.mirror {
+        let check: api::Check = Arc::new(move || std::future::ready(mirror.check()).boxed());
+        remarks.insert("topics", check);
     }
     let log = seen.storage.map(|storage| Arc::clone(&storage.events));
     let (traces, resolver) = (seen.traces.cloned(), seen.resolver.clone());

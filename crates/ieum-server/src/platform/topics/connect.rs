@@ -1,0 +1,50 @@
+//! Connecting to the broker that `topics.url` names.
+
+use ieum_base::{EngineUrl, Stop, Tasks};
+use ieum_messaging::Broker;
+
+use super::OnBroker;
+use crate::config::Config;
+use crate::config::engines::{BROKERS, Engine};
+use crate::platform::{StartError, patience};
+
+/// Connects to the broker that `config` names; `None` if topics are in the log. Waits for one that does
+/// not answer yet, as long as it is told to and `stop` allows.
+pub(in crate::platform) async fn connect(
+    config: &Config,
+    tasks: &Tasks,
+    stop: &Stop,
+) -> Result<Option<OnBroker>, StartError> {
+    let Some(url) = config.topics_url()? else {
+        return Ok(None);
+    };
+    Engine::of(BROKERS, &url).map_err(|problem| StartError::of(problem, "topics.url"))?;
+    let opening = || open(&url, tasks);
+    let broker = patience::wait(config.topics.wait.0, stop, opening, |error| {
+        error.kind() == ieum_messaging::ErrorKind::Unavailable
+    });
+    let broker = broker.await.map_err(|given_up| {
+        given_up
+            .into_error("the broker of the topics cannot be used")
+            .help("`topics.url` names it; `ieum doctor` looks at it")
+    })?;
+    let on_broker = OnBroker::new(broker, &url);
+    for caveat in on_broker.caveats() {
+        tracing::warn!(
+            broker = on_broker.place(),
+            caveat,
+            "topics promise less here"
+        );
+    }
+    Ok(Some(on_broker))
+}
+
+async fn open(url: &EngineUrl, tasks: &Tasks) -> ieum_messaging::Result<Broker> {
+    let _ = tasks;
+    // The schemes were looked at above; what is left is an engine whose adapter is not here.
+    let why = format!("this program has no adapter for {url}");
+    Err(ieum_messaging::Error::new(
+        ieum_messaging::ErrorKind::Invalid,
+        why,
+    ))
+}
