@@ -8,14 +8,20 @@
 //!
 //! The keyed form is bounded: keys that have not been seen for longest are forgotten first, which
 //! gives them a fresh burst and never makes a limit stricter than it is.
+//!
+//! Several processes share a limit through a [`Store`], with the same arithmetic; [`SharedLimiter`]
+//! goes on alone while the store does not answer.
 
 mod config;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 mod error;
 mod keyed;
 mod layer;
 mod limiter;
 mod quota;
 mod service;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -26,3 +32,4 @@ pub use layer::RateLimitLayer;
 pub use limiter::Limiter;
 pub use quota::{Allowed, Quota};
 pub use service::{RateLimit, ResponseFuture};
+pub use store::{MemoryStore, SharedLimiter, Store, StoreError, Verdict};

@@ -40,6 +40,18 @@ impl Quota {
         self.burst
     }
 
+    /// The time from one request on schedule to the next.
+    pub const fn interval(&self) -> Duration {
+        Duration::from_nanos(self.interval)
+    }
+
+    /// The answer to an admitted request after which the schedule is empty in `debt`; for stores that
+    /// reckon elsewhere.
+    pub fn admitted(&self, debt: Duration) -> Allowed {
+        let debt = u64::try_from(debt.as_nanos()).unwrap_or(u64::MAX);
+        self.allowed(debt.min(self.tolerance()))
+    }
+
     /// The time in which a used-up burst is whole again.
     pub const fn whole_after(&self) -> Duration {
         Duration::from_nanos(self.tolerance())

@@ -1,6 +1,8 @@
 //! Behaviour, on virtual time.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -66,6 +68,57 @@ async fn a_layer_refuses_what_is_too_much() {
         layer.layer(ok).oneshot(()).await,
         Err(Error::Limited(_))
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_store_in_memory_keeps_its_promises() {
+    let store = Arc::new(MemoryStore::new(1_000));
+    let connect = async || Arc::clone(&store) as Arc<dyn Store>;
+    let report = conformance::run(connect, ieum_base::testing::pass).await;
+    assert_eq!(report.failed, []);
+    assert_eq!(report.passed, conformance::names());
+}
+
+/// A store that can be gone.
+struct Flaky {
+    store: MemoryStore,
+    gone: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl Store for Flaky {
+    async fn admit(&self, key: &str, quota: Quota) -> Result<Verdict, StoreError> {
+        match self.gone.load(Ordering::SeqCst) {
+            true => Err(StoreError::new("asking")),
+            false => self.store.admit(key, quota).await,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_its_store_each_process_limits_alone_and_gives_no_fresh_burst() {
+    let store = Arc::new(Flaky {
+        store: MemoryStore::new(1_000),
+        gone: AtomicBool::new(false),
+    });
+    let limiter = || {
+        let store = Arc::clone(&store) as Arc<dyn Store>;
+        SharedLimiter::new("route", quota(1, 10), store, 100)
+    };
+    let processes = [limiter(), limiter()];
+    let mut admitted = 0;
+    for n in 0..20 {
+        admitted += i32::from(processes[n % 2].check(&"a", "a").await.is_ok());
+    }
+    assert_eq!(admitted, 10, "one burst for both");
+    store.gone.store(true, Ordering::SeqCst);
+    for n in 0..40 {
+        admitted += i32::from(processes[n % 2].check(&"a", "a").await.is_ok());
+    }
+    assert_eq!(admitted, 20, "each has what it did not admit itself");
+    assert_eq!(processes[0].alone() + processes[1].alone(), 40);
+    store.gone.store(false, Ordering::SeqCst);
+    assert!(processes[0].check(&"a", "a").await.is_err());
 }
 
 #[test]
