@@ -1,9 +1,11 @@
 //! The command line: parsed to plain values here, acted upon in `cmd`.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ieum::base::Secret;
 
 use crate::support::sabotage::Sabotage;
 
@@ -20,11 +22,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start the platform and all services in one process, place orders, and audit the books.
+    #[command(after_help = DEMO_ENVIRONMENT)]
     Demo(DemoArgs),
     /// Run one service as a process of its own.
     #[command(after_help = SERVE_ENVIRONMENT)]
     Serve(ServeArgs),
-    /// Check the books of a data directory, running or not.
+    /// Check the books of a data directory or of databases, running or not.
+    #[command(after_help = AUDIT_ENVIRONMENT)]
     Audit(AuditArgs),
     /// Run the platform, as `ieum up` does: a demo of many processes needs no second binary.
     #[command(hide = true)]
@@ -56,6 +60,16 @@ pub(crate) struct DemoArgs {
     /// the same directory, unfinished orders are finished first.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Keep everything in PostgreSQL, as postgres://USER@HOST:PORT/NAME: a database for each service
+    /// (NAME_users, NAME_orders, …), NAME_platform for the platform's log and NAME_plan for what is to
+    /// be ordered, made where they are missing. Started again with the same URL, unfinished orders are
+    /// finished first.
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    pub(crate) database: Option<Secret>,
+    /// Carry events between the services by this broker: amqp://, nats://, redis:// or kafka://. The
+    /// platform copies them into its log, for sagas, traces and the audit.
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    pub(crate) broker: Option<Secret>,
     /// Stop after the audit instead of serving until Ctrl-C.
     #[arg(long)]
     pub(crate) exit: bool,
@@ -83,10 +97,30 @@ pub(crate) struct DemoArgs {
     pub(crate) sabotage: Option<Sabotage>,
 }
 
+/// The value of a flag that may have a password in it: no message repeats it.
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text.to_owned()))
+}
+
+/// What `shop demo` reads beside its flags.
+const DEMO_ENVIRONMENT: &str = "\
+Environment, for a URL with a password; NAME_FILE names a file that holds the value instead:
+  SHOP_DATABASE_URL    as --database
+  SHOP_BROKER_URL      as --broker
+Engines are features: build with `--features postgres`, `rabbitmq`, `nats`, `redis`, `kafka`, or
+`engines` for all of them.";
+
+/// What `shop audit` reads beside its flags.
+const AUDIT_ENVIRONMENT: &str = "\
+Environment, for a URL with a password; NAME_FILE names a file that holds the value instead:
+  SHOP_DATABASE_URL    as --database";
+
 /// What `shop serve` reads beside its flags.
 const SERVE_ENVIRONMENT: &str = "\
 Environment; NAME_FILE names a file that holds the value instead:
   IEUM_TOKEN           the token that the platform asks for
+  SHOP_DATABASE_URL    as --database, with a password
+  SHOP_BROKER_URL      as --broker, with a password
 And for the service users:
   SHOP_SIGNING_KEY     the private key that signs sessions (ES256, PKCS #8, PEM);
                        made and kept beside the database if not given
@@ -129,12 +163,17 @@ pub(crate) struct ServeArgs {
     /// the container's name.
     #[arg(long, value_name = "HOST")]
     pub(crate) advertise: Option<String>,
-    /// The service's database; `shop-data/SERVICE.db` if not given.
-    #[arg(long, value_name = "URL")]
-    pub(crate) database: Option<String>,
-    /// The same as a directory: the database is `DIR/SERVICE.db`.
-    #[arg(long, value_name = "DIR", conflicts_with = "database")]
+    /// The service's database: sqlite://FILE, or postgres://USER@HOST:PORT/NAME, which must be there;
+    /// `DIR/SERVICE.db` if not given.
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    pub(crate) database: Option<Secret>,
+    /// The directory of the database, unless --database says otherwise, and of what else the service
+    /// keeps; by default `shop-data`, or where the database's file is.
+    #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Exchange events by this broker instead of the platform: amqp://, nats://, redis:// or kafka://.
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    pub(crate) broker: Option<Secret>,
     /// End at once when standard input ends: who started this process is gone.
     #[arg(long, hide = true)]
     pub(crate) lifeline: bool,
@@ -193,7 +232,10 @@ impl ServiceName {
 pub(crate) struct AuditArgs {
     /// The data directory of a demo.
     #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    pub(crate) data: Option<PathBuf>,
+    /// The databases of a demo, as its own --database. The ledgers of --polyglot are in --data.
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    pub(crate) database: Option<Secret>,
     /// Print the result as one line of JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -35,28 +35,14 @@ pub(super) fn told(
     for book in services {
         let mut book = book?;
         let rows = book.read(tally)?.rows(
-            "SELECT topic, message ->> 'source', message ->> 'id', message ->> 'type',
-                    message ->> 'subject', message ->> 'flow', error,
-                    message -> 'data'
-             FROM ieum_outbox ORDER BY id",
+            "SELECT topic, CAST(message AS TEXT), error FROM ieum_outbox ORDER BY id",
             |row| {
-                let event = Event {
-                    topic: row.get(0)?,
-                    kind: row.get(3)?,
-                    subject: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
-                    flow: row.get(5)?,
-                    data: Value::Null,
-                };
-                Ok((
-                    (row.get::<_, String>(1)?, row.get::<_, String>(2)?),
-                    event,
-                    row.get::<_, Option<String>>(6)?,
-                    row.get::<_, Option<String>>(7)?,
-                ))
+                let (topic, message) = (row.get::<String>(0)?, row.get::<String>(1)?);
+                Ok((topic, message, row.get::<Option<String>>(2)?))
             },
         )?;
-        for (id, mut event, error, data) in rows {
-            event.data = json(data.as_deref(), &id)?;
+        for (topic, message, error) in rows {
+            let (id, event) = message_of(topic, &message)?;
             if let Some(error) = error {
                 books.lose(&id.1);
                 books.find(format_args!(
@@ -72,27 +58,41 @@ pub(super) fn told(
     Ok(told)
 }
 
+/// A message as it stands in an outbox: a CloudEvent, as JSON.
+fn message_of(topic: String, message: &str) -> Result<(Id, Event)> {
+    let mut message: Value = serde_json::from_str(message)
+        .with_context(|| format!("a message to {topic} is not JSON"))?;
+    let text = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
+    let id = (text("source"), text("id"));
+    let event = Event {
+        topic,
+        kind: text("type"),
+        subject: text("subject"),
+        flow: message["flow"].as_str().map(str::to_owned),
+        data: message["data"].take(),
+    };
+    Ok((id, event))
+}
+
 /// Each event stands in the platform's log exactly once, and nothing else does in the same topics.
 pub(super) fn check_log(told: &Told, log: &Reading<'_>, books: &mut Books) -> Result<()> {
     let topics: std::collections::BTreeSet<_> = told.values().map(|e| e.topic.as_str()).collect();
     let logged = log.rows(
-        "SELECT category, metadata ->> 'source', metadata ->> 'id', type, data FROM ieum_events
-         WHERE category GLOB '*.events'",
+        "SELECT category, CAST(metadata AS TEXT), type, CAST(data AS TEXT) FROM ieum_events
+         WHERE category LIKE '%.events'",
         |row| {
-            let text = |index| {
-                row.get::<_, Option<String>>(index)
-                    .map(Option::unwrap_or_default)
-            };
-            let content = (row.get::<_, String>(3)?, row.get::<_, String>(4)?);
-            Ok((row.get::<_, String>(0)?, (text(1)?, text(2)?), content))
+            let content = (row.get::<String>(2)?, row.get::<String>(3)?);
+            Ok((row.get::<String>(0)?, row.get::<String>(1)?, content))
         },
     )?;
     let mut times = HashMap::<Id, u64>::new();
-    for (category, id, (kind, data)) in logged {
+    for (category, metadata, (kind, data)) in logged {
         if !topics.contains(category.as_str()) {
             continue;
         }
-        let data = json(Some(&data), &id)?;
+        let id = told_by(&metadata)?;
+        let data: Value = serde_json::from_str(&data)
+            .with_context(|| format!("event {} of {} is not JSON", id.1, id.0))?;
         let same =
             |event: &Event| event.topic == category && event.kind == kind && event.data == data;
         if let Some(event) = told.get(&id).filter(|event| !same(event)) {
@@ -106,6 +106,13 @@ pub(super) fn check_log(told: &Told, log: &Reading<'_>, books: &mut Books) -> Re
     }
     compare(told, &times, "in the log", |_| true, books);
     Ok(())
+}
+
+/// Who told an event in the log, and its id there.
+fn told_by(metadata: &str) -> Result<Id> {
+    let metadata: Value = serde_json::from_str(metadata).context("metadata are not JSON")?;
+    let text = |name: &str| metadata[name].as_str().unwrap_or_default().to_owned();
+    Ok((text("source"), text("id")))
 }
 
 /// What was told of each order is what its own events tell.
@@ -185,7 +192,7 @@ pub(super) fn check_facts(told: &Told, book: &Reading<'_>, books: &mut Books) ->
                 order_id: row.get(4)?,
                 amount: row.get(5)?,
             };
-            Ok(((row.get::<_, String>(0)?, row.get::<_, String>(1)?), fact))
+            Ok(((row.get::<String>(0)?, row.get::<String>(1)?), fact))
         },
     )?;
     for (id, fact) in &facts {
@@ -210,7 +217,7 @@ pub(super) fn check_mails(
 ) -> Result<()> {
     let welcomes = book.rows(
         "SELECT event_source, event_id FROM notifications WHERE kind = 'welcome'",
-        |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
+        |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?)),
     )?;
     let is_new_user = |event: &Event| event.kind == "user.created";
     compare(
@@ -222,7 +229,7 @@ pub(super) fn check_mails(
     );
     let announced = book.rows(
         "SELECT order_id FROM notifications WHERE kind = 'order-completed'",
-        |row| row.get::<_, String>(0),
+        |row| row.get::<String>(0),
     )?;
     let announced = count(announced);
     for (id, order) in orders {
@@ -268,10 +275,4 @@ fn count<T: std::hash::Hash + Eq>(things: Vec<T>) -> HashMap<T, u64> {
         *times.entry(thing).or_default() += 1;
     }
     times
-}
-
-/// The content of an event; null if it has none.
-fn json(text: Option<&str>, id: &Id) -> Result<Value> {
-    serde_json::from_str(text.unwrap_or("null"))
-        .with_context(|| format!("event {} of {} is not JSON", id.1, id.0))
 }

@@ -1,8 +1,8 @@
 //! The auditor: reads the books of all services and of the platform, and believes nobody.
 //!
-//! It shares no code with the services, not even the names of their types: it opens the SQLite files
-//! for reading and asks plain SQL. So a defect in a service, or in what services share, cannot hide
-//! itself here. It works beside a running demo and after it.
+//! It shares no code with the services, not even the names of their types: it opens the databases for
+//! reading, with a client library of its own, and asks plain SQL. So a defect in a service, or in what
+//! services share, cannot hide itself here. It works beside a running demo and after it.
 
 mod book;
 mod books;
@@ -12,24 +12,27 @@ mod open;
 mod orders;
 mod payments;
 mod polyglot;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod reservations;
+mod row;
 mod sagas;
 mod shipments;
+mod source;
 mod stock;
 mod streams;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
 use anyhow::{Result, ensure};
 
 pub(crate) use self::books::Books;
 pub(crate) use self::open::{Open, open};
+pub(crate) use self::source::Source;
 
-use self::book::{Book, Tally};
+use self::book::Tally;
 
-/// The services, whose databases are `{name}.db`.
+/// The services, whose databases have their names.
 const SERVICES: [&str; 8] = [
     "users",
     "products",
@@ -40,21 +43,16 @@ const SERVICES: [&str; 8] = [
     "notifications",
     "analytics",
 ];
-/// The platform's log.
-const PLATFORM_LOG: &str = "platform/log.db";
-/// What the demo planned, if there was one.
-const PLAN: &str = "plan.db";
-
-/// Audits the books in `data`.
-pub(crate) fn audit(data: &Path) -> Result<Books> {
+/// Audits the books of `source`.
+pub(crate) fn audit(source: &Source) -> Result<Books> {
     ensure!(
-        data.join("orders.db").is_file(),
-        "{} holds no books of a shop: name the directory that `shop demo --data` was given",
-        data.display()
+        source.find("orders")?.is_some(),
+        "{} holds no books of a shop: name what `shop demo` was given with --data or --database",
+        source.describe()
     );
     let tally = Tally::default();
     let mut books = Books::default();
-    let open = |name: &str| Book::open(&data.join(format!("{name}.db")));
+    let open = |name: &str| source.open(name);
     let mut order_book = open("orders")?;
     let order_book = order_book.read(&tally)?;
     let orders = orders::replay(&order_book)?;
@@ -72,7 +70,7 @@ pub(crate) fn audit(data: &Path) -> Result<Books> {
     for service in SERVICES {
         streams::check(service, &open(service)?.read(&tally)?, &mut books)?;
     }
-    let mut log = Book::open(&data.join(PLATFORM_LOG))?;
+    let mut log = open("platform")?;
     let log = log.read(&tally)?;
     streams::check("the platform", &log, &mut books)?;
     events::check_log(&told, &log, &mut books)?;
@@ -83,16 +81,13 @@ pub(crate) fn audit(data: &Path) -> Result<Books> {
         &open("notifications")?.read(&tally)?,
         &mut books,
     )?;
-    polyglot::check(data, &orders, &log, &tally, &mut books)?;
+    if let Some(data) = source.folder() {
+        polyglot::check(data, &orders, &log, &tally, &mut books)?;
+    }
     let mut stuck = orders::open(&orders);
     sagas::check(&told, &log, &mut stuck, &mut books)?;
-    if data.join(PLAN).is_file() {
-        orders::check_plan(
-            &orders,
-            &open("plan")?.read(&tally)?,
-            &mut stuck,
-            &mut books,
-        )?;
+    if let Some(mut plan) = source.find("plan")? {
+        orders::check_plan(&orders, &plan.read(&tally)?, &mut stuck, &mut books)?;
     }
     books.stuck = stuck.len() as u64;
     books.rows_audited = tally.rows();

@@ -1,12 +1,11 @@
 //! What has begun and not ended at one moment.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use anyhow::Result;
 
-use super::PLATFORM_LOG;
-use super::book::{Book, Tally};
+use super::book::Tally;
+use super::source::Source;
 
 /// What is open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,20 +38,19 @@ const ORDERS: &str = "SELECT stream FROM ieum_events WHERE type = 'OrderCreated'
 const SAGAS: &str = "SELECT stream FROM ieum_events WHERE type = 'saga.started'
     EXCEPT SELECT stream FROM ieum_events WHERE type IN ('saga.completed', 'saga.compensated')";
 
-/// What is open in the books in `data`. Nothing, where there are no books yet.
-pub(crate) fn open(data: &Path) -> Result<Open> {
+/// What is open in the books of `source`. Nothing, where there are no books yet.
+pub(crate) fn open(source: &Source) -> Result<Open> {
     Ok(Open {
-        orders: streams(&data.join("orders.db"), ORDERS)?,
-        sagas: streams(&data.join(PLATFORM_LOG), SAGAS)?,
+        orders: streams(source, "orders", ORDERS)?,
+        sagas: streams(source, "platform", SAGAS)?,
     })
 }
 
-fn streams(file: &Path, sql: &str) -> Result<BTreeSet<String>> {
-    if !file.is_file() {
-        return Ok(BTreeSet::new());
-    }
+fn streams(source: &Source, name: &str, sql: &str) -> Result<BTreeSet<String>> {
     let tally = Tally::default();
-    let mut book = Book::open(file)?;
+    let Some(mut book) = source.find(name)? else {
+        return Ok(BTreeSet::new());
+    };
     let streams = book.read(&tally)?.rows(sql, |row| row.get(0))?;
     Ok(streams.into_iter().collect())
 }

@@ -45,12 +45,13 @@ pub(super) type Orders = BTreeMap<String, Order>;
 /// Replays the events of all orders, with nothing but their JSON.
 pub(super) fn replay(book: &Reading<'_>) -> Result<Orders> {
     let events = book.rows(
-        "SELECT stream, type, data FROM ieum_events WHERE stream GLOB 'order-*' ORDER BY position",
+        "SELECT stream, type, CAST(data AS TEXT) FROM ieum_events WHERE category = 'order'
+         ORDER BY position",
         |row| {
             Ok((
-                row.get::<_, String>(0)?,
-                row.get::<_, String>(1)?,
-                row.get::<_, String>(2)?,
+                row.get::<String>(0)?,
+                row.get::<String>(1)?,
+                row.get::<String>(2)?,
             ))
         },
     )?;
@@ -143,7 +144,7 @@ pub(super) fn check(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> R
 fn check_view(orders: &Orders, book: &Reading<'_>, books: &mut Books) -> Result<()> {
     let seen = book.rows("SELECT id, status, total, user_id FROM order_view", |row| {
         let seen: (String, i64, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
-        Ok((row.get::<_, String>(0)?, seen))
+        Ok((row.get::<String>(0)?, seen))
     })?;
     let seen: BTreeMap<_, _> = seen.into_iter().collect();
     for (id, order) in orders {
@@ -183,9 +184,9 @@ pub(super) fn check_plan(
 ) -> Result<()> {
     let planned = plan.rows("SELECT n, outcome, order_id FROM planned_orders", |row| {
         Ok((
-            row.get::<_, i64>(0)?,
-            row.get::<_, String>(1)?,
-            row.get::<_, Option<String>>(2)?,
+            row.get::<i64>(0)?,
+            row.get::<String>(1)?,
+            row.get::<Option<String>>(2)?,
         ))
     })?;
     for (n, outcome, order_id) in planned {

@@ -37,7 +37,7 @@ pub(super) fn read(book: &Reading<'_>) -> Result<Payments> {
                 payer: row.get(5)?,
                 status: row.get(6)?,
             };
-            Ok((row.get::<_, String>(0)?, payment))
+            Ok((row.get::<String>(0)?, payment))
         },
     )?;
     Ok(payments.into_iter().collect())

@@ -19,8 +19,8 @@ pub(super) fn read(book: &Reading<'_>) -> Result<Reservations> {
     let rows = book.rows(
         "SELECT order_id, product_id, quantity, status FROM reservations",
         |row| {
-            let line = (row.get::<_, i64>(2)?, row.get::<_, String>(3)?);
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, line))
+            let line = (row.get::<i64>(2)?, row.get::<String>(3)?);
+            Ok((row.get::<String>(0)?, row.get::<String>(1)?, line))
         },
     )?;
     let mut reservations = Reservations::new();

@@ -51,15 +51,16 @@ pub(super) fn check(
 
 fn replay(log: &Reading<'_>) -> Result<BTreeMap<String, Saga>> {
     let events = log.rows(
-        "SELECT stream, type, CASE type WHEN 'saga.started' THEN data END FROM ieum_events
+        "SELECT stream, type, CASE type WHEN 'saga.started' THEN CAST(data AS TEXT) END
+         FROM ieum_events
          WHERE category = 'saga'
            AND type IN ('saga.started', 'saga.completed', 'saga.compensated')
          ORDER BY position",
         |row| {
             Ok((
-                row.get::<_, String>(0)?,
-                row.get::<_, String>(1)?,
-                row.get::<_, Option<String>>(2)?,
+                row.get::<String>(0)?,
+                row.get::<String>(1)?,
+                row.get::<Option<String>>(2)?,
             ))
         },
     )?;

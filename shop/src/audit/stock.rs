@@ -28,9 +28,9 @@ pub(super) fn check(
     }
     let shelves = book.rows("SELECT product_id, initial, stock FROM stock", |row| {
         Ok((
-            row.get::<_, String>(0)?,
-            row.get::<_, i64>(1)?,
-            row.get::<_, i64>(2)?,
+            row.get::<String>(0)?,
+            row.get::<i64>(1)?,
+            row.get::<i64>(2)?,
         ))
     })?;
     check_beginning(told, &shelves, books);

@@ -10,7 +10,8 @@ use super::books::Books;
 pub(super) fn check(owner: &str, book: &Reading<'_>, books: &mut Books) -> Result<()> {
     let streams = book.rows(
         "SELECT s.name, s.version, count(e.version), min(e.version), max(e.version)
-         FROM ieum_streams s LEFT JOIN ieum_events e ON e.stream = s.name GROUP BY s.name
+         FROM ieum_streams s LEFT JOIN ieum_events e ON e.stream = s.name
+         GROUP BY s.name, s.version
          UNION ALL
          SELECT stream, 0, count(version), min(version), max(version) FROM ieum_events
          WHERE stream NOT IN (SELECT name FROM ieum_streams) GROUP BY stream",
@@ -19,8 +20,8 @@ pub(super) fn check(owner: &str, book: &Reading<'_>, books: &mut Books) -> Resul
                 name: row.get(0)?,
                 head: row.get(1)?,
                 events: row.get(2)?,
-                first: row.get::<_, Option<i64>>(3)?.unwrap_or(1),
-                last: row.get::<_, Option<i64>>(4)?.unwrap_or(0),
+                first: row.get::<Option<i64>>(3)?.unwrap_or(1),
+                last: row.get::<Option<i64>>(4)?.unwrap_or(0),
             })
         },
     )?;

@@ -3,7 +3,7 @@
 mod shop;
 
 pub(super) use self::shop::Shop;
-use super::{Books, audit, open};
+use super::{Books, Source, audit, open};
 
 /// After this defect, the books do not balance, and this counter says so.
 fn check(book: &str, defect: &str, counter: impl Fn(&Books) -> u64) {
@@ -29,7 +29,7 @@ fn honest_books_balance() {
 
 #[test]
 fn books_of_nothing_do_not_balance() {
-    let error = audit(&std::env::temp_dir())
+    let error = audit(&Source::new(Some(&std::env::temp_dir()), None))
         .expect_err("no books there")
         .to_string();
     assert!(error.contains("holds no books"), "{error}");
@@ -149,7 +149,7 @@ fn an_open_saga_is_stuck() {
     check("platform/log", endless, |books| books.stuck);
     let shop = Shop::honest();
     shop.run("platform/log", endless);
-    let sagas = open(&shop.0).expect("read").sagas;
+    let sagas = open(&shop.source()).expect("read").sagas;
     assert_eq!(sagas.into_iter().collect::<Vec<_>>(), ["saga-o-1"]);
 }
 

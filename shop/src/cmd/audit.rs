@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use ieum_server::console;
 
-use crate::audit;
+use super::engines;
+use crate::audit::{self, Source};
 use crate::cli::AuditArgs;
 use crate::demo::report::{self, Summary};
 
@@ -17,13 +18,14 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Audits. True if the books balance.
 pub(crate) async fn run(args: &AuditArgs) -> Result<bool> {
-    let mut books = look(args).await?;
+    let source = source(args)?;
+    let mut books = look(&source).await?;
     for _ in 1..LOOKS {
         if books.balance() {
             break;
         }
         tokio::time::sleep(PAUSE).await;
-        books = look(args).await?;
+        books = look(&source).await?;
     }
     let summary = Summary::of(&books);
     if args.json {
@@ -39,7 +41,20 @@ pub(crate) async fn run(args: &AuditArgs) -> Result<bool> {
     Ok(books.balance())
 }
 
-async fn look(args: &AuditArgs) -> Result<audit::Books> {
-    let data = args.data.clone();
-    tokio::task::spawn_blocking(move || audit::audit(&data)).await?
+fn source(args: &AuditArgs) -> Result<Source> {
+    // A folder alone means its own files, whatever the environment has for others.
+    let database = match &args.data {
+        Some(_) if args.database.is_none() => None,
+        _ => engines::database(args.database.as_ref())?,
+    };
+    ensure!(
+        args.data.is_some() || database.is_some(),
+        "whose books? Name what `shop demo` was given with --data or --database"
+    );
+    Ok(Source::new(args.data.as_deref(), database.as_ref()))
+}
+
+async fn look(source: &Source) -> Result<audit::Books> {
+    let source = source.clone();
+    tokio::task::spawn_blocking(move || audit::audit(&source)).await?
 }

@@ -5,15 +5,23 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use ieum::base::Stop;
 
+use super::engines;
 use crate::cli::DemoArgs;
-use crate::demo;
+use crate::demo::{self, Site};
+use crate::support::engines::Engines;
 
 /// Runs the demo. True if the books balance.
 pub(crate) async fn run(args: &DemoArgs) -> Result<bool> {
     let stop = Stop::new();
     ieum::chassis::stop_on_signals(&stop)?;
+    let engines = Engines {
+        database: engines::database(args.database.as_ref())?,
+        broker: engines::broker(args.broker.as_ref())?,
+    };
+    engines.validate()?;
     let folder = Folder::of(args.data.as_deref())?;
-    let outcome = demo::run(args, folder.path(), &stop).await;
+    let site = Site::new(folder.path(), engines);
+    let outcome = demo::run(args, &site, &stop).await;
     folder.close()?;
     outcome
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod demo;
+mod engines;
 mod lifeline;
 pub(crate) mod platform;
 mod secrets;

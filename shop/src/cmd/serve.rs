@@ -7,17 +7,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use ieum::base::{EngineUrl, Stop};
-use ieum::sql::sqlite::Location;
+use ieum::sql::sqlite;
 use ieum_server::console;
 
-use super::{lifeline, secrets};
+use super::{engines, lifeline, secrets};
 use crate::cli::{ServeArgs, ServiceName};
 use crate::services::{
     analytics, inventory, notifications, orders, payments, products, shipping, users,
 };
-use crate::support::keys;
 use crate::support::sabotage::Sabotage;
 use crate::support::service::{Ended, Serving, Settings};
+use crate::support::{self, keys};
 
 /// How long a service still accepts after it left the registry.
 const LINGER: Duration = Duration::from_secs(1);
@@ -31,12 +31,15 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<bool> {
     }
     let stop = Stop::new();
     ieum::chassis::stop_on_signals(&stop)?;
-    let database = database(args)?;
-    let folder = database.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)
+    let (database, folder) = database(args)?;
+    let broker = engines::broker(args.broker.as_ref())?;
+    if let Some(broker) = &broker {
+        support::engines::validate_broker(broker)?;
+    }
+    std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let secrets = match args.service {
-        ServiceName::Users => Some(users_secrets(folder)?),
+        ServiceName::Users => Some(users_secrets(&folder)?),
         _ => None,
     };
     let settings = Settings {
@@ -46,6 +49,7 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<bool> {
         platform: args.platform.clone(),
         token: secrets::find("IEUM_TOKEN")?,
         database,
+        broker,
         sabotage: sabotage()?,
         linger: LINGER,
     };
@@ -78,17 +82,23 @@ async fn start(
     }
 }
 
-/// The database's file.
-fn database(args: &ServeArgs) -> Result<PathBuf> {
-    let Some(url) = &args.database else {
-        let folder = args.data.as_deref().unwrap_or(Path::new(DATA));
-        return Ok(folder.join(format!("{}.db", args.service.as_str())));
+/// The database, and the folder of what else a service keeps.
+fn database(args: &ServeArgs) -> Result<(EngineUrl, PathBuf)> {
+    let folder = args.data.clone();
+    let Some(url) = engines::database(args.database.as_ref())? else {
+        let folder = folder.unwrap_or_else(|| DATA.into());
+        let file = folder.join(format!("{}.db", args.service.as_str()));
+        return Ok((support::engines::sqlite(&file)?, folder));
     };
-    let url: EngineUrl = url.parse().context("--database")?;
-    match Location::try_from(&url).context("--database")? {
-        Location::File(file) => Ok(file),
-        Location::Memory => bail!("--database: orders that are forgotten at the end are no orders"),
-    }
+    let beside = match url.scheme() {
+        "memory" => bail!("--database: orders that are forgotten at the end are no orders"),
+        sqlite::SCHEME => Path::new(url.rest()).parent().map(Path::to_owned),
+        _ => {
+            support::engines::validate_database(&url)?;
+            None
+        }
+    };
+    Ok((url, folder.or(beside).unwrap_or_else(|| DATA.into())))
 }
 
 fn users_secrets(folder: &Path) -> Result<users::Secrets> {

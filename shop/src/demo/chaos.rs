@@ -6,7 +6,6 @@
 //! "while open" what was open before it and is still open when the process is gone.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
@@ -18,7 +17,8 @@ use super::pace::Pace;
 use super::processes::PLATFORM;
 use super::progress::Progress;
 use super::report::Kills;
-use crate::audit::{self, Open};
+use super::site::Site;
+use crate::audit::Open;
 use crate::cli::DemoArgs;
 
 /// Of this many kills one is the platform's.
@@ -80,7 +80,7 @@ pub(super) struct Field<'a> {
     pub(super) children: &'a Children,
     pub(super) pace: &'a Pace,
     pub(super) progress: &'a Progress,
-    pub(super) data: &'a Path,
+    pub(super) site: &'a Site,
     /// Tells people what happens.
     pub(super) tell: &'a (dyn Fn(&str) + Sync),
 }
@@ -141,7 +141,7 @@ impl Chaos {
         let before = self.something_open(field, allowed).await?;
         field.children.kill(victim).await?;
         let died = Instant::now();
-        let after = open(field.data).await?;
+        let after = field.site.open().await?;
         let hit = before.meets(&after);
         toll.kills.all += 1;
         toll.kills.while_open += u64::from(hit);
@@ -165,10 +165,10 @@ impl Chaos {
     /// open if nothing more comes, and lets orders begin, one by one, if nothing is.
     async fn something_open(&self, field: &Field<'_>, allowed: &mut u32) -> Result<Open> {
         let mut since = Instant::now();
-        let mut before = open(field.data).await?;
+        let mut before = field.site.open().await?;
         loop {
             tokio::time::sleep(LOOK).await;
-            let now = open(field.data).await?;
+            let now = field.site.open().await?;
             if now.has_more_than(&before) {
                 return Ok(now);
             }
@@ -190,11 +190,6 @@ impl Chaos {
 fn allow(field: &Field<'_>, allowed: &mut u32, count: u32) {
     field.pace.allow(count);
     *allowed += count;
-}
-
-async fn open(data: &Path) -> Result<Open> {
-    let folder: PathBuf = data.to_owned();
-    tokio::task::spawn_blocking(move || audit::open(&folder)).await?
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use ieum::base::EngineUrl;
 
+use super::site::Site;
 use crate::proto::DESCRIPTORS;
-use crate::support::keys::SigningKey;
+use crate::services::{inventory, orders, payments, products, shipping, users};
+use crate::support::keys::{self, SigningKey};
 
 /// The saga that an order is, as data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,21 +51,70 @@ pub(super) struct Listeners {
 
 /// Writes the configuration and the saga's definition, and answers the configuration's file.
 pub(super) fn write(
-    data: &Path,
+    site: &Site,
     listeners: &Listeners,
     saga: Saga,
     key: &SigningKey,
 ) -> Result<PathBuf> {
     let put = |name: &str, content: &[u8]| {
-        let file = data.join(name);
+        let file = site.data().join(name);
         std::fs::write(&file, content)
             .with_context(|| format!("cannot write {}", file.display()))?;
         anyhow::Ok(file)
     };
     put(saga.file(), saga.text().as_bytes())?;
     put("shop.binpb", DESCRIPTORS)?;
-    put("ieum.toml", toml(listeners, saga, key).as_bytes())
+    let log = keep_url(site, LOG_URL, site.log()?.as_ref())?;
+    let topics = keep_url(site, TOPICS_URL, site.engines().broker.as_ref())?;
+    let mut text = toml(listeners, saga, key);
+    if log {
+        text.push_str(LOG);
+    }
+    if topics {
+        let mirror = TOPICS.map(|topic| format!("\"{topic}\"")).join(", ");
+        text.push_str(&format!("{BROKER}mirror = [{mirror}]\n"));
+    }
+    put("ieum.toml", text.as_bytes())
 }
+
+/// Writes a URL, which may have a password in it, to a file that only its owner may read. False if
+/// there is none; then the file of an earlier demo is removed.
+fn keep_url(site: &Site, name: &str, url: Option<&EngineUrl>) -> Result<bool> {
+    let file = site.data().join(name);
+    match url {
+        Some(url) => keys::write_private(&file, url.expose().expose())?,
+        // There may be none.
+        None => drop(std::fs::remove_file(&file)),
+    }
+    Ok(url.is_some())
+}
+
+/// The file with the URL of the platform's log, beside the configuration.
+pub(super) const LOG_URL: &str = "log.url";
+/// The file with the broker's URL.
+const TOPICS_URL: &str = "topics.url";
+
+const LOG: &str = r#"
+# The log is in PostgreSQL; the file has the URL with its password.
+[log]
+url-file = "log.url"
+"#;
+
+const BROKER: &str = r#"
+# A broker carries the topics; they are copied into the log for sagas, traces and the audit.
+[topics]
+url-file = "topics.url"
+"#;
+
+/// What the services tell each other, and the auditor looks for in the log.
+const TOPICS: [&str; 6] = [
+    users::SPEC.topic,
+    products::SPEC.topic,
+    orders::SPEC.topic,
+    inventory::SPEC.topic,
+    payments::SPEC.topic,
+    shipping::SPEC.topic,
+];
 
 fn toml(Listeners { gateway, api }: &Listeners, saga: Saga, key: &SigningKey) -> String {
     let public_key = key

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use ieum::base::Secret;
@@ -10,6 +10,7 @@ use ieum::base::Secret;
 use super::polyglot;
 use super::process::Process;
 use super::processes::Processes;
+use super::site::Site;
 use crate::cli::DemoArgs;
 
 /// Where things are, for people and for customers.
@@ -39,13 +40,13 @@ pub(super) enum House {
 
 impl House {
     /// Starts everything, and waits until all of it can be called.
-    pub(super) async fn start(args: &DemoArgs, data: &Path) -> Result<Self> {
-        let kit = polyglot::prepare(args, data).await?;
+    pub(super) async fn start(args: &DemoArgs, site: &Site) -> Result<Self> {
+        let kit = polyglot::prepare(args, site).await?;
         let kit = kit.as_ref();
         if args.processes || args.chaos {
-            return Ok(Self::Many(Processes::start(args, data, kit).await?));
+            return Ok(Self::Many(Processes::start(args, site, kit).await?));
         }
-        Ok(Self::One(Process::start(data, args.sabotage, kit).await?))
+        Ok(Self::One(Process::start(site, args.sabotage, kit).await?))
     }
 
     /// Where things are.

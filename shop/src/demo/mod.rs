@@ -7,6 +7,7 @@ mod children;
 mod config;
 mod disk;
 mod drive;
+mod foundation;
 mod gateway;
 mod guide;
 mod house;
@@ -20,15 +21,17 @@ mod progress;
 mod registered;
 pub(crate) mod report;
 mod shopping;
+mod site;
 mod store;
 
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ieum::base::{Stop, Tasks};
 use ieum_server::console;
 use tokio::time::Instant;
+
+pub(crate) use self::site::Site;
 
 use self::chaos::Chaos;
 use self::gateway::Gateway;
@@ -37,7 +40,7 @@ use self::plan::{Outcome, Shares};
 use self::report::Summary;
 use self::shopping::Scene;
 use self::store::{Plan, Planned};
-use crate::audit::{self, Books, Open};
+use crate::audit::Books;
 use crate::cli::DemoArgs;
 use crate::services::users::STAFF;
 use crate::support::sabotage::Sabotage;
@@ -51,13 +54,16 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// The share of orders whose money goes back where nothing was said, and a defect needs it.
 const REFUNDS: u8 = 10;
 
-/// Runs the demo on the data in `data`. True if the books balance.
-pub(crate) async fn run(args: &DemoArgs, data: &Path, stop: &Stop) -> Result<bool> {
+/// Runs the demo at `site`. True if the books balance.
+pub(crate) async fn run(args: &DemoArgs, site: &Site, stop: &Stop) -> Result<bool> {
     let shares = shares(args).validated()?;
     Chaos::validate(args)?;
-    let before = open(data).await?;
-    let plan = Plan::open(data)?;
-    let house = House::start(args, data).await?;
+    for line in foundation::lay(site).await? {
+        say(args, &format!("{line}\n"));
+    }
+    let before = site.open().await?;
+    let plan = Plan::open(&site.plan()?).await?;
+    let house = House::start(args, site).await?;
     let places = house.places();
     let tasks = Tasks::new(Stop::new());
     let gateway = Gateway::new(format!("http://{}", places.gateway), tasks.clone());
@@ -71,16 +77,16 @@ pub(crate) async fn run(args: &DemoArgs, data: &Path, stop: &Stop) -> Result<boo
         let orders = planned(args, shares, &plan).await?;
         let scene = Scene {
             args,
-            data,
+            site,
             plan: &plan,
             gateway: &gateway,
             house: &house,
             tasks: &tasks,
         };
         let mut came = scene.shop(orders).await;
-        let books = settled(data).await?;
+        let books = settled(site).await?;
         came.interrupted.extend(before.sagas);
-        let after = open(data).await?;
+        let after = site.open().await?;
         let recovered = came.interrupted.difference(&after.sagas).count() as u64;
         let summary = Summary::of(&books)
             .timed(begun.elapsed(), came.latencies)
@@ -92,12 +98,12 @@ pub(crate) async fn run(args: &DemoArgs, data: &Path, stop: &Stop) -> Result<boo
     let outcome = tokio::select! {
         outcome = done => outcome,
         () = stop.requested() => Err(anyhow::anyhow!(
-            "stopped before everything was done; with --data, the next start goes on"
+            "stopped before everything was done; with the same --data or --database, the next start goes on"
         )),
         how = house.failed() => Err(anyhow::anyhow!("{how}")),
     };
     if !matches!(outcome, Ok(true))
-        && let Some(trouble) = disk::trouble(data).await
+        && let Some(trouble) = disk::trouble(site.data()).await
     {
         say(args, &format!("{trouble}\n"));
     }
@@ -151,13 +157,12 @@ async fn planned(args: &DemoArgs, shares: Shares, plan: &Plan) -> Result<Vec<Pla
 
 /// Audits until the books balance, or until nothing changes any more: events are still on their way
 /// when the last order has ended.
-async fn settled(data: &Path) -> Result<Books> {
+async fn settled(site: &Site) -> Result<Books> {
     let begun = Instant::now();
     let mut since = begun;
     let mut last: Option<Books> = None;
     loop {
-        let folder = data.to_owned();
-        let books = tokio::task::spawn_blocking(move || audit::audit(&folder)).await??;
+        let books = site.audit().await?;
         if last.as_ref() != Some(&books) {
             since = Instant::now();
         }
@@ -167,13 +172,6 @@ async fn settled(data: &Path) -> Result<Books> {
         last = Some(books);
         tokio::time::sleep(PAUSE).await;
     }
-}
-
-async fn open(data: &Path) -> Result<Open> {
-    let folder = data.to_owned();
-    tokio::task::spawn_blocking(move || audit::open(&folder))
-        .await?
-        .context("the books of an earlier demo cannot be read")
 }
 
 /// Says what came of it.

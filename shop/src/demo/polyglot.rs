@@ -18,6 +18,7 @@ use tokio::process::Command;
 use super::children::{Children, Program};
 use super::config::Saga;
 use super::ports::Ports;
+use super::site::Site;
 use crate::cli::{DemoArgs, FlowArg};
 
 /// The names of the services, and the ports that they use where those are free.
@@ -104,9 +105,10 @@ pub(super) struct Kit {
 }
 
 /// Makes the services ready if the demo wants them.
-pub(super) async fn prepare(args: &DemoArgs, data: &Path) -> Result<Option<Kit>> {
-    let begun = data.join("orders.db").is_file();
+pub(super) async fn prepare(args: &DemoArgs, site: &Site) -> Result<Option<Kit>> {
+    let data = site.data();
     let with = data.join(Saga::Polyglot.file()).is_file();
+    let begun = site.has_begun();
     match (begun, with, args.polyglot) {
         (true, true, false) => bail!(
             "{} was begun with --polyglot: its sagas need it again",
@@ -123,6 +125,10 @@ pub(super) async fn prepare(args: &DemoArgs, data: &Path) -> Result<Option<Kit>>
         args.flow == FlowArg::Orchestrated,
         "--polyglot adds steps to the saga, and the choreographed flow has none: leave out \
          `--flow choreographed`"
+    );
+    ensure!(
+        args.data.is_some() || site.engines().database.is_none(),
+        "the services of --polyglot keep their ledgers in files: name a folder for them with --data"
     );
     require_runtimes().await?;
     let folder = installed(data).await?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -14,6 +13,7 @@ use super::house::Places;
 use super::polyglot::{Guests, Kit};
 use super::ports::Ports;
 use super::registered;
+use super::site::Site;
 use crate::services::{
     analytics, inventory, notifications, orders, payments, products, shipping, users,
 };
@@ -38,17 +38,17 @@ pub(super) struct Process {
 impl Process {
     /// Starts the platform and then the services, and waits until all of them can be called.
     pub(super) async fn start(
-        data: &Path,
+        site: &Site,
         sabotage: Option<Sabotage>,
         kit: Option<&Kit>,
     ) -> Result<Self> {
-        let key = keys::load_or_create(data)?;
+        let key = keys::load_or_create(site.data())?;
         let listeners = Listeners {
             gateway: Ports::usual().take(GATEWAY_PORT)?,
             api: None,
         };
         let saga = kit.map_or(Saga::PlaceOrder, |_| Saga::Polyglot);
-        let config = config::write(data, &listeners, saga, &key)?;
+        let config = config::write(site, &listeners, saga, &key)?;
         let loaded =
             ieum_server::config::load(&config).map_err(|error| anyhow::anyhow!("{error}"))?;
         let platform = Platform::start(loaded, Stop::new()).await?;
@@ -69,7 +69,7 @@ impl Process {
             lives: Tasks::new(Stop::new()),
             guests: Guests::default(),
         };
-        process.start_services(data, key, sabotage).await?;
+        process.start_services(site, key, sabotage).await?;
         process.invite(kit).await?;
         let Places { api, services, .. } = &process.places;
         registered::until_all_pass(*api, services.keys().copied()).await?;
@@ -111,20 +111,23 @@ impl Process {
 
     async fn start_services(
         &mut self,
-        data: &Path,
+        site: &Site,
         key: SigningKey,
         sabotage: Option<Sabotage>,
     ) -> Result<()> {
         let platform = format!("http://{}", self.places.api);
-        let settings = |spec: Spec| Settings {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, spec.port)),
-            advertise: None,
-            next_free_port: true,
-            platform: platform.clone(),
-            token: None,
-            database: data.join(format!("{}.db", spec.name)),
-            sabotage,
-            linger: Duration::ZERO,
+        let settings = |spec: Spec| -> Result<Settings> {
+            Ok(Settings {
+                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, spec.port)),
+                advertise: None,
+                next_free_port: true,
+                platform: platform.clone(),
+                token: None,
+                database: site.database_of(spec.name)?,
+                broker: site.engines().broker.clone(),
+                sabotage,
+                linger: Duration::ZERO,
+            })
         };
         let secrets = users::Secrets {
             key,
@@ -132,14 +135,14 @@ impl Process {
         };
         let stop = || self.stop.clone();
         let started = [
-            users::start(settings(users::SPEC), secrets, stop()).await?,
-            products::start(settings(products::SPEC), stop()).await?,
-            orders::start(settings(orders::SPEC), stop()).await?,
-            inventory::start(settings(inventory::SPEC), stop()).await?,
-            payments::start(settings(payments::SPEC), stop()).await?,
-            shipping::start(settings(shipping::SPEC), stop()).await?,
-            notifications::start(settings(notifications::SPEC), stop()).await?,
-            analytics::start(settings(analytics::SPEC), stop()).await?,
+            users::start(settings(users::SPEC)?, secrets, stop()).await?,
+            products::start(settings(products::SPEC)?, stop()).await?,
+            orders::start(settings(orders::SPEC)?, stop()).await?,
+            inventory::start(settings(inventory::SPEC)?, stop()).await?,
+            payments::start(settings(payments::SPEC)?, stop()).await?,
+            shipping::start(settings(shipping::SPEC)?, stop()).await?,
+            notifications::start(settings(notifications::SPEC)?, stop()).await?,
+            analytics::start(settings(analytics::SPEC)?, stop()).await?,
         ];
         for Serving {
             name,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -17,10 +17,12 @@ use super::house::Places;
 use super::polyglot::Kit;
 use super::ports::Ports;
 use super::registered;
+use super::site::Site;
 use crate::cli::{DemoArgs, ServiceName};
 use crate::services::{
     analytics, inventory, notifications, orders, payments, products, shipping, users,
 };
+use crate::support::engines::{self, Engines};
 use crate::support::keys;
 use crate::support::sabotage::Sabotage;
 use crate::support::service::Spec;
@@ -49,9 +51,9 @@ impl Processes {
     /// Starts the platform and then the services, and waits until all of them can be called. A port
     /// that was free can be somebody else's by the time a child listens: then it is tried once more,
     /// on ports where nobody else looks.
-    pub(super) async fn start(args: &DemoArgs, data: &Path, kit: Option<&Kit>) -> Result<Self> {
+    pub(super) async fn start(args: &DemoArgs, site: &Site, kit: Option<&Kit>) -> Result<Self> {
         if !args.chaos {
-            match Self::start_on(Ports::usual, data, args, kit).await {
+            match Self::start_on(Ports::usual, site, args, kit).await {
                 Ok(started) => return Ok(started),
                 Err(error) => tracing::warn!(
                     error = format!("{error:#}"),
@@ -59,16 +61,16 @@ impl Processes {
                 ),
             }
         }
-        Self::start_on(Ports::elsewhere, data, args, kit).await
+        Self::start_on(Ports::elsewhere, site, args, kit).await
     }
 
     async fn start_on(
         ports: fn() -> Ports,
-        data: &Path,
+        site: &Site,
         args: &DemoArgs,
         kit: Option<&Kit>,
     ) -> Result<Self> {
-        let (house, held) = Self::prepare(ports, data, args, kit)?;
+        let (house, held) = Self::prepare(ports, site, args, kit)?;
         if let Err(error) = house.up(held).await {
             // What cannot be ended in order now is killed with the table.
             let _ = house.end().await;
@@ -80,20 +82,20 @@ impl Processes {
     /// Everything that is needed to start, with the services' ports still held.
     fn prepare(
         ports: fn() -> Ports,
-        data: &Path,
+        site: &Site,
         args: &DemoArgs,
         kit: Option<&Kit>,
     ) -> Result<(Self, Ports)> {
         let tasks = Tasks::new(Stop::new());
-        let (places, held) = places(ports, data, args)?;
+        let (places, held) = places(ports, site, args)?;
         let mut house = Self {
             places,
-            children: Children::new(data.join(LOGS), tasks.clone())?,
+            children: Children::new(site.data().join(LOGS), tasks.clone())?,
             tasks,
         };
         let table = Table {
             executable: std::env::current_exe().context("where is this binary?")?,
-            data,
+            site,
             places: &house.places,
             sabotage: args.sabotage,
         };
@@ -133,7 +135,7 @@ impl Processes {
 
 /// Chooses the ports and writes the platform's configuration. The services' ports are held until
 /// their turn comes.
-fn places(ports: fn() -> Ports, data: &Path, args: &DemoArgs) -> Result<(Places, Ports)> {
+fn places(ports: fn() -> Ports, site: &Site, args: &DemoArgs) -> Result<(Places, Ports)> {
     let (mut first, mut ports) = (ports(), ports());
     let (gateway, api) = (first.take(PORTS.0)?, first.take(PORTS.1)?);
     let mut services = BTreeMap::new();
@@ -146,7 +148,7 @@ fn places(ports: fn() -> Ports, data: &Path, args: &DemoArgs) -> Result<(Places,
         services.extend(Kit::addresses(&mut ports)?);
         saga = Saga::Polyglot;
     }
-    let key = keys::load_or_create(data)?;
+    let key = keys::load_or_create(site.data())?;
     let listeners = Listeners {
         gateway,
         api: Some(api),
@@ -154,8 +156,8 @@ fn places(ports: fn() -> Ports, data: &Path, args: &DemoArgs) -> Result<(Places,
     let places = Places {
         gateway,
         api,
-        config: config::write(data, &listeners, saga, &key)?,
-        logs: Some(data.join(LOGS)),
+        config: config::write(site, &listeners, saga, &key)?,
+        logs: Some(site.data().join(LOGS)),
         services,
         password: Secret::new(ieum::base::Uuid::new_v4().to_string()),
     };
@@ -165,7 +167,7 @@ fn places(ports: fn() -> Ports, data: &Path, args: &DemoArgs) -> Result<(Places,
 /// What the children are made of.
 struct Table<'a> {
     executable: PathBuf,
-    data: &'a Path,
+    site: &'a Site,
     places: &'a Places,
     sabotage: Option<Sabotage>,
 }
@@ -210,20 +212,32 @@ impl Table<'_> {
             name,
             stage: SERVICES,
             executable: self.executable.clone(),
-            arguments: [flags, vec![self.data.into()]].concat(),
-            environment: self.environment(service),
+            arguments: [flags, vec![self.site.data().into()]].concat(),
+            environment: self.environment(service)?,
             health: health(address),
         })
     }
 
     /// What must not be seen on a command line.
-    fn environment(&self, service: ServiceName) -> Vec<(&'static str, Secret)> {
-        let password = (service == ServiceName::Users)
-            .then(|| ("SHOP_ADMIN_PASSWORD", self.places.password.clone()));
-        let planted = self.sabotage.and_then(|kind| kind.to_possible_value());
-        let planted =
-            planted.map(|word| (Sabotage::VARIABLE, Secret::new(word.get_name().to_owned())));
-        password.into_iter().chain(planted).collect()
+    fn environment(&self, service: ServiceName) -> Result<Vec<(&'static str, Secret)>> {
+        let mut environment = Vec::new();
+        if service == ServiceName::Users {
+            let password = self.places.password.clone();
+            environment.push(("SHOP_ADMIN_PASSWORD", password));
+        }
+        if let Some(planted) = self.sabotage.and_then(|kind| kind.to_possible_value()) {
+            let word = Secret::new(planted.get_name().to_owned());
+            environment.push((Sabotage::VARIABLE, word));
+        }
+        let Engines { database, broker } = self.site.engines();
+        if database.is_some() {
+            let own = self.site.database_of(spec(service).name)?;
+            environment.push((engines::DATABASE, own.expose()));
+        }
+        if let Some(broker) = broker {
+            environment.push((engines::BROKER, broker.expose()));
+        }
+        Ok(environment)
     }
 }
 

@@ -1,7 +1,6 @@
 //! A run of the demo: customers shop, and with `--chaos` processes die meanwhile.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -15,6 +14,7 @@ use super::house::House;
 use super::pace::Pace;
 use super::progress::Progress;
 use super::report::Kills;
+use super::site::Site;
 use super::store::{Plan, Planned};
 use super::{drive, say};
 use crate::cli::DemoArgs;
@@ -25,7 +25,7 @@ const STALL: Duration = Duration::from_secs(30);
 /// Where a run takes place.
 pub(super) struct Scene<'a> {
     pub(super) args: &'a DemoArgs,
-    pub(super) data: &'a Path,
+    pub(super) site: &'a Site,
     pub(super) plan: &'a Plan,
     pub(super) gateway: &'a Gateway,
     pub(super) house: &'a House,
@@ -107,7 +107,7 @@ impl Scene<'_> {
             children: &processes.children,
             pace,
             progress,
-            data: self.data,
+            site: self.site,
             tell: &|text| say(self.args, text),
         };
         chaos.run(&field, toll).await

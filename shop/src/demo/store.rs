@@ -1,18 +1,18 @@
 //! The plan, kept: what is intended is written down before it is done, so that a demo that was killed
 //! goes on where it was, with the same keys.
 
-use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use ieum::sql::sqlite::{Database, Migration};
-use rusqlite::{Connection, OptionalExtension, Row};
+use ieum::base::{Backoff, Clock, Deadline, EngineUrl, Rng};
+use ieum::sql::{Database, Migration, Reader, Row, Tx};
 
 use super::plan::Outcome;
 
 const SCHEMA: &[Migration] = &[Migration {
     component: "shop-plan",
     version: 1,
-    sql: "
+    sqlite: "
         CREATE TABLE customers (
             n INTEGER PRIMARY KEY,
             email TEXT NOT NULL,
@@ -29,6 +29,24 @@ const SCHEMA: &[Migration] = &[Migration {
             order_id TEXT,
             status TEXT
         ) STRICT;
+        CREATE INDEX planned_orders_open ON planned_orders (n) WHERE status IS NULL;",
+    postgres: "
+        CREATE TABLE customers (
+            n BIGINT PRIMARY KEY,
+            email TEXT NOT NULL,
+            password TEXT NOT NULL
+        );
+        CREATE TABLE planned_orders (
+            n BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            run BIGINT NOT NULL,
+            key TEXT NOT NULL UNIQUE,
+            customer BIGINT NOT NULL REFERENCES customers (n),
+            outcome TEXT NOT NULL,
+            flow TEXT NOT NULL,
+            body TEXT,
+            order_id TEXT,
+            status TEXT
+        );
         CREATE INDEX planned_orders_open ON planned_orders (n) WHERE status IS NULL;",
 }];
 
@@ -58,23 +76,18 @@ pub(super) struct Planned {
 }
 
 impl Plan {
-    /// Opens or creates the plan in `data`.
-    pub(super) fn open(data: &Path) -> Result<Self> {
-        let database = Database::open(data.join("plan.db"), SCHEMA)?;
-        Ok(Self(database))
+    /// Opens or creates the plan.
+    pub(super) async fn open(url: &EngineUrl) -> Result<Self> {
+        let database = Database::open(url, SCHEMA, Clock::system()).await;
+        Ok(Self(database.context("the demo's plan cannot be opened")?))
     }
 
     /// The orders that are not finished, oldest first.
     pub(super) async fn open_orders(&self) -> Result<Vec<Planned>> {
         self.read(|db| {
-            let mut statement = db.prepare(
-                "SELECT n, key, customer, outcome, flow, body FROM planned_orders
-                 WHERE status IS NULL ORDER BY n",
-            )?;
-            let orders = statement
-                .query_map([], planned)?
-                .collect::<Result<_, _>>()?;
-            Ok(orders)
+            let sql = "SELECT n, key, customer, outcome, flow, body FROM planned_orders
+                 WHERE status IS NULL ORDER BY n";
+            db.rows(sql, (), planned)
         })
         .await
     }
@@ -86,15 +99,15 @@ impl Plan {
         customers: u32,
         flow: &'static str,
     ) -> Result<()> {
-        self.write(move |db| {
-            let run = next_run(db)?;
-            add_customers(db, customers)?;
-            for (index, outcome) in outcomes.into_iter().enumerate() {
+        self.write(move |tx| {
+            let run = next_run(tx)?;
+            add_customers(tx, customers)?;
+            for (index, outcome) in outcomes.iter().enumerate() {
                 let customer = index as i64 % i64::from(customers.max(1)) + 1;
                 let key = format!("demo-{run}-{}", ieum::base::Uuid::new_v4());
-                db.execute(
+                tx.execute(
                     "INSERT INTO planned_orders (run, key, customer, outcome, flow)
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                     VALUES ($1, $2, $3, $4, $5)",
                     (run, key, customer, outcome.as_str(), flow),
                 )?;
             }
@@ -111,17 +124,14 @@ impl Plan {
     /// The customer with this number.
     pub(super) async fn customer(&self, n: i64) -> Result<Customer> {
         let customer = self.read(move |db| {
-            let found = db
-                .prepare_cached("SELECT email, password FROM customers WHERE n = ?1")?
-                .query_row([n], |row| {
-                    Ok(Customer {
-                        n,
-                        email: row.get(0)?,
-                        password: row.get(1)?,
-                    })
+            let sql = "SELECT email, password FROM customers WHERE n = $1";
+            db.row(sql, [n], |row| {
+                Ok(Customer {
+                    n,
+                    email: row.get(0)?,
+                    password: row.get(1)?,
                 })
-                .optional()?;
-            Ok(found)
+            })
         });
         customer
             .await?
@@ -130,14 +140,14 @@ impl Plan {
 
     /// Settles what is sent for an order.
     pub(super) async fn settle_body(&self, n: i64, body: String) -> Result<()> {
-        self.update("UPDATE planned_orders SET body = ?2 WHERE n = ?1", n, body)
+        self.update("UPDATE planned_orders SET body = $2 WHERE n = $1", n, body)
             .await
     }
 
     /// Notes which order it became.
     pub(super) async fn note_order(&self, n: i64, order_id: String) -> Result<()> {
         self.update(
-            "UPDATE planned_orders SET order_id = ?2 WHERE n = ?1",
+            "UPDATE planned_orders SET order_id = $2 WHERE n = $1",
             n,
             order_id,
         )
@@ -147,7 +157,7 @@ impl Plan {
     /// Notes that it has ended.
     pub(super) async fn note_end(&self, n: i64, status: String) -> Result<()> {
         self.update(
-            "UPDATE planned_orders SET status = ?2 WHERE n = ?1",
+            "UPDATE planned_orders SET status = $2 WHERE n = $1",
             n,
             status,
         )
@@ -160,29 +170,58 @@ impl Plan {
     }
 
     async fn update(&self, sql: &'static str, n: i64, text: String) -> Result<()> {
-        self.write(move |db| {
-            db.prepare_cached(sql)?.execute((n, text))?;
-            Ok(())
-        })
-        .await
+        self.write(move |tx| tx.execute(sql, (n, text.as_str())).map(drop))
+            .await
     }
 
     async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> ieum::sql::Result<T> + Send + 'static,
+        work: impl Fn(&Reader<'_>) -> ieum::sql::Result<T> + Clone + Send + 'static,
     ) -> Result<T> {
-        Ok(self.0.read(work).await?)
+        stubborn(|| self.0.read(work.clone())).await
     }
 
+    /// Repeated until it is known that it happened: what is written twice is the same twice.
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> ieum::sql::Result<T> + Send + 'static,
+        work: impl Fn(&Tx<'_>) -> ieum::sql::Result<T> + Clone + Send + 'static,
     ) -> Result<T> {
-        Ok(self.0.write(move |tx| work(tx)).await?)
+        stubborn(|| {
+            let work = work.clone();
+            self.0.write(move |tx: &Tx<'_>| work(tx))
+        })
+        .await
     }
 }
 
-fn planned(row: &Row<'_>) -> rusqlite::Result<Planned> {
+/// Tries while another try may help: an engine that is gone is mostly back in a moment.
+async fn stubborn<T, F>(mut attempt: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = ieum::sql::Result<T>>,
+{
+    let backoff = Backoff::new(PAUSES.0, PAUSES.1);
+    let deadline = Deadline::after(PATIENCE);
+    let mut attempts = 0;
+    loop {
+        let error = match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        attempts += 1;
+        let pause = backoff.delay(attempts, &Rng::system());
+        if !error.retry().is_worthwhile() || deadline.left() <= pause {
+            return Err(error).context("the plan");
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// How long the plan's database may be away.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The first and the longest pause between two tries.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+fn planned(row: &Row<'_>) -> ieum::sql::Result<Planned> {
     let outcome: String = row.get(3)?;
     Ok(Planned {
         n: row.get(0)?,
@@ -194,17 +233,17 @@ fn planned(row: &Row<'_>) -> rusqlite::Result<Planned> {
     })
 }
 
-fn next_run(db: &Connection) -> ieum::sql::Result<i64> {
+fn next_run(db: &Reader<'_>) -> ieum::sql::Result<i64> {
     let sql = "SELECT coalesce(max(run), 0) + 1 FROM planned_orders";
-    Ok(db.query_row(sql, [], |row| row.get(0))?)
+    Ok(db.row(sql, (), |row| row.get(0))?.unwrap_or(1))
 }
 
 /// Makes customers until there are `count`.
-fn add_customers(db: &Connection, count: u32) -> ieum::sql::Result<()> {
+fn add_customers(tx: &Tx<'_>, count: u32) -> ieum::sql::Result<()> {
     for n in 1..=count {
         let id = ieum::base::Uuid::new_v4().simple();
-        db.execute(
-            "INSERT OR IGNORE INTO customers VALUES (?1, ?2, ?3)",
+        tx.execute(
+            "INSERT INTO customers VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
             (n, format!("customer-{n}-{id}@example.com"), format!("{id}")),
         )?;
     }
@@ -215,13 +254,14 @@ fn add_customers(db: &Connection, count: u32) -> ieum::sql::Result<()> {
 mod tests {
     use super::*;
 
-    fn plan() -> Plan {
-        Plan(Database::in_memory(SCHEMA).expect("a database"))
+    async fn plan() -> Plan {
+        let memory = "memory:".parse().expect("a URL");
+        Plan::open(&memory).await.expect("a database")
     }
 
     #[tokio::test]
     async fn what_is_not_finished_is_found_again_with_its_key() {
-        let plan = plan();
+        let plan = plan().await;
         let outcomes = vec![Outcome::Completed, Outcome::Declined, Outcome::Completed];
         plan.add_run(outcomes, 2, "orchestrated")
             .await
@@ -249,7 +289,7 @@ mod tests {
 
     #[tokio::test]
     async fn customers_stay_who_they_are() {
-        let plan = plan();
+        let plan = plan().await;
         plan.add_run(vec![Outcome::Completed], 1, "orchestrated")
             .await
             .expect("planned");

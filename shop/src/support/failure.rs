@@ -67,19 +67,16 @@ impl From<ieum::sql::Error> for Failure {
                 "storage-full",
                 "there is no room to write; reading goes on",
             ),
-            ErrorKind::Busy | ErrorKind::Closed => Self::not_yet(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "storage-busy",
-                "the database does not answer at the moment",
-            ),
+            // On the network it may also be away for a while, or the commit's answer was lost.
+            _ if error.retry().is_worthwhile() || error.kind() == ErrorKind::Closed => {
+                Self::not_yet(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "storage-busy",
+                    "the database does not answer at the moment",
+                )
+            }
             _ => Self::internal(error),
         }
-    }
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        ieum::sql::Error::from(error).into()
     }
 }
 

@@ -83,7 +83,7 @@ fn generate() -> Result<Vec<u8>> {
 }
 
 /// Writes a file that only its owner may read. A torn file is never seen: it is renamed into place.
-fn write_private(file: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_private(file: &Path, text: &str) -> Result<()> {
     let unfinished = file.with_extension("unfinished");
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);

@@ -2,8 +2,10 @@
 //!
 //! Nothing about any one service belongs here.
 
+pub(crate) mod broker;
 #[cfg(test)]
 pub(crate) mod contract;
+pub(crate) mod engines;
 pub(crate) mod failure;
 pub(crate) mod graphql;
 pub(crate) mod grpc;

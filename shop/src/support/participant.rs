@@ -6,8 +6,8 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use ieum::http::{Problem, problem};
-use ieum::sql::sqlite::barrier::{self, Op};
-use ieum::sql::sqlite::idempotency::Outcome;
+use ieum::sql::barrier::{self, Op};
+use ieum::sql::idempotency::Outcome;
 use serde_json::Value;
 
 use super::failure::{Failure, Reply};

@@ -9,8 +9,10 @@ use ieum::base::{EngineUrl, Secret, redact};
 use ieum::chassis::{Chassis, figures};
 use ieum::client::{Client, Config};
 use ieum::discovery::{Registry, Resolver};
-use ieum::messaging::{Publisher, Subscriber};
+use ieum::messaging::{Broker, Publisher, Subscriber};
 use ieum::remote;
+
+use super::broker;
 
 /// A service's connections to the platform, all over its HTTP API.
 pub(super) struct Platform {
@@ -22,8 +24,14 @@ pub(super) struct Platform {
 
 impl Platform {
     /// The platform at `url`, like `http://127.0.0.1:8500` or `ieum://127.0.0.1:8500`. It is
-    /// connected to when it is first used, with `token` if there is one.
-    pub(super) fn connect(url: &str, token: Option<Secret>, chassis: &Chassis) -> Result<Self> {
+    /// connected to when it is first used, with `token` if there is one. A `broker` carries the topics
+    /// in its place, and has to answer now.
+    pub(super) async fn connect(
+        url: &str,
+        token: Option<Secret>,
+        broker: Option<&EngineUrl>,
+        chassis: &Chassis,
+    ) -> Result<Self> {
         let address = url
             .strip_prefix("http://")
             .unwrap_or(url)
@@ -43,9 +51,13 @@ impl Platform {
         let resolver = Resolver::new(Arc::clone(&registry), tasks.clone());
         figures::watch_endpoints(chassis.metrics(), resolver.clone());
         let tracer = chassis.tracer().clone();
+        let (publisher, subscriber) = match broker {
+            Some(url) => topics(broker::connect(url, tasks).await?),
+            None => (platform.publisher(), platform.subscriber()),
+        };
         Ok(Self {
-            publisher: platform.publisher(),
-            subscriber: platform.subscriber(),
+            publisher,
+            subscriber,
             client: Client::new(resolver, Config::default(), tracer, tasks.clone()),
             registry,
         })
@@ -68,4 +80,8 @@ impl Platform {
             })
         }
     }
+}
+
+fn topics(broker: Broker) -> (Arc<dyn Publisher>, Arc<dyn Subscriber>) {
+    (broker.publisher, broker.subscriber)
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ieum::base::{Stop, TaskKind, Tasks, Timestamp};
-use ieum::sql::sqlite::{Database, barrier, idempotency, inbox, outbox};
-use ieum::sql::{Error, Result};
+use ieum::sql::{Database, Error, Result, barrier, idempotency, inbox, outbox};
 
 /// How long records are kept: far longer than a saga lives or a message can come again.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);

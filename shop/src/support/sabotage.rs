@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clap::ValueEnum;
 use ieum::messaging::{OutboxRow, OutboxStore, Result};
-use ieum::sql::sqlite::outbox;
+use ieum::sql::outbox;
 
 /// A defect in a service. Nothing tells the auditor which one is planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]

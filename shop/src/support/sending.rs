@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use ieum::base::{HumanDuration, TaskKind, Tasks};
 use ieum::messaging::{OutboxStore, Publisher, consumer, relay};
-use ieum::sql::Error;
-use ieum::sql::sqlite::Database;
+use ieum::sql::{Database, Error};
 
 /// The longest pause until a consumer tries again what failed: it is mostly the platform's return
 /// that every open order waits for.
@@ -53,7 +52,10 @@ async fn flush(relay: &relay::Service) -> ieum::messaging::Result<()> {
 /// How many messages were not sent yet.
 pub(super) async fn unsent(database: &Database) -> usize {
     let sql = "SELECT count(*) FROM ieum_outbox WHERE sent_at IS NULL AND error IS NULL";
-    let count = database.read(move |db| Ok::<i64, Error>(db.query_row(sql, [], |row| row.get(0))?));
+    let count = database.read(move |db| {
+        let count = db.row(sql, (), |row| row.get::<i64>(0))?;
+        Ok::<_, Error>(count.unwrap_or(0))
+    });
     // What cannot be counted is not lost either.
     count.await.map_or(0, |count| count.unsigned_abs() as usize)
 }

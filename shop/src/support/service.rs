@@ -6,7 +6,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,14 +15,16 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use ieum::base::trace::{self, Tracer};
-use ieum::base::{Clock, HumanDuration, Secret, Stop, Tasks};
+use ieum::base::{Clock, Deadline, EngineUrl, HumanDuration, Secret, Stop, Tasks};
 use ieum::chassis::figures::{self, Consumers};
 use ieum::chassis::{self, Chassis, Config};
 use ieum::client::Client;
+use ieum::eventstore::EventStore;
 use ieum::messaging::consumer::{Consumer, HandlerError};
 use ieum::messaging::{Delivery, Message, OutboxStore};
-use ieum::sql::sqlite::{Database, Log, Migration, Tx, barrier, idempotency, inbox, log, outbox};
-use rusqlite::Connection;
+use ieum::sql::{
+    Database, Migration, Reader, Tx, barrier, idempotency, inbox, outbox, sqlite, streams,
+};
 
 use super::failure::{Failure, Reply};
 use super::grpc::Watches;
@@ -48,7 +49,7 @@ pub(crate) struct Spec {
     /// The port that it uses where it is free.
     pub(crate) port: u16,
     /// The schema of its own tables.
-    pub(crate) tables: &'static str,
+    pub(crate) tables: Migration,
 }
 
 /// What a service listens to in a topic, and what it does then.
@@ -76,7 +77,9 @@ pub(crate) struct Settings {
     /// The token that it asks for, if it asks for one.
     pub(crate) token: Option<Secret>,
     /// Its database.
-    pub(crate) database: PathBuf,
+    pub(crate) database: EngineUrl,
+    /// The broker that carries its events; the platform does if there is none.
+    pub(crate) broker: Option<EngineUrl>,
     /// The defect that is planted, for the auditor to find.
     pub(crate) sabotage: Option<Sabotage>,
     /// How long it still accepts after it left the registry.
@@ -88,7 +91,7 @@ pub(crate) struct Service {
     spec: Spec,
     sabotage: Option<Sabotage>,
     database: Database,
-    log: Log,
+    log: Arc<dyn EventStore>,
     platform: Platform,
     tracer: Tracer,
     tasks: Tasks,
@@ -102,9 +105,8 @@ pub(crate) struct Service {
 impl Service {
     /// Opens the database, connects to the platform, and begins to relay what was published.
     pub(crate) async fn open(spec: Spec, settings: Settings) -> Result<Arc<Self>> {
-        let file = settings.database;
-        let database = tokio::task::spawn_blocking(move || open_database(file, &spec))
-            .await?
+        let opened = open_database(&settings.database, &spec).await;
+        let database = opened
             .with_context(|| format!("the service {} cannot open its database", spec.name))?;
         let chassis = Chassis::new(Config {
             listen: settings.listen,
@@ -116,8 +118,10 @@ impl Service {
             linger: HumanDuration(settings.linger),
             ..Config::new(spec.name)
         });
-        let platform = Platform::connect(&settings.platform, settings.token, &chassis)?;
-        let outbox = Arc::new(outbox::Store::new(database.clone()));
+        let broker = settings.broker.as_ref();
+        let platform = Platform::connect(&settings.platform, settings.token, broker, &chassis);
+        let platform = platform.await?;
+        let outbox = database.outbox();
         retention::keep(&database, &outbox, chassis.tasks());
         let store: Arc<dyn OutboxStore> = Arc::new(LossyOutbox::new(outbox, settings.sabotage));
         let relay = sending::start(&store, &platform.publisher, chassis.tasks());
@@ -129,7 +133,7 @@ impl Service {
         Ok(Arc::new(Self {
             spec,
             sabotage: settings.sabotage,
-            log: Log::over(database.clone()),
+            log: database.log(),
             database,
             platform,
             tracer: chassis.tracer().clone(),
@@ -260,7 +264,7 @@ impl Service {
     /// Runs `work` on a snapshot.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Reply<T> + Send + 'static,
+        work: impl FnOnce(&Reader<'_>) -> Reply<T> + Send + 'static,
     ) -> Reply<T> {
         self.database.read(work).await
     }
@@ -343,8 +347,8 @@ impl Service {
     }
 
     /// The service's own streams.
-    pub(crate) const fn log(&self) -> &Log {
-        &self.log
+    pub(crate) fn log(&self) -> &dyn EventStore {
+        &*self.log
     }
 
     /// The time of day.
@@ -394,28 +398,40 @@ impl Ended {
     }
 }
 
-fn open_database(file: PathBuf, spec: &Spec) -> ieum::sql::Result<Database> {
-    Database::open(file, &migrations(spec))
+/// Opens the database. An engine on the network that does not answer yet is waited for: it may be
+/// starting, as we are. One that refuses us is not.
+async fn open_database(url: &EngineUrl, spec: &Spec) -> ieum::sql::Result<Database> {
+    let clock = Clock::system();
+    let deadline = Deadline::after(PATIENCE);
+    loop {
+        let opened = Database::open(url, &migrations(spec), clock.clone()).await;
+        let Err(error) = &opened else { return opened };
+        let may_come = error.retry().is_worthwhile() && url.scheme() != sqlite::SCHEME;
+        if !may_come || deadline.left() <= PAUSE {
+            return opened;
+        }
+        tracing::warn!(%error, "waiting for the database");
+        clock.sleep(PAUSE).await;
+    }
 }
 
 /// The schema of a service's database: its own tables beside streams, outbox, inbox, barrier and
 /// idempotency records.
 pub(super) fn migrations(spec: &Spec) -> Vec<Migration> {
-    let own = Migration {
-        component: spec.name,
-        version: 1,
-        sql: spec.tables,
-    };
     let parts = [
-        log::MIGRATIONS,
+        streams::MIGRATIONS,
         outbox::MIGRATIONS,
         inbox::MIGRATIONS,
         barrier::MIGRATIONS,
         idempotency::MIGRATIONS,
-        &[own],
+        &[spec.tables],
     ];
     parts.concat()
 }
+
+/// How long a start waits for an engine that does not answer, and how long between two tries.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(500);
 
 impl From<Failure> for anyhow::Error {
     fn from(failure: Failure) -> Self {

@@ -5,8 +5,7 @@ use ieum::eventstore::decider::{Context, encode_all};
 use ieum::eventstore::{
     Append, Decider, Error, ErrorKind, Event, Expect, Loaded, Metadata, StreamName, Version,
 };
-use ieum::sql::sqlite::log;
-use rusqlite::Connection;
+use ieum::sql::{Reader, streams};
 
 use super::failure::{Failure, Reply};
 use super::work::Work;
@@ -28,8 +27,8 @@ pub(crate) fn name(category: &str, id: &str) -> Reply<StreamName> {
 }
 
 /// All events of a stream, oldest first.
-pub(crate) fn read(db: &Connection, stream: &StreamName) -> Reply<Vec<Event>> {
-    let events = log::read_in(db, stream, Version::default(), MOST_EVENTS);
+pub(crate) fn read(db: &Reader<'_>, stream: &StreamName) -> Reply<Vec<Event>> {
+    let events = streams::read_in(db, stream, Version::default(), MOST_EVENTS);
     events.map_err(of_log)
 }
 
@@ -40,13 +39,14 @@ pub(crate) fn fold<D: Decider>(decider: &D, events: &[Event]) -> Reply<Loaded<D:
 }
 
 /// Decides `command` and appends what happened. Nobody appends in between: the transaction that
-/// reads the stream is the one that writes it.
+/// reads the stream is the one that writes it, and has locked it.
 pub(crate) fn act<D: Decider>(
     work: &Work<'_>,
     decider: &D,
     stream: &StreamName,
     command: &D::Command,
 ) -> Reply<Result<Acted<D>, D::Error>> {
+    work.lock(&format!("stream {stream}"))?;
     let Loaded { state, version } = fold(decider, &read(work, stream)?)?;
     let events = match decider.decide(&state, command) {
         Ok(events) => events,
@@ -74,7 +74,7 @@ fn append<E: serde::Serialize>(
     };
     let events = encode_all(events, &context).map_err(Failure::internal)?;
     let append = Append::to(stream.clone(), Expect::Version(version), events);
-    log::append_in(work.tx(), &append).map_err(of_log)?;
+    streams::append_in(work.tx(), &append).map_err(of_log)?;
     Ok(())
 }
 

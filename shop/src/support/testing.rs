@@ -8,12 +8,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use http_body_util::BodyExt;
-use ieum::base::Secret;
+use ieum::base::{Clock, Secret};
 use ieum::messaging::{Message, OutboxStore};
-use ieum::sql::sqlite::{Database, Location, outbox};
-use rusqlite::types::ValueRef;
+use ieum::sql::{Database, Tx};
+use tokio::sync::OnceCell;
 use tower::ServiceExt;
 
+use super::engines;
 use super::failure::Reply;
 use super::sabotage::Sabotage;
 use super::service::{Service, Settings, Spec, migrations};
@@ -22,17 +23,16 @@ use super::work::Work;
 /// A service's database, without the service.
 pub(crate) struct Bench {
     spec: Spec,
-    database: Database,
+    database: OnceCell<Database>,
     sabotage: Option<Sabotage>,
 }
 
 impl Bench {
     /// An empty database of this service.
     pub(crate) fn of(spec: Spec) -> Self {
-        let database = Database::open(Location::Memory, &migrations(&spec)).expect("a database");
         Self {
             spec,
-            database,
+            database: OnceCell::new(),
             sabotage: None,
         }
     }
@@ -43,33 +43,40 @@ impl Bench {
         self
     }
 
+    async fn database(&self) -> &Database {
+        let open = || async {
+            let memory = "memory:".parse().expect("a URL");
+            let migrations = migrations(&self.spec);
+            let opened = Database::open(&memory, &migrations, Clock::system());
+            opened.await.expect("a database")
+        };
+        self.database.get_or_init(open).await
+    }
+
     /// Does `work` in a transaction.
     pub(crate) async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Work<'_>) -> Reply<T> + Send + 'static,
     ) -> Reply<T> {
         let (spec, sabotage) = (self.spec, self.sabotage);
-        let transaction = self
-            .database
-            .write(move |tx| work(&Work::new(tx, &spec, None, sabotage)));
+        let database = self.database().await;
+        let transaction =
+            database.write(move |tx: &Tx<'_>| work(&Work::new(tx, &spec, None, sabotage)));
         transaction.await
     }
 
     /// One number.
     pub(crate) async fn number(&self, sql: &'static str) -> i64 {
-        let number = self.work(move |work| Ok(work.query_row(sql, [], |row| row.get(0))?));
-        number.await.expect("a number")
+        let number = self.work(move |work| Ok(work.row(sql, (), |row| row.get(0))?));
+        number.await.expect("read").expect("a number")
     }
 
     /// The tables that have a row with `text` in it, in any column; by name, once per such table.
     pub(crate) async fn rows_with(&self, text: &'static str) -> Vec<String> {
         let tables = self.work(move |work| {
-            let mut tables =
-                work.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")?;
-            let tables = tables.query_map([], |row| row.get::<_, String>(0))?;
+            let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
             let mut found = Vec::new();
-            for table in tables {
-                let table = table?;
+            for table in work.rows(sql, (), |row| row.get::<String>(0))? {
                 if has_text(work, &table, text)? {
                     found.push(table);
                 }
@@ -81,7 +88,7 @@ impl Bench {
 
     /// What the service told the others, oldest first.
     pub(crate) async fn told(&self) -> Vec<Message> {
-        let store = outbox::Store::new(self.database.clone());
+        let store = self.database().await.outbox();
         let rows = store.pending(100).await.expect("an outbox");
         rows.into_iter().map(|row| row.message).collect()
     }
@@ -97,17 +104,12 @@ impl Bench {
 }
 
 fn has_text(work: &Work<'_>, table: &str, text: &str) -> Reply<bool> {
-    let mut statement = work.prepare(&format!("SELECT * FROM {table}"))?;
-    let columns = statement.column_count();
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        for column in 0..columns {
-            let (ValueRef::Text(bytes) | ValueRef::Blob(bytes)) = row.get_ref(column)? else {
-                continue;
-            };
-            if String::from_utf8_lossy(bytes).contains(text) {
-                return Ok(true);
-            }
+    let columns = format!("SELECT name FROM pragma_table_info('{table}')");
+    for column in work.rows(&columns, (), |row| row.get::<String>(0))? {
+        let sql =
+            format!("SELECT count(*) FROM {table} WHERE instr(CAST({column} AS TEXT), $1) > 0");
+        if work.row(&sql, [text], |row| row.get::<i64>(0))? > Some(0) {
+            return Ok(true);
         }
     }
     Ok(false)
@@ -142,7 +144,8 @@ impl Alone {
             next_free_port: true,
             platform: "http://127.0.0.1:1".to_owned(),
             token: None,
-            database: folder.join("service.db"),
+            database: engines::sqlite(&folder.join("service.db")).expect("a URL"),
+            broker: None,
             sabotage: None,
             linger: Duration::ZERO,
         };

@@ -5,8 +5,7 @@ use std::ops::Deref;
 use ieum::base::trace::TraceContext;
 use ieum::base::{Timestamp, Uuid};
 use ieum::messaging::Message;
-use ieum::sql::sqlite::{Tx, outbox};
-use rusqlite::Connection;
+use ieum::sql::{Tx, outbox};
 use serde::Serialize;
 
 use super::failure::Reply;
@@ -92,10 +91,10 @@ impl<'a> Work<'a> {
     }
 }
 
-impl Deref for Work<'_> {
-    type Target = Connection;
+impl<'a> Deref for Work<'a> {
+    type Target = Tx<'a>;
 
-    fn deref(&self) -> &Connection {
+    fn deref(&self) -> &Tx<'a> {
         self.tx
     }
 }

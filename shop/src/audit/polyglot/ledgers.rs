@@ -64,14 +64,14 @@ fn invoices(file: &Path, tally: &Tally, books: &mut Books) -> Result<Vec<Entry>>
     let mut book = Book::open(file)?;
     let sql = "SELECT number, order_id, status, amount, user_id FROM invoices ORDER BY number";
     let rows = book.read(tally)?.rows(sql, |row| {
-        let is_issued = row.get::<_, String>(2)? == "issued";
+        let is_issued = row.get::<String>(2)? == "issued";
         let entry = Entry {
             order_id: row.get(1)?,
             times: i64::from(is_issued),
             amount: if is_issued { row.get(3)? } else { 0 },
             user_id: row.get(4)?,
         };
-        Ok((row.get::<_, i64>(0)?, entry))
+        Ok((row.get::<i64>(0)?, entry))
     })?;
     let mut entries = Vec::with_capacity(rows.len());
     for (expected, (number, entry)) in (1..).zip(rows) {

@@ -11,7 +11,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde_json::Value;
 
 use super::book::{Reading, Tally};
 use super::books::Books;
@@ -135,9 +136,17 @@ fn left(ledger: &Ledger) -> BTreeMap<&str, Left> {
 /// The orders that the saga with these services drives.
 fn orders_of(log: &Reading<'_>) -> Result<BTreeSet<String>> {
     let sql = format!(
-        "SELECT data ->> '$.input.orderId' FROM ieum_events
-         WHERE category = 'saga' AND type = 'saga.started' AND data ->> 'definition' = '{SAGA}'"
+        "SELECT CAST(data AS TEXT) FROM ieum_events
+         WHERE category = 'saga' AND type = 'saga.started' AND CAST(data AS TEXT) LIKE '%{SAGA}%'"
     );
-    let ids = log.rows(&sql, |row| row.get::<_, Option<String>>(0))?;
-    Ok(ids.into_iter().flatten().collect())
+    let mut theirs = BTreeSet::new();
+    for data in log.rows(&sql, |row| row.get::<String>(0))? {
+        let started: Value =
+            serde_json::from_str(&data).context("the beginning of a saga is not JSON")?;
+        let order_id = started["input"]["orderId"].as_str();
+        if let Some(order_id) = order_id.filter(|_| started["definition"] == SAGA) {
+            theirs.insert(order_id.to_owned());
+        }
+    }
+    Ok(theirs)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use super::super::{Books, SERVICES, audit};
+use super::super::{Books, SERVICES, Source, audit};
 
 /// The books of a shop in a folder of their own.
 pub(in crate::audit) struct Shop(pub(in crate::audit) PathBuf);
@@ -204,7 +204,12 @@ impl Shop {
 
     /// What the audit finds.
     pub(in crate::audit) fn audited(&self) -> Books {
-        audit(&self.0).expect("audited")
+        audit(&self.source()).expect("audited")
+    }
+
+    /// Where they are.
+    pub(in crate::audit) fn source(&self) -> Source {
+        Source::new(Some(&self.0), None)
     }
 }
 

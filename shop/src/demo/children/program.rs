@@ -9,6 +9,8 @@ use anyhow::{Context, Result};
 use ieum::base::Secret;
 use tokio::process::{Child, ChildStdin, Command};
 
+use crate::support::engines;
+
 /// What a child logs, in the words of `tracing`: everything but a line for every request, if nobody
 /// says otherwise.
 const LOG: &str = "IEUM_LOG";
@@ -49,6 +51,10 @@ impl Program {
         command.args(&self.arguments);
         if std::env::var_os(LOG).is_none() {
             command.env(LOG, QUIET);
+        }
+        // A child has what it is given: the parent's own are for the whole shop.
+        for key in engines::VARIABLES {
+            command.env_remove(key);
         }
         for (key, value) in &self.environment {
             command.env(key, value.expose());

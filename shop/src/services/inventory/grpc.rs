@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use ieum::sql::Reader;
 use tonic::{Request, Response, Status};
 
 use super::store::{self, Shelf};
@@ -69,7 +70,7 @@ impl inventory_server::Inventory for Calls {
         request: Request<proto::WatchStockRequest>,
     ) -> Result<Response<Self::WatchStockStream>, Status> {
         let id = request.into_inner().product_id;
-        let read = move |db: &_| Ok(store::shelf(db, &id)?.map(proto::Stock::from));
+        let read = move |db: &Reader<'_>| Ok(store::shelf(db, &id)?.map(proto::Stock::from));
         Ok(Response::new(changes(&self.0, STOCK, read).await?))
     }
 }

@@ -1,7 +1,7 @@
 //! The table of notifications.
 
 use ieum::base::Timestamp;
-use rusqlite::Connection;
+use ieum::sql::{Migration, Reader};
 use serde::Serialize;
 
 use crate::support::failure::Reply;
@@ -9,7 +9,14 @@ use crate::support::work::Work;
 
 /// The schema. Nothing here forbids a second notification for one event: that it does not happen is
 /// the inbox's work, and the auditor looks.
-pub(super) const TABLES: &str = "
+pub(super) const TABLES: Migration = Migration {
+    component: "notifications",
+    version: 1,
+    sqlite: SQLITE,
+    postgres: POSTGRES,
+};
+
+const SQLITE: &str = "
     CREATE TABLE notifications (
         id TEXT PRIMARY KEY,
         user_id TEXT NOT NULL,
@@ -21,6 +28,19 @@ pub(super) const TABLES: &str = "
         created_at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX notifications_of_user ON notifications (user_id, id);";
+
+const POSTGRES: &str = r#"
+    CREATE TABLE notifications (
+        id TEXT COLLATE "C" PRIMARY KEY,
+        user_id TEXT COLLATE "C" NOT NULL,
+        kind TEXT NOT NULL,
+        message TEXT NOT NULL,
+        order_id TEXT,
+        event_source TEXT,
+        event_id TEXT,
+        created_at BIGINT NOT NULL
+    );
+    CREATE INDEX notifications_of_user ON notifications (user_id, id);"#;
 
 /// Something that a customer was told.
 #[derive(Clone, Debug, Serialize)]
@@ -58,8 +78,9 @@ pub(super) struct Mail<'a> {
 /// mail server would be behind an outbox of its own.
 pub(super) fn send(work: &Work<'_>, mail: &Mail<'_>) -> Reply<String> {
     let id = work.new_id().to_string();
-    work.prepare_cached("INSERT INTO notifications VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
-        .execute((
+    work.execute(
+        "INSERT INTO notifications VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        (
             &id,
             mail.user_id,
             mail.kind,
@@ -67,33 +88,30 @@ pub(super) fn send(work: &Work<'_>, mail: &Mail<'_>) -> Reply<String> {
             mail.order_id,
             mail.event.map(|(source, _)| source),
             mail.event.map(|(_, id)| id),
-            work.now().as_micros(),
-        ))?;
+            work.now(),
+        ),
+    )?;
     Ok(id)
 }
 
 /// What a customer was told, latest first; `after` is the id of the last one seen.
 pub(super) fn of_user(
-    db: &Connection,
+    db: &Reader<'_>,
     user_id: &str,
     after: Option<&str>,
     limit: u32,
 ) -> Reply<Vec<Notification>> {
-    let notifications = db
-        .prepare_cached(
-            "SELECT id, user_id, kind, message, order_id, created_at FROM notifications
-             WHERE user_id = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
-        )?
-        .query_map((user_id, after, limit), |row| {
-            Ok(Notification {
-                id: row.get(0)?,
-                user_id: row.get(1)?,
-                kind: row.get(2)?,
-                message: row.get(3)?,
-                order_id: row.get(4)?,
-                created_at: Timestamp::from_micros(row.get(5)?),
-            })
-        })?
-        .collect::<Result<_, _>>()?;
-    Ok(notifications)
+    let sql = "SELECT id, user_id, kind, message, order_id, created_at FROM notifications
+         WHERE user_id = $1 AND ($2 IS NULL OR id < $2) ORDER BY id DESC LIMIT $3";
+    let notifications = db.rows(sql, (user_id, after, limit), |row| {
+        Ok(Notification {
+            id: row.get(0)?,
+            user_id: row.get(1)?,
+            kind: row.get(2)?,
+            message: row.get(3)?,
+            order_id: row.get(4)?,
+            created_at: row.get(5)?,
+        })
+    });
+    Ok(notifications?)
 }

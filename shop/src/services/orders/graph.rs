@@ -237,7 +237,7 @@ async fn list_all(service: &Service, pages: Vec<Page>) -> Reply<BTreeMap<Page, V
 }
 
 fn list_alike(
-    db: &rusqlite::Connection,
+    db: &ieum::sql::Reader<'_>,
     pages: &[Page],
     lists: &mut BTreeMap<Page, Vec<View>>,
 ) -> Reply<()> {

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use ieum::base::{TaskKind, Timestamp};
 use ieum::eventstore::decider::decode;
-use ieum::eventstore::{Decider, Event as Stored, EventStore, Filter, Position};
-use rusqlite::{Connection, OptionalExtension, Rows};
+use ieum::eventstore::{Decider, Event as Recorded, Filter, Position};
+use ieum::sql::database::List;
+use ieum::sql::{Migration, Reader, Row, Tx};
 
 use super::domain::{Event, Order, Rules};
 use super::store::{self, CATEGORY, View};
@@ -19,7 +20,14 @@ use crate::support::service::Service;
 use crate::support::work::Work;
 
 /// The schema of the read side.
-pub(super) const TABLES: &str = "
+pub(super) const TABLES: Migration = Migration {
+    component: "orders",
+    version: 1,
+    sqlite: SQLITE,
+    postgres: POSTGRES,
+};
+
+const SQLITE: &str = "
     CREATE TABLE order_view (
         id TEXT PRIMARY KEY,
         user_id TEXT NOT NULL,
@@ -34,6 +42,22 @@ pub(super) const TABLES: &str = "
         position INTEGER NOT NULL
     ) STRICT;
     INSERT INTO order_view_checkpoint VALUES (1, 0);";
+
+const POSTGRES: &str = r#"
+    CREATE TABLE order_view (
+        id TEXT COLLATE "C" PRIMARY KEY,
+        user_id TEXT COLLATE "C" NOT NULL,
+        status TEXT NOT NULL,
+        total BIGINT NOT NULL,
+        state TEXT NOT NULL,
+        created_at BIGINT NOT NULL
+    );
+    CREATE INDEX order_view_by_user ON order_view (user_id, id);
+    CREATE TABLE order_view_checkpoint (
+        only_one BIGINT PRIMARY KEY CHECK (only_one = 1),
+        position BIGINT NOT NULL
+    );
+    INSERT INTO order_view_checkpoint VALUES (1, 0);"#;
 
 /// How many events are folded in one transaction.
 const BATCH: usize = 256;
@@ -86,10 +110,9 @@ pub(super) async fn catch_up(service: &Service) -> Reply<()> {
 }
 
 /// Moves rows and checkpoint together, by compare-and-set: of two projections one stops.
-fn advance(work: &Work<'_>, from: Position, to: Position, events: &[Stored]) -> Reply<()> {
-    let moved = work
-        .prepare_cached("UPDATE order_view_checkpoint SET position = ?2 WHERE position = ?1")?
-        .execute((signed(from), signed(to)))?;
+fn advance(work: &Work<'_>, from: Position, to: Position, events: &[Recorded]) -> Reply<()> {
+    let sql = "UPDATE order_view_checkpoint SET position = $2 WHERE position = $1";
+    let moved = work.execute(sql, (signed(from), signed(to)))?;
     if moved != 1 {
         return Err(Failure::internal("another projection moved the checkpoint"));
     }
@@ -99,9 +122,9 @@ fn advance(work: &Work<'_>, from: Position, to: Position, events: &[Stored]) -> 
     Ok(())
 }
 
-fn apply(db: &Connection, stored: &Stored) -> Reply<()> {
+fn apply(tx: &Tx<'_>, stored: &Recorded) -> Reply<()> {
     let id = stored.stream.id();
-    let (order, created_at) = row(db, id)?.unwrap_or((Order::default(), stored.recorded_at));
+    let (order, created_at) = row(tx, id)?.unwrap_or((Order::default(), stored.recorded_at));
     let event: Event = decode(stored).map_err(Failure::internal)?;
     let order = Rules.evolve(order, &event);
     let state = serde_json::to_string(&order)?;
@@ -109,36 +132,34 @@ fn apply(db: &Connection, stored: &Stored) -> Reply<()> {
         .created
         .as_ref()
         .map(|created| created.user_id.as_str());
-    db.prepare_cached(
-        "INSERT INTO order_view VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    tx.execute(
+        "INSERT INTO order_view VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (id) DO UPDATE SET status = excluded.status, total = excluded.total,
              state = excluded.state",
-    )?
-    .execute((
-        id,
-        user_id.unwrap_or_default(),
-        order.status.as_str(),
-        order.total(),
-        state,
-        created_at.as_micros(),
-    ))?;
+        (
+            id,
+            user_id.unwrap_or_default(),
+            order.status.as_str(),
+            order.total(),
+            state,
+            created_at,
+        ),
+    )?;
     Ok(())
 }
 
-fn row(db: &Connection, id: &str) -> Reply<Option<(Order, Timestamp)>> {
-    let row = db
-        .prepare_cached("SELECT state, created_at FROM order_view WHERE id = ?1")?
-        .query_row([id], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
-        })
-        .optional()?;
-    row.map(|(state, at)| Ok((serde_json::from_str(&state)?, Timestamp::from_micros(at))))
+fn row(db: &Reader<'_>, id: &str) -> Reply<Option<(Order, Timestamp)>> {
+    let sql = "SELECT state, created_at FROM order_view WHERE id = $1";
+    let row = db.row(sql, [id], |row| {
+        Ok((row.get::<String>(0)?, row.get::<Timestamp>(1)?))
+    })?;
+    row.map(|(state, at)| Ok((serde_json::from_str(&state)?, at)))
         .transpose()
 }
 
 /// A customer's orders, latest first; `after` is the id of the last one seen.
 pub(super) fn of_user(
-    db: &Connection,
+    db: &Reader<'_>,
     user_id: &str,
     after: Option<&str>,
     limit: u32,
@@ -149,51 +170,47 @@ pub(super) fn of_user(
 /// The orders of each of these customers, latest first, one customer's after the other's: one
 /// statement, which reads `limit` rows for each, however many there are.
 pub(super) fn of_users<T: AsRef<str>>(
-    db: &Connection,
+    db: &Reader<'_>,
     user_ids: &[T],
     after: Option<&str>,
     limit: u32,
 ) -> Reply<Vec<View>> {
-    let mut statement = db.prepare_cached(
-        "SELECT listed.id, listed.state, listed.created_at
-         FROM json_each(?1) AS customer
+    let sql = "SELECT listed.id, listed.state, listed.created_at
+         FROM ieum_list($1) AS customer
          JOIN order_view AS listed ON listed.id IN (
              SELECT id FROM order_view
-             WHERE user_id = customer.value AND (?2 IS NULL OR id < ?2)
-             ORDER BY id DESC LIMIT ?3)
-         ORDER BY customer.key, listed.id DESC",
-    )?;
-    views(statement.query((json(user_ids)?, after, limit))?)
+             WHERE user_id = customer.value AND ($2 IS NULL OR id < $2)
+             ORDER BY id DESC LIMIT $3)
+         ORDER BY customer.key, listed.id DESC";
+    views(db.rows(sql, (List::of(user_ids), after, limit), stored)?)
 }
 
 /// The orders with these ids that the projection has seen.
-pub(super) fn find_all(db: &Connection, ids: &[String]) -> Reply<Vec<View>> {
-    let mut statement = db.prepare_cached(
-        "SELECT id, state, created_at FROM order_view
-         WHERE id IN (SELECT value FROM json_each(?1))",
-    )?;
-    views(statement.query([json(ids)?])?)
+pub(super) fn find_all(db: &Reader<'_>, ids: &[String]) -> Reply<Vec<View>> {
+    let sql = "SELECT id, state, created_at FROM order_view
+         WHERE id IN (SELECT value FROM ieum_list($1))";
+    views(db.rows(sql, [List::of(ids)], stored)?)
 }
 
-fn views(mut rows: Rows<'_>) -> Reply<Vec<View>> {
-    let mut views = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (id, state): (String, String) = (row.get(0)?, row.get(1)?);
-        let created_at = Timestamp::from_micros(row.get(2)?);
+/// An order as its row has it: id, state, and when it was placed.
+type Stored = (String, String, Timestamp);
+
+fn stored(row: &Row<'_>) -> ieum::sql::Result<Stored> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn views(rows: Vec<Stored>) -> Reply<Vec<View>> {
+    let mut views = Vec::with_capacity(rows.len());
+    for (id, state, created_at) in rows {
         views.extend(store::view(&id, serde_json::from_str(&state)?, created_at));
     }
     Ok(views)
 }
 
-fn json<T: AsRef<str>>(texts: &[T]) -> Reply<String> {
-    let texts: Vec<_> = texts.iter().map(AsRef::as_ref).collect();
-    Ok(serde_json::to_string(&texts)?)
-}
-
-fn checkpoint(db: &Connection) -> Reply<Position> {
-    let position: i64 = db.query_row("SELECT position FROM order_view_checkpoint", [], |row| {
-        row.get(0)
-    })?;
+fn checkpoint(db: &Reader<'_>) -> Reply<Position> {
+    let sql = "SELECT position FROM order_view_checkpoint";
+    let position = db.row(sql, (), |row| row.get::<i64>(0))?;
+    let position = position.ok_or_else(|| Failure::internal("the checkpoint is missing"))?;
     Ok(Position(u64::try_from(position).unwrap_or(0)))
 }
 

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use ieum::base::Timestamp;
-use rusqlite::Connection;
+use ieum::sql::Reader;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ pub(super) fn act(work: &Work<'_>, id: &str, command: &Command) -> Reply<Order> 
 }
 
 /// The order with this id, folded from its events.
-pub(super) fn find(db: &Connection, id: &str) -> Reply<Option<View>> {
+pub(super) fn find(db: &Reader<'_>, id: &str) -> Reply<Option<View>> {
     let stream = streams::name(CATEGORY, id)?;
     let events = streams::read(db, &stream)?;
     let Some(created_at) = events.first().map(|event| event.recorded_at) else {

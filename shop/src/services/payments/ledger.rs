@@ -39,21 +39,21 @@ pub(super) fn book(work: &Work<'_>, movement: &Movement<'_>) -> Reply<()> {
         Kind::Capture => ("capture", movement.payer, SALES),
         Kind::Refund => ("refund", SALES, movement.payer),
     };
-    let mut insert = work.prepare_cached(
-        "INSERT INTO ledger (txn, payment_id, order_id, kind, account, amount, currency, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
     for (account, amount) in [(debit, movement.amount), (credit, -movement.amount)] {
-        insert.execute((
-            &txn,
-            movement.payment_id,
-            movement.order_id,
-            kind,
-            account,
-            amount,
-            movement.currency,
-            work.now().as_micros(),
-        ))?;
+        work.execute(
+            "INSERT INTO ledger (txn, payment_id, order_id, kind, account, amount, currency, at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            (
+                &txn,
+                movement.payment_id,
+                movement.order_id,
+                kind,
+                account,
+                amount,
+                movement.currency,
+                work.now(),
+            ),
+        )?;
     }
     Ok(())
 }

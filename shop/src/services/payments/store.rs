@@ -1,7 +1,7 @@
 //! The tables of payments, and what is done to them inside a transaction.
 
 use ieum::base::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row};
+use ieum::sql::{Migration, Reader, Row};
 use serde::{Deserialize, Serialize};
 
 use super::card::{self, Brand};
@@ -12,7 +12,14 @@ use crate::support::sabotage::{Sabotage, strikes};
 use crate::support::work::Work;
 
 /// The schema. There is no place for a card number.
-pub(super) const TABLES: &str = "
+pub(super) const TABLES: Migration = Migration {
+    component: "payments",
+    version: 1,
+    sqlite: SQLITE,
+    postgres: POSTGRES,
+};
+
+const SQLITE: &str = "
     CREATE TABLE cards (
         token TEXT PRIMARY KEY,
         user_id TEXT NOT NULL,
@@ -49,6 +56,44 @@ pub(super) const TABLES: &str = "
         at INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX ledger_of_order ON ledger (order_id);";
+
+const POSTGRES: &str = r#"
+    CREATE TABLE cards (
+        token TEXT COLLATE "C" PRIMARY KEY,
+        user_id TEXT NOT NULL,
+        last4 TEXT NOT NULL,
+        brand TEXT NOT NULL,
+        exp_month BIGINT NOT NULL,
+        exp_year BIGINT NOT NULL,
+        decline TEXT,
+        created_at BIGINT NOT NULL
+    );
+    CREATE TABLE payments (
+        id TEXT COLLATE "C" PRIMARY KEY,
+        order_id TEXT COLLATE "C" NOT NULL,
+        user_id TEXT NOT NULL,
+        amount BIGINT NOT NULL CHECK (amount >= 0),
+        currency TEXT NOT NULL,
+        payer TEXT NOT NULL,
+        last4 TEXT,
+        status TEXT NOT NULL CHECK (status IN ('completed', 'declined', 'refunded')),
+        decline TEXT,
+        created_at BIGINT NOT NULL,
+        updated_at BIGINT NOT NULL
+    );
+    CREATE INDEX payments_of_order ON payments (order_id);
+    CREATE TABLE ledger (
+        id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        txn TEXT NOT NULL,
+        payment_id TEXT NOT NULL,
+        order_id TEXT COLLATE "C" NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('capture', 'refund')),
+        account TEXT NOT NULL,
+        amount BIGINT NOT NULL,
+        currency TEXT NOT NULL,
+        at BIGINT NOT NULL
+    );
+    CREATE INDEX ledger_of_order ON ledger (order_id);"#;
 
 /// What is kept of a card.
 #[derive(Clone, Debug)]
@@ -97,8 +142,9 @@ pub(super) struct Payment {
 
 /// Keeps a card under its token.
 pub(super) fn keep_card(work: &Work<'_>, card: &Card) -> Reply<()> {
-    work.prepare_cached("INSERT INTO cards VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
-        .execute((
+    work.execute(
+        "INSERT INTO cards VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        (
             &card.token,
             &card.user_id,
             &card.last4,
@@ -106,8 +152,9 @@ pub(super) fn keep_card(work: &Work<'_>, card: &Card) -> Reply<()> {
             card.exp_month,
             card.exp_year,
             card.decline,
-            work.now().as_micros(),
-        ))?;
+            work.now(),
+        ),
+    )?;
     Ok(())
 }
 
@@ -116,6 +163,7 @@ pub(super) fn charge(work: &Work<'_>, charge: &Charge) -> Reply<Payment> {
     if charge.amount < 0 {
         return Err(Failure::invalid("an amount is not negative"));
     }
+    lock_order(work, &charge.order_id)?;
     let means = means_of_payment(work, charge)?;
     let id = work.new_id().to_string();
     let now = work.now();
@@ -124,21 +172,21 @@ pub(super) fn charge(work: &Work<'_>, charge: &Charge) -> Reply<Payment> {
     } else {
         "declined"
     };
-    work.prepare_cached(
-        "INSERT INTO payments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
-    )?
-    .execute((
-        &id,
-        &charge.order_id,
-        &charge.user_id,
-        charge.amount,
-        charge.currency.to_string(),
-        &means.payer,
-        &means.last4,
-        status,
-        &means.decline,
-        now.as_micros(),
-    ))?;
+    work.execute(
+        "INSERT INTO payments VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)",
+        (
+            &id,
+            &charge.order_id,
+            &charge.user_id,
+            charge.amount,
+            charge.currency.to_string(),
+            &means.payer,
+            &means.last4,
+            status,
+            &means.decline,
+            now,
+        ),
+    )?;
     if means.decline.is_none() {
         capture(work, &id, charge, &means.payer)?;
     }
@@ -166,32 +214,46 @@ fn capture(work: &Work<'_>, payment_id: &str, charge: &Charge, payer: &str) -> R
         currency: &currency,
     };
     ledger::book(work, &movement)?;
-    let before = work.query_row(
-        "SELECT count(*) FROM payments WHERE status = 'completed'",
-        [],
-        |row| row.get::<_, i64>(0),
-    )?;
-    if strikes(work.sabotage(), Sabotage::DoubleCharge, before - 1) {
+    if doubles(work)? {
         ledger::book(work, &movement)?;
     }
     Ok(())
 }
 
+/// True if the planted defect captures this payment twice.
+fn doubles(work: &Work<'_>) -> Reply<bool> {
+    if work.sabotage() != Some(Sabotage::DoubleCharge) {
+        return Ok(false);
+    }
+    work.lock("sabotage")?;
+    let sql = "SELECT count(*) FROM payments WHERE status = 'completed'";
+    let with_this = work.row(sql, (), |row| row.get::<i64>(0))?.unwrap_or(1);
+    Ok(strikes(
+        work.sabotage(),
+        Sabotage::DoubleCharge,
+        with_this - 1,
+    ))
+}
+
+/// Of two who act for one order at once the second sees what the first did.
+fn lock_order(work: &Work<'_>, order_id: &str) -> Reply<()> {
+    Ok(work.lock(&format!("order {order_id}"))?)
+}
+
 /// Refunds what an order paid. Nothing paid, or refunded before, is nothing to do.
 pub(super) fn refund(work: &Work<'_>, order_id: &str) -> Reply<Vec<Payment>> {
-    let paid: Vec<(Payment, String)> = work
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS}, payer FROM payments WHERE order_id = ?1 AND status = 'completed'
-             ORDER BY id"
-        ))?
-        .query_map([order_id], |row| Ok((payment(row)?, row.get("payer")?)))?
-        .collect::<Result<_, _>>()?;
+    lock_order(work, order_id)?;
+    let sql = format!(
+        "SELECT {COLUMNS}, payer FROM payments WHERE order_id = $1 AND status = 'completed'
+         ORDER BY id"
+    );
+    let paid = work.rows(&sql, [order_id], |row| {
+        Ok((payment(row)?, row.get::<String>("payer")?))
+    })?;
     let mut refunded = Vec::with_capacity(paid.len());
     for (mut payment, payer) in paid {
-        work.prepare_cached(
-            "UPDATE payments SET status = 'refunded', updated_at = ?2 WHERE id = ?1",
-        )?
-        .execute((&payment.id, work.now().as_micros()))?;
+        let sql = "UPDATE payments SET status = 'refunded', updated_at = $2 WHERE id = $1";
+        work.execute(sql, (&payment.id, work.now()))?;
         if work.sabotage() != Some(Sabotage::ForgetUndo) {
             let movement = Movement {
                 kind: Kind::Refund,
@@ -210,18 +272,14 @@ pub(super) fn refund(work: &Work<'_>, order_id: &str) -> Reply<Vec<Payment>> {
 }
 
 /// The payments of an order, oldest first.
-pub(super) fn of_order(db: &Connection, order_id: &str) -> Reply<Vec<Payment>> {
-    let sql = format!("SELECT {COLUMNS} FROM payments WHERE order_id = ?1 ORDER BY id");
-    let payments = db
-        .prepare_cached(&sql)?
-        .query_map([order_id], payment)?
-        .collect::<Result<_, _>>()?;
-    Ok(payments)
+pub(super) fn of_order(db: &Reader<'_>, order_id: &str) -> Reply<Vec<Payment>> {
+    let sql = format!("SELECT {COLUMNS} FROM payments WHERE order_id = $1 ORDER BY id");
+    Ok(db.rows(&sql, [order_id], payment)?)
 }
 
 const COLUMNS: &str = "id, order_id, user_id, amount, currency, status, last4, decline, created_at";
 
-fn payment(row: &Row<'_>) -> rusqlite::Result<Payment> {
+fn payment(row: &Row<'_>) -> ieum::sql::Result<Payment> {
     Ok(Payment {
         id: row.get("id")?,
         order_id: row.get("order_id")?,
@@ -231,7 +289,7 @@ fn payment(row: &Row<'_>) -> rusqlite::Result<Payment> {
         status: row.get("status")?,
         last4: row.get("last4")?,
         decline_code: row.get("decline")?,
-        created_at: Timestamp::from_micros(row.get("created_at")?),
+        created_at: row.get("created_at")?,
     })
 }
 
@@ -251,22 +309,18 @@ fn means_of_payment(work: &Work<'_>, charge: &Charge) -> Reply<Means> {
             decline: None,
         });
     };
-    let card = work
-        .prepare_cached(
-            "SELECT last4, brand, exp_month, exp_year, decline FROM cards
-             WHERE token = ?1 AND user_id = ?2",
-        )?
-        .query_row((token, &charge.user_id), |row| {
-            let expiry = (row.get("exp_month")?, row.get("exp_year")?);
-            let brand: String = row.get("brand")?;
-            let means = Means {
-                payer: format!("card:{brand}"),
-                last4: row.get("last4")?,
-                decline: row.get("decline")?,
-            };
-            Ok((means, expiry))
-        })
-        .optional()?;
+    let sql = "SELECT last4, brand, exp_month, exp_year, decline FROM cards
+         WHERE token = $1 AND user_id = $2";
+    let card = work.row(sql, (token, &charge.user_id), |row| {
+        let expiry = (row.get("exp_month")?, row.get("exp_year")?);
+        let brand: String = row.get("brand")?;
+        let means = Means {
+            payer: format!("card:{brand}"),
+            last4: row.get("last4")?,
+            decline: row.get("decline")?,
+        };
+        Ok((means, expiry))
+    })?;
     let Some((mut means, (month, year))) = card else {
         return Ok(Means {
             payer: "card:unknown".to_owned(),

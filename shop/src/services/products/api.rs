@@ -89,7 +89,7 @@ async fn change(
     caller.require_role(ADMIN)?;
     checked(body.name.as_deref(), body.price)?;
     let changed = service.write(move |work| {
-        let mut product = store::find(work, &id)?.ok_or_else(|| Failure::not_found("product"))?;
+        let mut product = store::take(work, &id)?.ok_or_else(|| Failure::not_found("product"))?;
         if let Some(name) = body.name {
             name.trim().clone_into(&mut product.name);
         }

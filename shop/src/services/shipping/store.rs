@@ -1,7 +1,7 @@
 //! The table of shipping, and what is done to it inside a transaction.
 
 use ieum::base::Timestamp;
-use rusqlite::Connection;
+use ieum::sql::{Migration, Reader};
 use serde::{Deserialize, Serialize};
 
 use super::domain::{Address, deliverable};
@@ -9,7 +9,14 @@ use crate::support::failure::Reply;
 use crate::support::work::Work;
 
 /// The schema.
-pub(super) const TABLES: &str = "
+pub(super) const TABLES: Migration = Migration {
+    component: "shipping",
+    version: 1,
+    sqlite: SQLITE,
+    postgres: POSTGRES,
+};
+
+const SQLITE: &str = "
     CREATE TABLE shipments (
         id TEXT PRIMARY KEY,
         order_id TEXT NOT NULL,
@@ -20,6 +27,18 @@ pub(super) const TABLES: &str = "
         updated_at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX shipments_of_order ON shipments (order_id);";
+
+const POSTGRES: &str = r#"
+    CREATE TABLE shipments (
+        id TEXT COLLATE "C" PRIMARY KEY,
+        order_id TEXT COLLATE "C" NOT NULL,
+        user_id TEXT NOT NULL,
+        address TEXT,
+        status TEXT NOT NULL CHECK (status IN ('created', 'cancelled')),
+        created_at BIGINT NOT NULL,
+        updated_at BIGINT NOT NULL
+    );
+    CREATE INDEX shipments_of_order ON shipments (order_id);"#;
 
 /// What is to be sent.
 #[derive(Clone, Debug, Deserialize)]
@@ -60,44 +79,41 @@ pub(super) fn create(work: &Work<'_>, parcel: &Parcel) -> Reply<Result<Shipment,
         .as_ref()
         .map(serde_json::to_string)
         .transpose()?;
-    work.prepare_cached("INSERT INTO shipments VALUES (?1, ?2, ?3, ?4, 'created', ?5, ?5)")?
-        .execute((
+    work.execute(
+        "INSERT INTO shipments VALUES ($1, $2, $3, $4, 'created', $5, $5)",
+        (
             &shipment.id,
             &shipment.order_id,
             &shipment.user_id,
             address,
-            shipment.created_at.as_micros(),
-        ))?;
+            shipment.created_at,
+        ),
+    )?;
     Ok(Ok(shipment))
 }
 
 /// Cancels what is to be sent for an order; answers whether there was anything.
 pub(super) fn cancel(work: &Work<'_>, order_id: &str) -> Reply<bool> {
-    let cancelled = work
-        .prepare_cached(
-            "UPDATE shipments SET status = 'cancelled', updated_at = ?2
-             WHERE order_id = ?1 AND status = 'created'",
-        )?
-        .execute((order_id, work.now().as_micros()))?;
+    let cancelled = work.execute(
+        "UPDATE shipments SET status = 'cancelled', updated_at = $2
+         WHERE order_id = $1 AND status = 'created'",
+        (order_id, work.now()),
+    )?;
     Ok(cancelled > 0)
 }
 
 /// The shipments of an order, oldest first.
-pub(super) fn of_order(db: &Connection, order_id: &str) -> Reply<Vec<Shipment>> {
-    let shipments = db
-        .prepare_cached(
-            "SELECT id, order_id, user_id, status, created_at FROM shipments
-             WHERE order_id = ?1 ORDER BY id",
-        )?
-        .query_map([order_id], |row| {
-            Ok(Shipment {
-                id: row.get(0)?,
-                order_id: row.get(1)?,
-                user_id: row.get(2)?,
-                status: row.get(3)?,
-                created_at: Timestamp::from_micros(row.get(4)?),
-            })
-        })?
-        .collect::<Result<_, _>>()?;
-    Ok(shipments)
+pub(super) fn of_order(db: &Reader<'_>, order_id: &str) -> Reply<Vec<Shipment>> {
+    let sql = "SELECT id, order_id, user_id, status, created_at FROM shipments
+         WHERE order_id = $1 ORDER BY id";
+    let shipments = db.rows(sql, [order_id], |row| {
+        Ok(Shipment {
+            id: row.get(0)?,
+            order_id: row.get(1)?,
+            user_id: row.get(2)?,
+            status: row.get(3)?,
+            created_at: row.get(4)?,
+        })
+    });
+    Ok(shipments?)
 }

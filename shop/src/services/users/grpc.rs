@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ieum::base::Secret;
 use ieum::chassis::ADMIN;
+use ieum::sql::Reader;
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
@@ -96,7 +97,7 @@ impl users_server::Users for Calls {
     ) -> Result<Response<Self::WatchUserStream>, Status> {
         let caller = caller(&request)?;
         let id = own(&caller, request.into_inner().id)?;
-        let read = move |db: &_| Ok(store::find(db, &id)?.map(proto::User::from));
+        let read = move |db: &Reader<'_>| Ok(store::find(db, &id)?.map(proto::User::from));
         let users = changes(&self.0.service, "user", read).await?;
         Ok(Response::new(users))
     }

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use http::StatusCode;
 use ieum::base::Stop;
-use rusqlite::Connection;
+use ieum::sql::Reader;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tonic::Status;
 
@@ -58,7 +58,7 @@ pub(crate) async fn changes<M, R>(
 ) -> Result<Answers<M>, Status>
 where
     M: Clone + PartialEq + Send + 'static,
-    R: Fn(&Connection) -> Reply<Option<M>> + Clone + Send + 'static,
+    R: Fn(&Reader<'_>) -> Reply<Option<M>> + Clone + Send + 'static,
 {
     let watches = service.watches();
     let place = Arc::clone(&watches.places).try_acquire_owned();
@@ -97,7 +97,7 @@ struct Watcher<M, R> {
 impl<M, R> Watcher<M, R>
 where
     M: Clone + PartialEq + Send + 'static,
-    R: Fn(&Connection) -> Reply<Option<M>> + Clone + Send + 'static,
+    R: Fn(&Reader<'_>) -> Reply<Option<M>> + Clone + Send + 'static,
 {
     async fn next(mut self) -> Option<(Result<M, Status>, Self)> {
         while !self.is_over {
