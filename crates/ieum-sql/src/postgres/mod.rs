@@ -19,6 +19,7 @@ mod relay_lease;
 mod rows;
 mod session;
 mod tls;
+pub mod topics;
 pub mod view;
 
 pub use config::{Config, SCHEMES};
@@ -27,6 +28,7 @@ pub use log::Log;
 pub use migration::{Migration, migrate};
 pub use pool::{Client, Pool};
 pub use tokio_postgres;
+pub use topics::Topics;
 
 use ieum_base::EngineUrl;
 
