@@ -68,6 +68,11 @@ impl Queue {
     /// Waits for a place in the queue, then for the answer.
     pub(super) async fn append(&self, append: Append) -> Result<Appended> {
         batch::check(&append)?;
+        self.append_checked(append).await
+    }
+
+    /// The same for an append that keeps to the limits.
+    pub(super) async fn append_checked(&self, append: Append) -> Result<Appended> {
         let closed = || Error::new(ErrorKind::Unavailable, "the log was closed");
         let (answer, answered) = oneshot::channel();
         let request = Request {

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use ieum_base::{Abandoned, EngineUrl, Stop, TaskKind, Tasks};
 use ieum_eventstore::{
     Append, Appended, Event, EventStore, Filter, Head, Page, Position, Result, StreamName, Version,
+    Write,
 };
 
 use super::batcher::Queue;
 use super::listener::{Hints, Listener};
-use super::{Config, read};
+use super::{Config, batch, read};
 use crate::postgres::{self, Migration, Pool};
 
 /// A durable log in a PostgreSQL database, shared by any number of processes. Clones are the same
@@ -72,6 +73,21 @@ impl Log {
     /// The pool that it reads and appends by.
     pub fn pool(&self) -> &Pool {
         &self.0.pool
+    }
+
+    /// Appends `runs` in their order, all or none; unlike in an [`Append`], a stream may appear in
+    /// several of them, so that the order of all events is the caller's.
+    pub(in crate::postgres) async fn append_runs(&self, runs: Vec<Write>) -> Result<Appended> {
+        let mut append = Append::default();
+        for run in runs {
+            let alone = Append {
+                writes: vec![run],
+                ..Append::default()
+            };
+            batch::check(&alone)?;
+            append.writes.extend(alone.writes);
+        }
+        self.0.queue.append_checked(append).await
     }
 
     /// Begins another incarnation, as an operator does after restoring files of the server:

@@ -1,0 +1,14 @@
+//! The PostgreSQL engine, through its public API, on a real server.
+
+#![cfg(feature = "postgres")]
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod messaging;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod topics;
