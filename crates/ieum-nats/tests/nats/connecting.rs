@@ -1,0 +1,140 @@
+//! Connecting, and what is said when that does not work.
+
+use std::time::Duration;
+
+use ieum_base::{EngineUrl, Level, Stop, Tasks};
+use ieum_messaging::{ErrorKind, Message, Publisher as _};
+use ieum_testkit::engines::Nats;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::server::{engine, message, shared, url, url_with_password};
+
+async fn refusal(url: &EngineUrl) -> (ErrorKind, String) {
+    let tasks = Tasks::new(Stop::new());
+    let error = ieum_nats::connect(url, &tasks).await.expect_err("refused");
+    (error.kind(), error.to_string())
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_without_showing_it() {
+    let (kind, why) = refusal(&url_with_password(shared(), "wr0ng")).await;
+    assert_eq!(kind, ErrorKind::Invalid, "{why}");
+    assert!(why.contains("refuses the user and password"), "{why}");
+    assert!(why.contains("nats://ieum:***@127.0.0.1"), "{why}");
+    assert!(!why.contains("wr0ng"), "{why}");
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_told_without_showing_it() {
+    let token = format!("nats://t0ken@127.0.0.1:{}", shared().port());
+    let (kind, why) = refusal(&token.parse().expect("a URL")).await;
+    assert_eq!(kind, ErrorKind::Invalid, "{why}");
+    assert!(why.contains("token") && !why.contains("t0ken"), "{why}");
+}
+
+#[tokio::test]
+async fn a_wrong_port_or_host_is_told_soon() {
+    let closed = ieum_testkit::free_port().expect("a port");
+    for wrong in [
+        format!("nats://u:s3cret@127.0.0.1:{closed}"),
+        "nats://u:s3cret@no-such-host.invalid".to_owned(),
+    ] {
+        let begun = Instant::now();
+        let (kind, why) = refusal(&wrong.parse().expect("a URL")).await;
+        assert_eq!(kind, ErrorKind::Unavailable, "{why}");
+        assert!(why.contains("is a NATS server listening"), "{why}");
+        assert!(!why.contains("s3cret"), "{why}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_jetstream_is_told() {
+    let server = Nats::with("").expect("nats-server");
+    let (kind, why) = refusal(&url(&server, "")).await;
+    assert_eq!(kind, ErrorKind::Invalid, "{why}");
+    assert!(why.contains("has no JetStream"), "{why}");
+    assert!(why.contains("-js"), "{why}");
+    let found = ieum_nats::examine(&url(&server, "")).await;
+    assert_eq!(
+        found.last().map(|f| f.level),
+        Some(Level::Broken),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_parameter_is_told() {
+    let (kind, why) = refusal(&url(shared(), "/shop?leese=1s")).await;
+    assert_eq!(kind, ErrorKind::Invalid);
+    assert!(why.contains("`leese` is no parameter"), "{why}");
+}
+
+/// What the client library keeps while there is no connection must not count as published.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_counts_as_published_while_the_server_is_away() {
+    let mut server = Nats::start().expect("nats-server");
+    let engine = engine(&server, "/away?answer=1s").await;
+    let publisher = engine.publisher();
+    let one: [Message; 1] = [message("1", "a")];
+    publisher.publish("things", &one).await.expect("published");
+    server.kill().expect("killed");
+    let two = [message("2", "a")];
+    for _ in 0..3 {
+        let error = publisher.publish("things", &two).await.expect_err("away");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    }
+    server.start_again().expect("started again");
+    let begun = Instant::now();
+    while publisher.publish("things", &two).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it stays away");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stands_still_is_not_waited_for_for_ever() {
+    let server = Nats::start().expect("nats-server");
+    let engine = engine(&server, "/still?answer=500ms").await;
+    let publisher = engine.publisher();
+    publisher
+        .publish("things", &[message("1", "a")])
+        .await
+        .expect("published");
+    server.freeze().expect("frozen");
+    let begun = Instant::now();
+    let error = publisher.publish("things", &[message("2", "a")]).await;
+    let error = error.expect_err("nobody answers");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    server.thaw().expect("thawed");
+    let begun = Instant::now();
+    while publisher
+        .publish("things", &[message("2", "a")])
+        .await
+        .is_err()
+    {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it stays away");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_message_above_what_the_server_takes_is_refused_before_anything_is_sent() {
+    let configuration = "max_payload: 4096\njetstream { store_dir: \"STORE\" }";
+    let server = Nats::with(configuration).expect("nats-server");
+    let engine = engine(&server, "").await;
+    let large = Message::new("/s", "2", "t", &json!({ "text": "x".repeat(4_000) }));
+    let batch = [message("1", "a"), large.expect("JSON")];
+    let error = engine.publisher().publish("things", &batch).await;
+    let error = error.expect_err("too large");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("max_payload"), "{error}");
+    let topics = ieum_messaging::Inspect::topics(&engine.inspect()).await;
+    assert_eq!(topics.expect("topics"), []);
+}

@@ -1,0 +1,12 @@
+//! Topics on a real NATS server.
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod connecting;
+#[cfg(test)]
+mod hazards;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod streams;
