@@ -9,6 +9,8 @@
 //! Several processes may share one log: each follows what the others append, and a decision that
 //! was made on an older state loses the race on the stream's version and is made again.
 
+mod judge;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -17,8 +19,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ieum_base::{Backoff, Clock, Rng, TaskKind, Tasks, Uuid};
 use ieum_eventstore::{
-    Append, Event, EventStore, Expect, Filter, NewEvent, Position, StreamName, StreamNameError,
-    Version, Write,
+    Append, Event, EventStore, Expect, Fence, Filter, NewEvent, Position, StreamName,
+    StreamNameError, Version, Write,
 };
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -29,6 +31,8 @@ use crate::live::Live;
 use crate::{
     CheckDefinition, CheckId, Error, ErrorKind, InstanceId, Registration, Result, Snapshot, Status,
 };
+
+pub use judge::Judge;
 
 /// The category of the registry's streams.
 pub const CATEGORY: &str = "registry";
@@ -213,21 +217,36 @@ impl Registry {
         &self,
         on: impl Fn(&Catalog) -> Result<Vec<Change>> + Send + Sync,
     ) -> Result<()> {
-        self.change(|| self.live.look(&on)).await
+        self.change(None, || self.live.look(&on)).await
     }
 
-    /// Decides, appends and reads back, as often as somebody else was quicker.
-    async fn change(&self, decide: impl Fn() -> Result<Vec<Change>> + Send + Sync) -> Result<()> {
+    /// Decides, appends and reads back, as often as somebody else was quicker; under `fence`, if there
+    /// is one.
+    async fn change(
+        &self,
+        fence: Option<&Fence>,
+        decide: impl Fn() -> Result<Vec<Change>> + Send + Sync,
+    ) -> Result<()> {
         let mut log = self.log.lock().await;
+        let mut is_fresh = false;
         for _ in 0..MAX_RACES {
             if log.unsure {
                 self.catch_up(&mut log).await?;
+                is_fresh = true;
             }
-            let changes = decide()?;
+            let changes = match decide() {
+                // Another process may have registered it a moment ago.
+                Err(error) if error.kind() == ErrorKind::NotFound && !is_fresh => {
+                    log.unsure = true;
+                    continue;
+                }
+                decided => decided?,
+            };
             if changes.is_empty() {
                 return Ok(());
             }
-            let append = self.append_of(&log, &changes)?;
+            let mut append = self.append_of(&log, &changes)?;
+            append.fence = fence.cloned();
             // Until the events were read back, nobody knows: this call may be dropped at any await.
             log.unsure = true;
             match self.store.append(append).await {
@@ -334,7 +353,8 @@ impl Checked for Registry {
     }
 
     async fn expire(&self, check: &CheckId, since: Instant, output: &str) -> Result<()> {
-        self.change(|| self.live.expire(check, since, output)).await
+        self.change(None, || self.live.expire(check, since, output))
+            .await
     }
 }
 

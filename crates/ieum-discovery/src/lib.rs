@@ -24,6 +24,7 @@ mod live;
 pub mod memory;
 #[cfg(test)]
 mod outage_tests;
+pub mod peers;
 pub mod recall;
 mod resolver;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::catalog::{Catalog, Change, Limits};
-use crate::{CheckDefinition, CheckId, Result, Snapshot, Status};
+use crate::{CheckDefinition, CheckId, CheckKind, Result, Snapshot, Status};
 
 /// A catalog and those who wait for it to change.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct Live {
 struct State {
     catalog: Catalog,
     heard: HashMap<CheckId, Instant>,
+    /// When each TTL check was last reported to this process.
+    told: HashMap<CheckId, Instant>,
 }
 
 impl Live {
@@ -43,6 +45,7 @@ impl Live {
             state: Mutex::new(State {
                 catalog: Catalog::new(limits),
                 heard: HashMap::new(),
+                told: HashMap::new(),
             }),
             wakers: Mutex::default(),
             membership: watch::Sender::new(1),
@@ -175,17 +178,49 @@ impl Live {
     /// Notes that a result came in for `check`, and keeps the output of one that changed nothing.
     pub(crate) fn hear(&self, check: &CheckId, output: &str) {
         let mut state = self.lock();
-        if state.catalog.check(check).is_some() {
-            state.heard.insert(check.clone(), Instant::now());
+        if let Some((_, known)) = state.catalog.check(check) {
+            let now = Instant::now();
+            if matches!(known.definition.kind, CheckKind::Ttl { .. }) {
+                state.told.insert(check.clone(), now);
+            }
+            state.heard.insert(check.clone(), now);
             state.catalog.set_output(check, output);
         }
+    }
+
+    /// Notes that `check` was reported at `when`, to somebody else on the same log.
+    pub(crate) fn hear_at(&self, check: &CheckId, when: Instant) {
+        if let Some(heard) = self.lock().heard.get_mut(check) {
+            *heard = when.max(*heard);
+        }
+    }
+
+    /// Starts the TTL of every check anew.
+    pub(crate) fn hear_everything(&self) {
+        let now = Instant::now();
+        self.lock()
+            .heard
+            .values_mut()
+            .for_each(|heard| *heard = now);
+    }
+
+    /// How long ago each TTL check was reported to this process, of those that were.
+    pub fn told(&self) -> BTreeMap<CheckId, Duration> {
+        let state = self.lock();
+        let told = state.told.iter();
+        told.map(|(check, when)| (check.clone(), when.elapsed()))
+            .collect()
     }
 
     /// Notes that checks were registered (again): their TTLs start anew.
     pub(crate) fn hear_all(&self, checks: &[CheckDefinition]) {
         let mut state = self.lock();
+        let now = Instant::now();
         for check in checks {
-            state.heard.insert(check.id.clone(), Instant::now());
+            state.heard.insert(check.id.clone(), now);
+            if matches!(check.kind, CheckKind::Ttl { .. }) {
+                state.told.insert(check.id.clone(), now);
+            }
         }
         drop(state);
         self.registrations.send_modify(|count| *count += 1);
@@ -243,6 +278,7 @@ impl State {
         if let Some(known) = self.catalog.instance(instance) {
             for check in &known.checks {
                 self.heard.remove(&check.definition.id);
+                self.told.remove(&check.definition.id);
             }
             left = Some(known.instance.service.clone())
                 .filter(|s| Some(s.as_str()) != change.service());

@@ -94,8 +94,11 @@ impl<'a> Life<'a> {
         }
         let output = format!("TTL expired (no report for {ttl:?})");
         self.settle(registry.expire(&self.wanted.id, heard, &output).await)?;
-        // A report starts the TTL anew; to look again after a whole one is never too late for it.
-        Ok(ttl)
+        // A report that was found out about meanwhile counts from when it was made. Any other starts
+        // the TTL anew; to look again after a whole one is never too late for it.
+        let later = registry.live().heard(&self.wanted.id);
+        let later = later.filter(|later| *later > heard);
+        Ok(later.map_or(ttl, |later| ttl.saturating_sub(later.elapsed())))
     }
 
     /// Removes the instance when the check was critical for long enough; answers the time until then.

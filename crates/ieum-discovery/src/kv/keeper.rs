@@ -4,22 +4,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ieum_base::Uuid;
+use ieum_eventstore::Fence;
 use tokio::time::Instant;
 
 use super::store::Shared;
 use super::{Change, State};
+use crate::peers::Peers;
 
 /// Watches over the sessions, from the first one on.
-pub(super) struct Keeper(Arc<Shared>);
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    /// Under which it ends them, and whom it asks before, where several platforms share the log.
+    turn: Option<(Fence, Arc<dyn Peers>)>,
+}
 
 impl Keeper {
-    pub(super) const fn new(shared: Arc<Shared>) -> Self {
-        Self(shared)
+    pub(super) fn new(shared: Arc<Shared>, turn: Option<(Fence, Arc<dyn Peers>)>) -> Self {
+        Self { shared, turn }
     }
 
     /// Runs for ever; the caller drops it at the stop.
     pub(super) async fn run(self) {
-        let shared = &self.0;
+        let shared = &self.shared;
         let mut registry = shared.live().changes();
         loop {
             registry.mark_unchanged();
@@ -49,21 +55,31 @@ impl Keeper {
 
     /// When the next session ends, and whether there is any.
     fn next_end(&self) -> (Option<Instant>, bool) {
-        let state = self.0.state();
+        let state = self.shared.state();
         let ends = state.sessions().filter_map(|session| state.end_of(session));
         (ends.min(), state.sessions_len() > 0)
     }
 
+    /// The sessions that are over, as far as is known.
+    fn over(&self) -> Vec<Uuid> {
+        let shared = &self.shared;
+        let state = shared.state();
+        let over = state.sessions().filter(|session| {
+            Shared::is_late(&state, session) || shared.why_over(session).is_some()
+        });
+        over.map(|session| session.id).collect()
+    }
+
     /// False if the log cannot be written: then the sessions end later.
     async fn end_those_over(&self) -> bool {
-        let shared = &self.0;
-        let over: Vec<Uuid> = {
-            let state = shared.state();
-            let over = state.sessions().filter(|session| {
-                Shared::is_late(&state, session) || shared.why_over(session).is_some()
-            });
-            over.map(|session| session.id).collect()
-        };
+        let shared = &self.shared;
+        let mut over = self.over();
+        if let (Some((_, peers)), false) = (&self.turn, over.is_empty()) {
+            // They may have been renewed elsewhere.
+            shared.learn(&peers.gather().await);
+            over = self.over();
+        }
+        let fence = self.turn.as_ref().map(|(fence, _)| fence);
         for id in over {
             // Decided again on what is known when it is written: it may have been renewed.
             let decide = |state: &State| {
@@ -73,7 +89,7 @@ impl Keeper {
                 let ended = over.map(|_| Change::SessionEnded { session: id });
                 Ok(((), ended.into_iter().collect()))
             };
-            if let Err(error) = shared.write(&decide).await {
+            if let Err(error) = shared.write(fence, &decide).await {
                 tracing::warn!(session = %id, %error, "a session that is over was not ended");
                 return false;
             }

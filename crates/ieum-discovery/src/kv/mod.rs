@@ -14,6 +14,7 @@ mod draft;
 mod histories;
 mod keeper;
 mod model;
+mod sharing;
 mod state;
 mod store;
 #[cfg(test)]

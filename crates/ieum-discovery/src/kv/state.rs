@@ -29,6 +29,8 @@ pub struct State {
     /// When each session was last heard of, and until when keys cannot be taken: in memory only, so
     /// that a step of the time of day ends no session.
     heard: HashMap<Uuid, Instant>,
+    /// When each session was last renewed at this process.
+    told: HashMap<Uuid, Instant>,
     delays: HashMap<String, Instant>,
 }
 
@@ -120,8 +122,29 @@ impl State {
 
     pub(super) fn hear(&mut self, id: Uuid) {
         if self.sessions.contains_key(&id) {
-            self.heard.insert(id, Instant::now());
+            let now = Instant::now();
+            self.heard.insert(id, now);
+            self.told.insert(id, now);
         }
+    }
+
+    /// Notes that a session was renewed at `when`, at somebody else on the same log.
+    pub(super) fn hear_at(&mut self, id: Uuid, when: Instant) {
+        if let Some(heard) = self.heard.get_mut(&id) {
+            *heard = when.max(*heard);
+        }
+    }
+
+    /// Lets every session live for its whole TTL again.
+    pub(super) fn hear_everything(&mut self) {
+        let now = Instant::now();
+        self.heard.values_mut().for_each(|heard| *heard = now);
+    }
+
+    /// How long ago each session was renewed at this process, of those that were.
+    pub(super) fn told(&self) -> BTreeMap<Uuid, Duration> {
+        let told = self.told.iter();
+        told.map(|(id, when)| (*id, when.elapsed())).collect()
     }
 
     /// Folds changes in at their index.
@@ -223,6 +246,7 @@ impl State {
             return;
         };
         self.heard.remove(&id);
+        self.told.remove(&id);
         self.sessions_index = index;
         touched.sessions = true;
         let now = Instant::now();

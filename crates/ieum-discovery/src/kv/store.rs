@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ieum_base::{Clock, Deadline, TaskKind, Tasks, Uuid};
-use ieum_eventstore::{Append, Event, EventStore, Expect, NewEvent, StreamName, Version};
+use ieum_eventstore::{Append, Event, EventStore, Expect, Fence, NewEvent, StreamName, Version};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OnceCell, oneshot};
 use tokio::time::Instant;
@@ -24,18 +24,20 @@ use crate::{CheckId, Error, ErrorKind, Live, Result, Status, embedded};
 
 /// Keys, values and sessions. Clones are the same one.
 #[derive(Clone)]
-pub struct Store(Arc<Shared>);
+pub struct Store(pub(super) Arc<Shared>);
 
 pub(super) struct Shared {
-    log: Arc<dyn EventStore>,
-    clock: Clock,
+    pub(super) log: Arc<dyn EventStore>,
+    pub(super) clock: Clock,
     config: Config,
     registry: Arc<embedded::Registry>,
     /// The name of the platform's own node.
     home: String,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
+    /// True if other processes write to the same log, and one of them looks after the sessions.
+    pub(super) is_shared: bool,
     opened: OnceCell<()>,
-    writer: AsyncMutex<Writer>,
+    pub(super) writer: AsyncMutex<Writer>,
     state: Mutex<State>,
     waiters: Waiters,
     /// Wakes the keeper of the sessions, which runs from the first one on.
@@ -45,7 +47,7 @@ pub(super) struct Shared {
 
 /// How far the stream was read.
 #[derive(Debug, Default)]
-struct Writer {
+pub(super) struct Writer {
     version: Version,
     /// True while an append may have happened that was not read back.
     unsure: bool,
@@ -66,6 +68,16 @@ impl Store {
         config: Config,
         tasks: Tasks,
     ) -> Self {
+        Self::with(registry, home, config, tasks, false)
+    }
+
+    pub(super) fn with(
+        registry: Arc<embedded::Registry>,
+        home: String,
+        config: Config,
+        tasks: Tasks,
+        is_shared: bool,
+    ) -> Self {
         Self(Arc::new(Shared {
             log: Arc::clone(registry.log()),
             clock: registry.clock().clone(),
@@ -73,6 +85,7 @@ impl Store {
             registry,
             home,
             tasks,
+            is_shared,
             opened: OnceCell::new(),
             writer: AsyncMutex::default(),
             state: Mutex::default(),
@@ -93,6 +106,7 @@ impl Store {
     /// `Unavailable` if the log cannot be read.
     pub async fn look<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T> {
         self.0.open().await?;
+        self.0.refresh().await?;
         Ok(look(&self.0.state()))
     }
 
@@ -103,6 +117,7 @@ impl Store {
     /// As [`Self::look`].
     pub async fn watch(&self, watched: &Watched, after: u64, wait: Duration) -> Result<()> {
         self.0.open().await?;
+        self.0.refresh().await?;
         let deadline = Deadline::after(wait);
         let waiting = self.0.waiters.on(watched);
         let stop = self.0.tasks.stop();
@@ -193,6 +208,7 @@ impl Store {
     /// As [`Self::look`].
     pub async fn renew_session(&self, id: Uuid) -> Result<Option<Session>> {
         self.0.open().await?;
+        self.0.refresh().await?;
         let mut state = self.0.state();
         state.hear(id);
         Ok(state.session(id).cloned())
@@ -209,7 +225,7 @@ impl Shared {
     }
 
     /// Reads the stream, once. Sessions that are found live for a whole TTL from here on.
-    async fn open(self: &Arc<Self>) -> Result<()> {
+    pub(super) async fn open(self: &Arc<Self>) -> Result<()> {
         let read = async {
             self.catch_up(&mut *self.writer.lock().await).await?;
             let sessions = {
@@ -219,6 +235,9 @@ impl Shared {
             };
             if sessions > 0 {
                 self.keep_sessions().await;
+            }
+            if self.is_shared {
+                self.follow();
             }
             Ok(())
         };
@@ -236,7 +255,7 @@ impl Shared {
         let shared = Arc::clone(self);
         self.tasks.spawn(TaskKind::Request, "kv-write", async move {
             // Nobody may wait any more: the change is made all the same.
-            drop(done.send(shared.write(&decide).await));
+            drop(done.send(shared.write(None, &decide).await));
         });
         let stopped = |_| Error::new(ErrorKind::Unavailable, "the platform is stopping");
         changed.await.map_err(stopped)?
@@ -244,6 +263,7 @@ impl Shared {
 
     pub(super) async fn write<T>(
         &self,
+        fence: Option<&Fence>,
         decide: &(impl Fn(&State) -> Result<(T, Vec<Change>)> + Sync),
     ) -> Result<(T, u64)> {
         let mut writer = self.writer.lock().await;
@@ -257,7 +277,8 @@ impl Shared {
             }
             let event = NewEvent::new(self.clock.new_id(), DECIDED, &Decided { changes });
             let event = event.map_err(unwritable)?;
-            let append = Append::to(stream()?, Expect::Version(writer.version), vec![event]);
+            let mut append = Append::to(stream()?, Expect::Version(writer.version), vec![event]);
+            append.fence = fence.cloned();
             writer.unsure = true;
             match self.log.append(append).await {
                 Ok(appended) => {
@@ -275,7 +296,7 @@ impl Shared {
     }
 
     /// Reads to the end of the stream and folds in what is new.
-    async fn catch_up(&self, writer: &mut Writer) -> Result<()> {
+    pub(super) async fn catch_up(&self, writer: &mut Writer) -> Result<()> {
         let stream = stream()?;
         loop {
             let read = self.log.read_stream(&stream, writer.version, PAGE).await;
@@ -312,8 +333,12 @@ impl Shared {
     }
 
     async fn keep_sessions(self: &Arc<Self>) {
+        if self.is_shared {
+            self.sessions.notify_one();
+            return;
+        }
         let begin = async {
-            let keeper = Keeper::new(Arc::clone(self));
+            let keeper = Keeper::new(Arc::clone(self), None);
             let stop = self.tasks.stop().clone();
             self.tasks
                 .spawn(TaskKind::Background, "session-keeper", async move {
@@ -412,7 +437,7 @@ fn is_lost_race(error: &ieum_eventstore::Error) -> bool {
     )
 }
 
-fn unavailable(what: &str, error: ieum_eventstore::Error) -> Error {
+pub(super) fn unavailable(what: &str, error: ieum_eventstore::Error) -> Error {
     Error::new(ErrorKind::Unavailable, what).caused_by(error)
 }
 
