@@ -56,7 +56,8 @@ pub trait FromValue: Sized {
 
 /// A list as one parameter: a statement takes it apart with `ieum_list($1)`, whose rows have a
 /// `key` (0, 1, 2, …) and a `value` (a text). One statement, however long the list is:
-/// `… WHERE id IN (SELECT value FROM ieum_list($1))`.
+/// `… WHERE id IN (SELECT value FROM ieum_list($1))`. Beside other tables name it
+/// (`ieum_list($1) AS wanted`, `wanted.value`): in SQLite its rows have more columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List(String);
 

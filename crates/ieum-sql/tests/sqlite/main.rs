@@ -9,12 +9,8 @@ mod messaging;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]
-mod participant;
-#[cfg(test)]
 mod sagas;
 #[cfg(test)]
 mod topics;
-#[cfg(test)]
-mod views;
 #[cfg(test)]
 mod writing;

@@ -1,19 +1,30 @@
-//! A view in a database of its own, folded from the log of another.
+//! A view in a service's database, folded from a log elsewhere.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ieum_base::Stop;
+use ieum_base::{Clock, EngineUrl, Stop};
 use ieum_eventstore::projection::{self, Projection};
 use ieum_eventstore::{
     Append, Checkpoint, ErrorKind, Event, EventStore, Expect, Filter, NewEvent, Position, Result,
 };
-use ieum_sql::sqlite::{Config, Database, Location, Log, Migration, view};
+use ieum_sql::sqlite::{Config, Location, Log};
+use ieum_sql::{Database, Migration, view};
+
+use crate::fixture::{both, number, open_with};
+
+both![
+    a_view_catches_up_and_counts_each_event_once,
+    a_view_follows_and_a_failure_repeats_nothing,
+    h35_a_view_of_a_log_that_was_replaced_stops,
+    of_two_runners_that_begin_at_once_one_is_told,
+];
 
 const TABLE: Migration = Migration {
     component: "sums",
     version: 1,
-    sql: "CREATE TABLE sums (stream TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT",
+    sqlite: "CREATE TABLE sums (stream TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT",
+    postgres: "CREATE TABLE sums (stream TEXT PRIMARY KEY, total BIGINT NOT NULL)",
 };
 
 /// The sum of each stream's events. Fails once before the event at `stumble`.
@@ -34,7 +45,7 @@ impl Projection for Sums {
 
     async fn checkpoint(&mut self) -> Result<Option<Checkpoint>> {
         self.database
-            .read(|connection| view::checkpoint(connection, "sums"))
+            .read(|reader| view::checkpoint(reader, "sums"))
             .await
     }
 
@@ -49,18 +60,15 @@ impl Projection for Sums {
             .write(move |tx| {
                 for event in &events {
                     if stumble == Some(event.position) {
-                        return Err(ieum_eventstore::Error::new(
-                            ErrorKind::Unavailable,
-                            "planted",
-                        ));
+                        let planted = ErrorKind::Unavailable;
+                        return Err(ieum_eventstore::Error::new(planted, "planted"));
                     }
                     let amount: i64 = event.decode().expect("a number");
                     tx.execute(
-                        "INSERT INTO sums VALUES (?1, ?2) \
-                         ON CONFLICT DO UPDATE SET total = total + excluded.total",
+                        "INSERT INTO sums VALUES ($1, $2) ON CONFLICT (stream) \
+                         DO UPDATE SET total = sums.total + excluded.total",
                         (event.stream.as_str(), amount),
-                    )
-                    .map_err(ieum_sql::Error::from)?;
+                    )?;
                 }
                 view::advance(tx, "sums", expected, to)
             })
@@ -69,10 +77,9 @@ impl Projection for Sums {
 }
 
 impl Sums {
-    fn new() -> Self {
-        let migrations = [view::MIGRATIONS, &[TABLE]].concat();
+    async fn new(url: &EngineUrl) -> Self {
         Self {
-            database: Database::in_memory(&migrations).expect("opens"),
+            database: open_with(url, &[TABLE], Clock::system()).await,
             stumble: None,
         }
     }
@@ -86,16 +93,12 @@ impl Sums {
     }
 
     async fn total(&self) -> i64 {
-        let read = self.database.read(|connection| {
-            let sum = "SELECT coalesce(sum(total), 0) FROM sums";
-            Ok::<_, ieum_sql::Error>(connection.query_row(sum, [], |row| row.get(0))?)
-        });
-        read.await.expect("reads")
+        number(&self.database, "SELECT coalesce(sum(total), 0) FROM sums").await
     }
 }
 
 async fn book(log: &Log, stream: &str, amount: i64) {
-    let id = ieum_base::Clock::system().new_id();
+    let id = Clock::system().new_id();
     let event = NewEvent::new(id, "booked", &amount).expect("an event");
     let append = Append::to(stream.parse().expect("a name"), Expect::Any, vec![event]);
     log.append(append).await.expect("appends");
@@ -110,9 +113,8 @@ async fn booked() -> Log {
     log
 }
 
-#[tokio::test]
-async fn a_view_catches_up_and_counts_each_event_once() {
-    let (log, mut sums) = (booked().await, Sums::new());
+async fn a_view_catches_up_and_counts_each_event_once(url: EngineUrl) {
+    let (log, mut sums) = (booked().await, Sums::new(&url).await);
     for _ in 0..2 {
         let position = projection::catch_up(&log, &mut sums)
             .await
@@ -128,9 +130,8 @@ async fn a_view_catches_up_and_counts_each_event_once() {
     );
 }
 
-#[tokio::test]
-async fn a_view_follows_and_a_failure_repeats_nothing() {
-    let (log, mut sums) = (booked().await, Sums::new());
+async fn a_view_follows_and_a_failure_repeats_nothing(url: EngineUrl) {
+    let (log, mut sums) = (booked().await, Sums::new(&url).await);
     sums.stumble = Some(Position(7));
     let (watched, stop) = (sums.again(), Stop::new());
     let store: Arc<dyn EventStore> = Arc::new(log.clone());
@@ -147,9 +148,8 @@ async fn a_view_follows_and_a_failure_repeats_nothing() {
     assert_eq!(watched.total().await, 100);
 }
 
-#[tokio::test]
-async fn h35_a_view_of_a_log_that_was_replaced_stops() {
-    let (log, mut sums) = (booked().await, Sums::new());
+async fn h35_a_view_of_a_log_that_was_replaced_stops(url: EngineUrl) {
+    let (log, mut sums) = (booked().await, Sums::new(&url).await);
     projection::catch_up(&log, &mut sums)
         .await
         .expect("catches up");
@@ -166,10 +166,25 @@ async fn h35_a_view_of_a_log_that_was_replaced_stops() {
         &ErrorKind::ForeignCheckpoint
     );
     let rebuilt = sums.database.write(|tx| {
-        tx.execute("DELETE FROM sums", [])
-            .map_err(ieum_sql::Error::from)?;
+        tx.execute("DELETE FROM sums", ())?;
         view::forget(tx, "sums")
     });
     rebuilt.await.expect("forgets");
     assert_eq!(sums.checkpoint().await.expect("reads"), None);
+}
+
+async fn of_two_runners_that_begin_at_once_one_is_told(url: EngineUrl) {
+    let sums = Sums::new(&url).await;
+    let head = booked().await.head().await.expect("a head");
+    let (first, second) = (head.checkpoint(Position(1)), head.checkpoint(Position(2)));
+    for (expected, to) in [(None, first), (Some(first), second)] {
+        let runners = (0..8).map(|_| {
+            let moved = sums
+                .database
+                .write(move |tx| view::advance(tx, "sums", expected, to));
+            async { moved.await.is_ok() }
+        });
+        let moved = futures_util::future::join_all(runners).await;
+        assert_eq!(moved.into_iter().filter(|moved| *moved).count(), 1);
+    }
 }

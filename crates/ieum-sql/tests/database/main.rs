@@ -1,0 +1,16 @@
+//! A service's own database: the same cases on SQLite and on PostgreSQL.
+
+#[cfg(test)]
+mod at_once;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod outbox;
+#[cfg(test)]
+mod participant;
+#[cfg(all(test, feature = "postgres"))]
+mod same;
+#[cfg(test)]
+mod sql;
+#[cfg(test)]
+mod views;
