@@ -6,6 +6,7 @@
 
 pub mod database;
 mod error;
+mod participant;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod sqlite;
@@ -14,4 +15,5 @@ mod topics;
 pub use database::{Database, Migration, Reader, Row, Tx, Value};
 pub use database::{barrier, idempotency, inbox, outbox, streams, view};
 pub use error::{Error, ErrorKind, Result};
+pub use participant::Answer;
 pub use rusqlite;
