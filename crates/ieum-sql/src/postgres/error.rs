@@ -114,6 +114,8 @@ fn by_code(code: &SqlState) -> (ErrorKind, &'static str) {
             "another transaction was in the way; nothing was written",
         ),
         "25006" => (ErrorKind::ReadOnly, "the database may not be written"),
+        // Raised by the log's own functions.
+        "IEU01" => (ErrorKind::Invalid, "the transaction does not suit the log"),
         "3D000" => (ErrorKind::Missing, "the database is not there"),
         "42501" => (ErrorKind::Denied, "the user may not do this"),
         "XX001" | "XX002" => (ErrorKind::Corrupt, "the database is damaged"),

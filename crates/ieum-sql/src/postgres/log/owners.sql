@@ -8,7 +8,7 @@ BEGIN
         WHERE current_setting('synchronous_commit') <> 'remote_apply';
     PERFORM 1 FROM ieum_log l WHERE l.one FOR UPDATE;
     INSERT INTO ieum_fences AS f (name, epoch) VALUES (fence, 1)
-        ON CONFLICT (name) DO UPDATE SET epoch = f.epoch + 1
+        ON CONFLICT (name) DO UPDATE SET epoch = f.epoch + 1, holder = NULL
         RETURNING f.epoch INTO raised;
     RETURN raised;
 END $$;

@@ -6,11 +6,9 @@ CREATE TABLE ieum_log (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     incarnation uuid NOT NULL DEFAULT gen_random_uuid(),
     position bigint NOT NULL DEFAULT 0,
-    place text COLLATE "C" NOT NULL DEFAULT '',
+    place text COLLATE "C" NOT NULL,
     before uuid
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
-INSERT INTO ieum_log DEFAULT VALUES;
-
 CREATE TABLE ieum_events (
     position bigint PRIMARY KEY,
     stream text COLLATE "C" NOT NULL,
@@ -61,6 +59,7 @@ CREATE FUNCTION ieum_log_place() RETURNS text LANGUAGE sql VOLATILE AS $$
                      'ieum_log'::regclass::oid, left(pg_walfile_name(pg_current_wal_lsn()), 8))
     FROM pg_control_system()
 $$;
+INSERT INTO ieum_log (place) VALUES (ieum_log_place());
 
 -- Begins another incarnation if the log was copied, restored or promoted since it was last seen.
 -- Called on every new connection, before anything is read.
@@ -74,8 +73,7 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'on', true)
         WHERE current_setting('synchronous_commit') <> 'remote_apply';
     PERFORM 1 FROM ieum_log FOR UPDATE;
-    UPDATE ieum_log SET place = here, before = incarnation,
-        incarnation = CASE place WHEN '' THEN incarnation ELSE gen_random_uuid() END
+    UPDATE ieum_log SET place = here, before = incarnation, incarnation = gen_random_uuid()
         WHERE place <> here;
 END $$;
 
