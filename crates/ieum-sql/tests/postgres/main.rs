@@ -5,9 +5,15 @@
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod hazards;
+#[cfg(test)]
 mod messaging;
+#[cfg(test)]
+mod restore;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
