@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ieum_base::{Clock, EngineUrl};
+use ieum_base::{Clock, EngineUrl, HumanDuration};
 use tokio_postgres::config::{LoadBalanceHosts, SslMode, TargetSessionAttrs};
 
 use crate::{Error, ErrorKind, Result};
@@ -46,6 +46,37 @@ impl Default for Config {
             idle_in_transaction_timeout: Duration::from_secs(60),
             application_name: "ieum".to_owned(),
         }
+    }
+}
+
+impl Config {
+    /// The same with the bounds that `url` names among its parameters: `max_connections`,
+    /// `connect_timeout`, `acquire_timeout`, `statement_timeout` and `idle_in_transaction_timeout`,
+    /// durations like `5s`.
+    pub(super) fn with_parameters(mut self, url: &EngineUrl) -> Result<Self> {
+        if let Some(text) = url.parameter("max_connections") {
+            let number = text.parse().ok().filter(|number| *number > 0);
+            let what = "`max_connections` is a number from 1";
+            self.max_connections = number.ok_or_else(|| invalid(url, what))?;
+        }
+        for (name, limit) in [
+            ("connect_timeout", &mut self.connect_timeout),
+            ("acquire_timeout", &mut self.acquire_timeout),
+            ("statement_timeout", &mut self.statement_timeout),
+            (
+                "idle_in_transaction_timeout",
+                &mut self.idle_in_transaction_timeout,
+            ),
+        ] {
+            if let Some(text) = url.parameter(name) {
+                let given = text.parse::<HumanDuration>().ok();
+                // The server takes 0 for no limit at all.
+                let given = given.filter(|given| given.0.as_millis() > 0);
+                let what = format!("`{name}` is a duration like `5s`");
+                *limit = given.ok_or_else(|| invalid(url, &what))?.0;
+            }
+        }
+        Ok(self)
     }
 }
 
@@ -174,7 +205,17 @@ fn invalid(url: &EngineUrl, what: &str) -> Error {
     Error::new(ErrorKind::Invalid, context)
 }
 
-const PARAMETERS: [&str; 4] = ["sslmode", "sslrootcert", "host", "application_name"];
+const PARAMETERS: [&str; 9] = [
+    "sslmode",
+    "sslrootcert",
+    "host",
+    "application_name",
+    "max_connections",
+    "connect_timeout",
+    "acquire_timeout",
+    "statement_timeout",
+    "idle_in_transaction_timeout",
+];
 
 #[cfg(test)]
 mod tests {
@@ -197,6 +238,33 @@ mod tests {
         assert_eq!(two.tls, TlsMode::VerifyFull(None));
         let socket = parse("postgres://app@/shop?host=/run/postgresql").expect("valid");
         assert_eq!(socket.client.get_hosts().len(), 1);
+    }
+
+    #[test]
+    fn a_url_may_name_the_bounds_of_its_pool() {
+        let bounds = |query: &str| {
+            let url: EngineUrl = format!("postgres://app@db/shop?{query}")
+                .parse()
+                .expect("a URL");
+            check_parameters(&url)?;
+            Config::default().with_parameters(&url)
+        };
+        let config = bounds("max_connections=3&idle_in_transaction_timeout=250ms").expect("valid");
+        assert_eq!(config.max_connections, 3);
+        let limits = (config.idle_in_transaction_timeout, config.statement_timeout);
+        assert_eq!(
+            limits,
+            (Duration::from_millis(250), Duration::from_secs(30))
+        );
+        for wrong in [
+            "max_connections=0",
+            "statement_timeout=0s",
+            "acquire_timeout=5",
+        ] {
+            let error = bounds(wrong).expect_err(wrong);
+            let (name, _) = wrong.split_once('=').expect("a pair");
+            assert!(error.to_string().contains(name), "{error}");
+        }
     }
 
     #[test]

@@ -41,7 +41,8 @@ use crate::Result;
 ///
 /// Waits up to [`Config::acquire_timeout`] for a server that is starting. Parameters of the URL:
 /// `sslmode` (`disable`, `prefer`, `require`, `verify-full`; default `prefer`), `sslrootcert` (a file
-/// of certificates in PEM), `host` (the folder of a socket), `application_name`.
+/// of certificates in PEM), `host` (the folder of a socket), `application_name`, and the bounds of
+/// [`Config`] by their names (`max_connections=16&statement_timeout=10s`).
 ///
 /// # Errors
 /// `Invalid` (the URL), `Unreachable`, `Denied`, `Missing`, `Unsupported` (older than 15, a standby,

@@ -58,6 +58,7 @@ pub(super) type Messages =
 impl Pool {
     /// A pool for `url`; nothing is opened yet. [`connect`](super::connect) is what services call.
     pub(super) fn new(url: &EngineUrl, config: Config) -> Result<Self> {
+        let config = config.with_parameters(url)?;
         let server = Server::parse(url, &config)?;
         let tls = tls::connector(url, &server.tls)?;
         let refusal = Refusal::default();
