@@ -10,6 +10,8 @@ mod outbox;
 mod participant;
 #[cfg(all(test, feature = "postgres"))]
 mod same;
+#[cfg(all(test, feature = "postgres"))]
+mod server;
 #[cfg(test)]
 mod sql;
 #[cfg(test)]
