@@ -8,9 +8,11 @@ mod fixture;
 mod outbox;
 #[cfg(test)]
 mod participant;
-#[cfg(all(test, feature = "postgres"))]
+#[cfg(test)]
+#[cfg(feature = "postgres")]
 mod same;
-#[cfg(all(test, feature = "postgres"))]
+#[cfg(test)]
+#[cfg(feature = "postgres")]
 mod server;
 #[cfg(test)]
 mod sql;
