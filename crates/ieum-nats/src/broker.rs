@@ -8,7 +8,7 @@ use ieum_messaging::{Broker, Capabilities, Deduplicates, Durable, Result};
 use crate::config::{Config, DUPLICATES};
 use crate::connection::Connection;
 use crate::streams::Streams;
-use crate::{Groups, Inspect, Publisher, Subscriber};
+use crate::{Groups, Inspect, Operate, Publisher, Subscriber};
 
 /// The scheme of a URL.
 pub const SCHEME: &str = "nats";
@@ -63,6 +63,11 @@ impl Engine {
     /// Shows topics, groups and dead letters.
     pub fn inspect(&self) -> Inspect {
         Inspect::new(Arc::clone(&self.connection))
+    }
+
+    /// Replays and skips dead letters.
+    pub fn operate(&self) -> Operate {
+        Operate::new(Arc::clone(&self.connection), Arc::clone(&self.streams))
     }
 
     /// What it promises, with its settings.

@@ -234,6 +234,9 @@ impl Connection {
         stream: &str,
         which: Which<'_>,
     ) -> Result<Option<Kept>> {
+        if matches!(which, Which::At(0)) {
+            return Ok(None);
+        }
         let subject = format!("STREAM.MSG.GET.{stream}");
         let got: Got = match self.api(doing, &subject, &which.asked()).await? {
             Ok(got) => got,

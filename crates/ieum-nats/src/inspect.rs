@@ -36,9 +36,14 @@ impl Inspect {
         Self { connection }
     }
 
-    /// All streams that carry a topic of ours, with its name.
-    async fn topic_streams(&self) -> Result<Vec<(String, Info)>> {
+    /// All streams of the namespace, whatever they are for.
+    pub(crate) async fn streams(&self) -> Result<Vec<Info>> {
         let doing = "listing the streams";
+        let namespace = &self.connection.config.namespace;
+        let (prefix, bucket) = (
+            format!("{}-", namespace.as_str()),
+            namespace.bucket_stream(),
+        );
         let mut found = Vec::new();
         let mut offset = 0;
         loop {
@@ -48,16 +53,27 @@ impl Inspect {
             let streams = page.streams.unwrap_or_default();
             offset += streams.len();
             let is_last = streams.is_empty() || offset >= page.total;
-            found.extend(streams.into_iter().filter_map(|info| {
-                let topic = info.config.description.as_deref()?.strip_prefix(TOPIC)?;
-                let name = self.connection.config.namespace.topic_stream(topic);
-                (name == info.config.name).then(|| (topic.to_owned(), info.clone()))
+            found.extend(streams.into_iter().filter(|info| {
+                info.config.name == bucket || info.config.name.starts_with(&prefix)
             }));
-            if is_last {
-                found.sort_by(|a, b| a.0.cmp(&b.0));
+            if is_last || found.len() >= MOST {
                 return Ok(found);
             }
         }
+    }
+
+    /// All streams that carry a topic of ours, by the topic's name.
+    async fn topic_streams(&self) -> Result<Vec<(String, Info)>> {
+        let namespace = &self.connection.config.namespace;
+        let topic = |info: Info| {
+            let topic = info.config.description.as_deref()?.strip_prefix(TOPIC)?;
+            let topic = topic.to_owned();
+            (namespace.topic_stream(&topic) == info.config.name).then_some((topic, info))
+        };
+        let streams = self.streams().await?.into_iter();
+        let mut found: Vec<_> = streams.filter_map(topic).collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(found)
     }
 
     /// The entries of all groups.
@@ -188,5 +204,5 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).map(|value| value.as_str())
 }
 
-/// The most groups that are listed.
+/// The most groups, and the most streams, that are listed.
 const MOST: usize = 10_000;

@@ -14,6 +14,7 @@ mod group;
 mod groups;
 mod inspect;
 mod names;
+mod operate;
 mod publisher;
 mod streams;
 
@@ -23,4 +24,5 @@ pub use doctor::examine;
 pub use groups::{Groups, Subscriber};
 pub use inspect::Inspect;
 pub use names::Namespace;
+pub use operate::Operate;
 pub use publisher::Publisher;

@@ -18,3 +18,4 @@ pub(crate) use dead_letters::{BEHIND, POSITION, REASON, RECORDED_AT};
 pub(crate) use names::Names;
 pub(crate) use record::Record;
 pub(crate) use session::Session;
+pub(crate) use tenure::Tenure;

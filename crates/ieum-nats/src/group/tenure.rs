@@ -11,14 +11,14 @@ use ieum_base::Rng;
 use ieum_messaging::{Epoch, Error, ErrorKind, Result};
 use tokio::time::Instant;
 
-use super::Names;
-use super::record::Record;
+use super::record::{Key, Record};
+use super::{Names, dead_letters};
 use crate::connection::{Connection, NotStored, Which};
-use crate::streams;
+use crate::streams::{self, Streams};
 
 /// What this process knows of a group's entry.
 #[derive(Debug)]
-pub(super) struct Tenure {
+pub(crate) struct Tenure {
     /// As it was read or written last.
     pub(super) record: Record,
     revision: u64,
@@ -96,6 +96,66 @@ impl Tenure {
             }
         }
         Err(Error::new(ErrorKind::Busy, doing))
+    }
+
+    /// Begins a term that nobody works in, and keeps what the one before gave up; `None` if nobody
+    /// ever joined.
+    pub(crate) async fn vacate(
+        connection: &Connection,
+        streams: &Streams,
+        names: &Names,
+    ) -> Result<Option<Self>> {
+        let doing = format!("ending the term in group `{}`", names.group);
+        for _ in 0..ATTEMPTS {
+            let (found, revision) = read(connection, names).await?;
+            let Some(before) = found else {
+                return Ok(None);
+            };
+            let record = Record {
+                member: String::new(),
+                epoch: before.epoch + 1,
+                draw: Rng::system().bits(),
+                ..before
+            };
+            match store(connection, names, &record, revision).await {
+                Ok(revision) => {
+                    let written = Instant::now();
+                    dead_letters::keep(connection, streams, names, &record.aside).await?;
+                    return Ok(Some(Self {
+                        record,
+                        revision,
+                        written,
+                    }));
+                }
+                Err(NotStored::Outrun) => {}
+                Err(error) => return Err(failed(&doing, error)),
+            }
+        }
+        let why = format!("{doing} (it changes all the time)");
+        Err(Error::new(ErrorKind::Unavailable, why))
+    }
+
+    /// Lets `key` go on, of which `count` dead letters are dealt with, from the place `back` if one is
+    /// given.
+    pub(crate) async fn release(
+        &mut self,
+        connection: &Connection,
+        names: &Names,
+        key: &str,
+        back: Option<(u64, Option<i64>)>,
+        count: usize,
+    ) -> Result<()> {
+        let key = Key::new(key);
+        let change = |record: &mut Record| {
+            record.aside.clear();
+            record.parked.remove(&key);
+            record.dead = record.dead.saturating_sub(count as u64);
+            if let Some((to, stamp)) = back.filter(|(to, _)| *to < record.checkpoint) {
+                record.checkpoint = to;
+                record.stamp = stamp;
+            }
+        };
+        self.write(connection, names, change).await
     }
 
     pub(super) const fn epoch(&self) -> Epoch {

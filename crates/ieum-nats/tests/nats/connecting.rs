@@ -138,3 +138,73 @@ async fn a_message_above_what_the_server_takes_is_refused_before_anything_is_sen
     let topics = ieum_messaging::Inspect::topics(&engine.inspect()).await;
     assert_eq!(topics.expect("topics"), []);
 }
+
+#[tokio::test]
+async fn the_doctor_says_what_the_server_promises() {
+    let healthy = format!("/doctor?monitor=127.0.0.1:{}", shared().monitoring());
+    let found = ieum_nats::examine(&url(shared(), &healthy)).await;
+    let what = |text: &str| found.iter().find(|finding| finding.what.contains(text));
+    assert!(
+        what("version 2.").is_some_and(|f| f.level == Level::Fine),
+        "{found:?}"
+    );
+    let syncs = what("syncs its files every 2").expect("how it syncs");
+    assert_eq!(syncs.level, Level::Weak);
+    assert!(
+        syncs
+            .advice
+            .as_deref()
+            .is_some_and(|a| a.contains("power cut")),
+        "{syncs:?}"
+    );
+    assert!(
+        what("the account uses").is_some_and(|f| f.level == Level::Fine),
+        "{found:?}"
+    );
+    assert!(
+        found.iter().all(|finding| finding.level != Level::Broken),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_doctor_says_what_is_wrong_without_the_password() {
+    for (url, why) in [
+        (url_with_password(shared(), "wr0ng"), "refuses the user"),
+        (
+            format!(
+                "nats://u:s3cret@127.0.0.1:{}",
+                ieum_testkit::free_port().expect("a port")
+            )
+            .parse()
+            .expect("a URL"),
+            "listening",
+        ),
+    ] {
+        let found = ieum_nats::examine(&url).await;
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].level, Level::Broken);
+        assert!(found[0].what.contains(why), "{found:?}");
+        assert!(found[0].advice.is_some());
+        let all = format!("{found:?}");
+        assert!(!all.contains("wr0ng") && !all.contains("s3cret"), "{all}");
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_sees_streams_in_memory() {
+    let context = async_nats::jetstream::new(crate::server::client(shared()).await);
+    let memory = async_nats::jetstream::stream::Config {
+        name: "volatile-orders".to_owned(),
+        subjects: vec!["volatile.topic.orders".to_owned()],
+        storage: async_nats::jetstream::stream::StorageType::Memory,
+        ..Default::default()
+    };
+    context.create_stream(memory).await.expect("made");
+    let found = ieum_nats::examine(&url(shared(), "/volatile")).await;
+    let weak = |text: &str| {
+        let mut found = found.iter();
+        found.any(|finding| finding.what.contains(text) && finding.level == Level::Weak)
+    };
+    assert!(weak("`volatile-orders` is kept in memory"), "{found:?}");
+}

@@ -7,6 +7,8 @@ mod connecting;
 #[cfg(test)]
 mod hazards;
 #[cfg(test)]
+mod operating;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod streams;
