@@ -1,1 +1,69 @@
 //! RabbitMQ: topics and consumer groups.
+//!
+//! A topic is an exchange, a group a quorum queue that is bound to it, a member the queue's single
+//! active consumer. Messages are CloudEvents in the AMQP binding's binary mode, so that services in
+//! other languages read and write them. docs/reference/rabbitmq.md says what is promised and what is
+//! not.
+
+mod binding;
+mod config;
+mod connection;
+mod dead_letters;
+mod error;
+mod places;
+mod publisher;
+mod session;
+mod subscriber;
+mod topology;
+
+use std::sync::Arc;
+
+use ieum_base::{EngineUrl, Tasks};
+use ieum_messaging::{Broker, Capabilities, Deduplicates, Durable, Result};
+
+pub use config::Config;
+pub use dead_letters::dead_letters;
+pub use publisher::Publisher;
+pub use subscriber::Subscriber;
+
+use connection::Link;
+
+/// The schemes of its URLs: plain, and over TLS.
+pub const SCHEMES: [&str; 2] = ["amqp", "amqps"];
+
+/// What topics on RabbitMQ promise.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    engine: "RabbitMQ",
+    durable: Durable::Synced,
+    deduplicates: Deduplicates::Not,
+    retains_history: false,
+    parks_keys: true,
+    looks_ahead: true,
+    caveats: &[
+        "a group gets what is published after it subscribed for the first time; what is published \
+         before any group exists is not kept",
+        "a message that is published again is delivered again; inboxes drop it",
+        "acknowledgements are not confirmed: after a crash of RabbitMQ the last ones may come again",
+        "with fewer than three nodes the loss of a disk is the loss of its messages",
+    ],
+};
+
+/// Connects to the RabbitMQ at `url`, or says what is wrong with it. A connection that is lost later
+/// is made again when it is needed, for ever. What runs beside ends with `tasks`.
+pub async fn connect(url: &EngineUrl, tasks: &Tasks) -> Result<Broker> {
+    connect_with(url, Config::default(), tasks).await
+}
+
+/// The same with other settings.
+pub async fn connect_with(url: &EngineUrl, config: Config, tasks: &Tasks) -> Result<Broker> {
+    let publishing = Arc::new(Link::new(url.clone(), "publisher", config));
+    let consuming = Arc::new(Link::new(url.clone(), "subscriber", config));
+    publishing.connect().await?;
+    let publisher = Arc::new(Publisher::new(publishing));
+    let subscriber = Subscriber::new(consuming, Arc::clone(&publisher), tasks.clone());
+    Ok(Broker {
+        publisher,
+        subscriber: Arc::new(subscriber),
+        capabilities: CAPABILITIES,
+    })
+}
