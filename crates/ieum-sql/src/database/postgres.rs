@@ -41,6 +41,7 @@ impl Server {
     ) -> Result<Self> {
         let config = postgres::Config {
             clock,
+            idle_in_transaction_timeout: IDLE,
             ..postgres::Config::default()
         };
         let pool = postgres::connect(url, migrations, config).await?;
@@ -323,6 +324,10 @@ where
             Err(Error::new(ErrorKind::Internal, context).into())
         })
 }
+
+/// How long a transaction may stand idle, unless the URL says otherwise. A closure waits for nothing
+/// but the database: who does nothing for so long is frozen, and others wait for its locks.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// How long a log that is closed may finish its work.
 const DRAIN: Duration = Duration::from_secs(5);
