@@ -23,5 +23,5 @@ pub mod testing;
 mod tests;
 mod view;
 
-pub use engine::{Config, Deps, Error, ErrorKind, Handle, Result, Service, Start};
+pub use engine::{Config, Deps, Error, ErrorKind, Handle, Obeyed, Result, Service, Sharing, Start};
 pub use view::{CallView, HistoryItem, SagaView, StepView};

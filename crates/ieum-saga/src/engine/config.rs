@@ -54,6 +54,15 @@ pub struct Config {
     /// After how many ended sagas it is written down which are open, so that a start needs not read
     /// further back. Default 2000, at least 1.
     pub snapshot_every: u64,
+    /// Into how many partitions the sagas of a log are divided, for platforms that share it: it is
+    /// written into the log when its first engine begins, and holds for good. Default 16, 1 to 1024.
+    pub partitions: u32,
+    /// How long the lease on a partition stands still before another platform takes over; the same
+    /// on all platforms of a log. Default `5s`, `100ms` to `10m`.
+    pub lease: HumanDuration,
+    /// How long a command waits for the answer of the platform that owns the saga, before it is
+    /// answered that it is written down. Default `10s`.
+    pub command_wait: HumanDuration,
     /// How often a subscription looks for events although nothing woke it, and how often lost sagas
     /// are looked for. Default `5s`.
     pub sweep: HumanDuration,
@@ -80,6 +89,9 @@ impl Default for Config {
             max_input: ByteSize(256 << 10),
             max_answer: ByteSize(64 << 10),
             snapshot_every: 2_000,
+            partitions: 16,
+            lease: HumanDuration::from_secs(5),
+            command_wait: HumanDuration::from_secs(10),
             sweep: HumanDuration::from_secs(5),
             drain: HumanDuration::from_secs(20),
         }
@@ -113,6 +125,14 @@ impl Config {
             self.max_answer.0 <= MOST_BYTES,
             "`max-answer` is at most 512KiB",
         );
+        check(
+            (1..=1_024).contains(&self.partitions),
+            "`partitions` is 1 to 1024",
+        );
+        check(
+            (LEAST_LEASE..=MOST_LEASE).contains(&self.lease.0),
+            "`lease` is `100ms` to `10m`",
+        );
         for (name, value) in [
             ("deadline", self.deadline),
             ("timeout", self.timeout),
@@ -120,6 +140,7 @@ impl Config {
             ("backoff-most", self.backoff_most),
             ("probe", self.probe),
             ("participants-remember", self.participants_remember),
+            ("command-wait", self.command_wait),
             ("sweep", self.sweep),
         ] {
             check(
@@ -151,6 +172,9 @@ impl Config {
 /// The waits between appends that the log refused for the moment.
 pub(super) const STORE_BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
+
+const LEAST_LEASE: Duration = Duration::from_millis(100);
+const MOST_LEASE: Duration = Duration::from_secs(600);
 
 /// Input and answers are kept in one event each, whose limit is 1 MiB.
 const MOST_BYTES: u64 = 512 << 10;

@@ -147,7 +147,7 @@ impl Definitions {
 
     /// Reads an event of the category. A definition that this version cannot read is left out:
     /// its sagas are left alone and shown as stalled, everything else goes on.
-    fn learn(&self, event: &Event) {
+    pub(super) fn learn(&self, event: &Event) {
         let plan = event
             .decode::<Stored>()
             .map_err(|error| error.to_string())
@@ -216,6 +216,18 @@ impl Shared {
         Err(Refused::Conflict.into_error("storing the definition"))
     }
 
+    /// The plan for new sagas of this name. Another platform may have stored it a moment ago.
+    pub(super) async fn current_plan(&self, name: &str) -> Result<Option<Arc<Plan>>> {
+        let known = self.definitions.current(name);
+        if known.is_none() && !self.is_alone() {
+            if let Ok(stream) = StreamName::new(CATEGORY, name) {
+                self.relearn(&stream).await?;
+                return Ok(self.definitions.current(name));
+            }
+        }
+        Ok(known)
+    }
+
     async fn relearn(&self, stream: &StreamName) -> Result<()> {
         let events = read_whole(&self.store, stream).await?;
         events
@@ -240,9 +252,9 @@ impl Shared {
 }
 
 /// The category of the definitions' streams.
-const CATEGORY: &str = "saga_definition";
+pub(super) const CATEGORY: &str = "saga_definition";
 /// The type of the event that stores a definition.
-const DEFINED: &str = "saga.defined";
+pub(super) const DEFINED: &str = "saga.defined";
 /// How many events are read at once.
 const PAGE: usize = 200;
 /// How often a lost race for the next version is run again.

@@ -1,13 +1,17 @@
 //! The way to talk to a running engine.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ieum_base::trace::TraceContext;
 use ieum_base::{TaskKind, Timestamp, Uuid};
-use ieum_eventstore::Expect;
+use ieum_eventstore::{Expect, ownership};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
+use super::commands::{Obeyed, Order};
 use super::definitions::{Defined, DefinitionSummary};
 use super::index::{Stalled, Summary};
 use super::shared::Shared;
@@ -59,18 +63,11 @@ pub struct List {
 
 /// What a saga's task is told.
 #[derive(Debug)]
-pub(super) enum Command {
-    Cancel {
-        reason: String,
-        reply: oneshot::Sender<Result<()>>,
-    },
-    Resume {
-        reason: String,
-        reply: oneshot::Sender<Result<()>>,
-    },
-    RetryNow {
-        reply: oneshot::Sender<Result<()>>,
-    },
+pub(super) struct Command {
+    pub(super) order: Order,
+    /// The event with which another platform asked for it.
+    pub(super) asked: Option<Uuid>,
+    pub(super) reply: oneshot::Sender<Result<()>>,
 }
 
 impl Handle {
@@ -112,43 +109,46 @@ impl Handle {
         })
     }
 
-    /// The open sagas and the last finished ones, the latest first.
+    /// The open sagas and the last finished ones, of all platforms, the latest first. At which step a
+    /// saga is only its owner tells, and what happened elsewhere is seen a moment later.
     pub fn list(&self, list: &List) -> Vec<Summary> {
-        self.0.index.list(list.limit, |summary| {
-            list.status.is_none_or(|status| summary.status == status)
-                && list
-                    .definition
-                    .as_ref()
-                    .is_none_or(|name| *name == summary.definition)
-        })
+        self.0.list(list)
     }
 
     /// Asks for a saga to be undone. Durable at return. Refused with `TooLate` from the pivot on;
-    /// a saga that is going backward already is left to it.
-    pub async fn cancel(&self, id: Uuid, reason: impl Into<String>) -> Result<()> {
+    /// a saga that is going backward already is left to it. A saga of another platform is told by it;
+    /// the answer says whether it was in time.
+    pub async fn cancel(&self, id: Uuid, reason: impl Into<String>) -> Result<Obeyed> {
         let reason = reason.into();
-        self.tell(id, |reply| Command::Cancel { reason, reply })
-            .await
+        self.tell(id, Order::Cancel { reason }).await
     }
 
     /// Lets a parked saga go on, in the direction that it had. Durable at return.
     ///
     /// A step that certainly had no effect is called under a new key, for under the old one its
     /// participant would repeat its answer. So is a step that was refused at the pivot or behind it.
-    pub async fn resume(&self, id: Uuid, reason: impl Into<String>) -> Result<()> {
+    pub async fn resume(&self, id: Uuid, reason: impl Into<String>) -> Result<Obeyed> {
         let reason = reason.into();
-        self.tell(id, |reply| Command::Resume { reason, reply })
-            .await
+        self.tell(id, Order::Resume { reason }).await
     }
 
     /// Ends the wait before a saga's next attempt.
-    pub async fn retry_now(&self, id: Uuid) -> Result<()> {
-        self.tell(id, |reply| Command::RetryNow { reply }).await
+    pub async fn retry_now(&self, id: Uuid) -> Result<Obeyed> {
+        self.tell(id, Order::RetryNow).await
     }
 
-    /// The open sagas that nothing will move: it must be empty.
+    /// The open sagas that are owned here and that nothing will move: it must be empty.
     pub fn liveness(&self) -> Vec<Stalled> {
-        self.0.index.stalled()
+        let owned = self.0.owned();
+        let stalled = owned.iter().flat_map(|part| part.index.stalled());
+        let mut stalled: Vec<Stalled> = stalled.collect();
+        stalled.sort_by_key(|stalled| stalled.saga.started_at);
+        stalled
+    }
+
+    /// Who shares the log, and who owns which partition; `None` if this engine is alone on it.
+    pub fn ownership(&self) -> Option<ownership::View> {
+        self.0.ownership.as_ref().map(ownership::Handle::view)
     }
 
     /// How the event triggers are doing.
@@ -161,17 +161,20 @@ impl Handle {
         self.0.counters.read()
     }
 
-    /// How many sagas are open.
+    /// How many sagas are open that are owned here: over all platforms of a log they add up.
     pub fn open_count(&self) -> usize {
-        self.0.index.open_count()
+        let owned = self.0.owned();
+        owned.iter().map(|part| part.index.open_count()).sum()
     }
 
-    /// How many open sagas have this status.
+    /// How many of these have this status.
     pub fn count(&self, status: Status) -> usize {
-        self.0.index.count(status)
+        let owned = self.0.owned();
+        owned.iter().map(|part| part.index.count(status)).sum()
     }
 
-    /// True once a later engine has taken over the log: this one does nothing any more.
+    /// True once a later engine has taken over a log on which this one was alone: it does nothing any
+    /// more.
     pub fn is_superseded(&self) -> bool {
         self.0.is_superseded()
     }
@@ -183,12 +186,21 @@ impl Handle {
             let changed = self.0.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            match self.0.index.status(id) {
-                Some(status) if !status.is_open() || status == Status::Parked => {
-                    return Ok(status);
-                }
+            match self
+                .0
+                .partition_of(id)
+                .and_then(|part| part.index.status(id))
+            {
+                Some(status) if is_settled(status) => return Ok(status),
                 Some(_) => changed.await,
-                None => return self.get(id).await.map(|saga| saga.summary.status),
+                None => {
+                    let status = self.get(id).await?.summary.status;
+                    if self.0.is_alone() || is_settled(status) {
+                        return Ok(status);
+                    }
+                    // Not everything that another platform does is told here: look now and then.
+                    let _ = tokio::time::timeout(LOOK, changed).await;
+                }
             }
         }
     }
@@ -211,24 +223,31 @@ impl Handle {
         answer.await.map_err(|_| self.gone())?
     }
 
-    async fn tell(
-        &self,
-        id: Uuid,
-        command: impl FnOnce(oneshot::Sender<Result<()>>) -> Command,
-    ) -> Result<()> {
-        let Some(mailbox) = self.0.index.mailbox(id) else {
-            let saga = self.get(id).await?;
-            if saga.summary.status.is_open() {
-                return Err(self.gone());
+    /// Tells a saga's task, if it runs here; otherwise its owner, through the log.
+    async fn tell(&self, id: Uuid, order: Order) -> Result<Obeyed> {
+        let part = self.0.partition_of(id);
+        if let Some(mailbox) = part.and_then(|part| part.index.mailbox(id)) {
+            let (reply, answer) = oneshot::channel();
+            let command = Command {
+                order: order.clone(),
+                asked: None,
+                reply,
+            };
+            let sent = mailbox.send(command).await.is_ok();
+            match if sent { answer.await.ok() } else { None } {
+                Some(result) => return result.map(|()| Obeyed::Done),
+                None if self.0.is_alone() => return Err(self.gone()),
+                // It ended, or its partition was given away: ask whoever has it.
+                None => {}
             }
+        }
+        if !self.get(id).await?.summary.status.is_open() {
             return Err(Error::new(ErrorKind::Ended, id.to_string()));
-        };
-        let (reply, answer) = oneshot::channel();
-        mailbox
-            .send(command(reply))
-            .await
-            .map_err(|_| self.gone())?;
-        answer.await.map_err(|_| self.gone())?
+        }
+        if self.0.is_alone() {
+            return Err(self.gone());
+        }
+        self.0.ask(id, order).await
     }
 
     fn gone(&self) -> Error {
@@ -248,7 +267,8 @@ impl Shared {
         start: Start,
         trigger: Option<TriggerEvent>,
     ) -> Result<Receipt> {
-        let plan = self.definitions.current(&start.definition).ok_or_else(|| {
+        let plan = self.current_plan(&start.definition).await?;
+        let plan = plan.ok_or_else(|| {
             let name = start.definition.chars().take(100).collect::<String>();
             Error::new(ErrorKind::UnknownDefinition, name)
         })?;
@@ -265,7 +285,10 @@ impl Shared {
         match self.append_first(id, &first, &state.started).await? {
             true => {
                 self.counters.started.add(1);
-                self.adopt(Summary::of(&state), Some((plan, state)));
+                // Elsewhere its owner learns of it by following the log.
+                if let Some(part) = self.partition_of(id) {
+                    part.adopt(Summary::of(&state), Some((plan, state)));
+                }
                 Ok(Receipt { id, created: true })
             }
             false => self.repeated(id, &state.started).await,
@@ -283,7 +306,7 @@ impl Shared {
             let kind = ErrorKind::TooLarge { actual, limit };
             return Err(Error::new(kind, plan.name()));
         }
-        if self.index.open_count() >= self.config.max_open {
+        if self.open_count() >= self.config.max_open {
             return Err(Error::new(ErrorKind::Busy, plan.name()));
         }
         Ok(())
@@ -351,9 +374,9 @@ impl Shared {
         let ended = facts
             .iter()
             .any(|recorded| matches!(recorded.fact, Fact::Completed | Fact::Compensated));
-        if !ended && !self.index.contains(id) {
+        if let Some(part) = self.partition_of(id).filter(|_| !ended) {
             let at = facts.first().map_or(Timestamp::default(), |first| first.at);
-            self.adopt(Summary::begun(id, earlier, at), None);
+            part.adopt(Summary::begun(id, earlier, at), None);
         }
         Ok(Receipt { id, created: false })
     }
@@ -375,17 +398,42 @@ impl Shared {
         }
     }
 
-    /// Makes an open saga run, unless it runs already.
-    pub(super) fn adopt(self: &Arc<Self>, summary: Summary, known: Option<(Arc<Plan>, State)>) {
-        let id = summary.id;
-        let (mailbox, commands) = mpsc::channel(MAILBOX);
-        if self.index.open(summary, mailbox) {
-            self.run_saga(id, commands, known);
+    fn list(&self, list: &List) -> Vec<Summary> {
+        let wanted = |summary: &Summary| {
+            let definition = list.definition.as_ref();
+            list.status.is_none_or(|status| summary.status == status)
+                && definition.is_none_or(|name| *name == summary.definition)
+        };
+        let owned = self.owned();
+        // Everything that is owned, wanted or not: what the log said last must not shadow it.
+        let here = owned.iter().flat_map(|part| match self.is_alone() {
+            true => part.index.list(list.limit, wanted),
+            false => part.index.list(usize::MAX, |_| true),
+        });
+        let mut found: HashMap<Uuid, Summary> = here.map(|s| (s.id, s)).collect();
+        if !self.is_alone() {
+            let fold = self.fold();
+            for summary in fold.open.values() {
+                found.entry(summary.id).or_insert_with(|| summary.clone());
+            }
+            for summary in &fold.finished {
+                found.insert(summary.id, summary.clone());
+            }
         }
+        let mut found: Vec<Summary> = found.into_values().filter(wanted).collect();
+        found.sort_unstable_by_key(|summary| (Reverse(summary.started_at), summary.id));
+        found.truncate(list.limit);
+        found
     }
+}
+
+fn is_settled(status: Status) -> bool {
+    !status.is_open() || status == Status::Parked
 }
 
 /// The longest key, in bytes.
 const MAX_KEY: usize = 512;
+/// How often a saga of another platform is looked at by who waits for it.
+const LOOK: Duration = Duration::from_millis(500);
 /// How many commands wait for one saga's task.
 pub(super) const MAILBOX: usize = 8;

@@ -190,10 +190,6 @@ impl Index {
         self.lock().open.get(&id).map(|open| open.mailbox.clone())
     }
 
-    pub(super) fn contains(&self, id: Uuid) -> bool {
-        self.lock().open.contains_key(&id)
-    }
-
     /// The status of an open saga, or of one that ended lately.
     pub(super) fn status(&self, id: Uuid) -> Option<Status> {
         let inner = self.lock();

@@ -3,31 +3,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ieum_base::{TaskKind, Uuid};
+use ieum_base::Uuid;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::config::STORE_BACKOFF;
 use super::handle::Command;
 use super::index::Activity;
+use super::partition::Partition;
 use super::saga::{Exit, Saga};
-use super::shared::Shared;
 use super::writer::read_saga;
 use super::{Error, ErrorKind};
 use crate::definition::Plan;
 use crate::state::State;
 
-impl Shared {
-    /// Runs a saga in a task of its own until it ends or the engine stops.
+impl Partition {
+    /// Runs a saga in a task of its own until it ends or the partition is given back.
     pub(super) fn run_saga(
         self: &Arc<Self>,
         id: Uuid,
         commands: mpsc::Receiver<Command>,
         known: Option<(Arc<Plan>, State)>,
     ) {
-        let shared = Arc::clone(self);
-        let work = async move { shared.live(id, commands, known).await };
-        self.tasks.spawn(TaskKind::Request, "saga", work);
+        let part = Arc::clone(self);
+        let work = async move { part.live(id, commands, known).await };
+        self.spawn("saga", work);
     }
 
     /// Runs a saga again and again: what is broken now may be mended later, and what cannot be run
@@ -64,7 +64,7 @@ impl Shared {
                     why
                 }
             };
-            let wait = STORE_BACKOFF.delay(failures, &self.rng);
+            let wait = STORE_BACKOFF.delay(failures, &self.shared.rng);
             let again = decline_for(wait, &mut commands, &why);
             if stop.unless_requested(again).await.is_none() {
                 return;
@@ -74,9 +74,9 @@ impl Shared {
 
     async fn load(&self, id: Uuid) -> Result<(Arc<Plan>, State), Error> {
         // Reading is bounded like calling: a restart does not read everything at once.
-        let _turn = self.reading.acquire().await;
-        let facts = read_saga(&self.store, id).await?;
-        let plan = self.plan_of(id, &facts)?;
+        let _turn = self.shared.reading.acquire().await;
+        let facts = read_saga(&self.shared.store, id).await?;
+        let plan = self.shared.plan_of(id, &facts)?;
         let state = State::fold(id, &facts, &plan).map_err(|error| {
             Error::new(ErrorKind::Unreadable, format!("saga {id}: {error}")).caused_by(error)
         })?;
@@ -88,10 +88,9 @@ impl Shared {
 async fn decline_for(wait: Duration, commands: &mut mpsc::Receiver<Command>, why: &str) {
     let until = Instant::now() + wait;
     while let Ok(Some(command)) = tokio::time::timeout_at(until, commands.recv()).await {
-        let (Command::Cancel { reply, .. }
-        | Command::Resume { reply, .. }
-        | Command::RetryNow { reply }) = command;
         // Whoever asked may have gone away.
-        let _gone = reply.send(Err(Error::new(ErrorKind::Unreadable, why)));
+        let _gone = command
+            .reply
+            .send(Err(Error::new(ErrorKind::Unreadable, why)));
     }
 }

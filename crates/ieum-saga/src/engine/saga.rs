@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use ieum_base::trace::TraceContext;
 use ieum_base::{Deadline, Uuid};
-use ieum_eventstore::{Expect, Version};
+use ieum_eventstore::{Expect, Version, Write};
 use tokio::sync::mpsc;
 
+use super::commands::{self, Order};
 use super::handle::Command;
 use super::index::{Activity, Summary};
+use super::partition::Partition;
 use super::shared::Shared;
 use super::spans;
 use super::waiting::{Absent, Turn};
@@ -42,7 +44,8 @@ pub(super) enum Exit {
 }
 
 pub(super) struct Saga<'a> {
-    pub(super) shared: &'a Arc<Shared>,
+    pub(super) shared: &'a Shared,
+    pub(super) part: &'a Arc<Partition>,
     pub(super) plan: Arc<Plan>,
     pub(super) state: State,
     /// Facts that the state has and the log has not.
@@ -65,12 +68,13 @@ impl<'a> Saga<'a> {
     /// A saga that was `found_open`, by an engine that has just begun, goes on at once: what its
     /// participants were like before says nothing about now.
     pub(super) fn new(
-        shared: &'a Arc<Shared>,
+        part: &'a Arc<Partition>,
         plan: Arc<Plan>,
         state: State,
         commands: &'a mut mpsc::Receiver<Command>,
         found_open: bool,
     ) -> Self {
+        let shared = &*part.shared;
         // From here on the deadline is on the monotonic clock: a step of the time of day moves it
         // only if it happens while no engine runs.
         let elapsed = shared.clock.now().since(state.started_at);
@@ -78,6 +82,7 @@ impl<'a> Saga<'a> {
         let span = state.started.trace.context();
         Self {
             shared,
+            part,
             deadline: Deadline::after(left),
             span: span.unwrap_or_else(|| TraceContext::root(&shared.rng, false)),
             plan,
@@ -94,8 +99,8 @@ impl<'a> Saga<'a> {
 
     /// Runs it until it ends or cannot go on.
     pub(super) async fn run(mut self) -> Exit {
-        self.shared.index.update(Summary::of(&self.state));
-        self.shared
+        self.part.index.update(Summary::of(&self.state));
+        self.part
             .index
             .set_activity(self.state.id, Activity::Runnable);
         self.shared.changed.notify_waiters();
@@ -163,6 +168,11 @@ impl<'a> Saga<'a> {
 
     /// Writes the staged facts down, in one append.
     pub(super) async fn flush(&mut self) -> Result<(), Exit> {
+        self.flush_with(None).await
+    }
+
+    /// The same, together with the answer to the command that led to them.
+    async fn flush_with(&mut self, answer: Option<Write>) -> Result<(), Exit> {
         if self.staged.is_empty() {
             return Ok(());
         }
@@ -173,11 +183,16 @@ impl<'a> Saga<'a> {
         let name = stream(id).map_err(|error| broken(error.to_string()))?;
         let span = self.span.to_traceparent();
         let events = self
-            .shared
+            .part
             .saga_events(id, before + 1, &self.staged, &span)
             .map_err(|error| broken(error.to_string()))?;
-        let expect = Expect::Version(Version(before));
-        match self.shared.append(name, expect, events).await {
+        let facts = Write {
+            stream: name,
+            expect: Expect::Version(Version(before)),
+            events,
+        };
+        let writes = std::iter::once(facts).chain(answer).collect();
+        match self.part.append(writes).await {
             Ok(_) => {}
             Err(Refused::Superseded | Refused::Stopping) => return Err(Exit::Stopping),
             Err(Refused::Conflict) => return Err(Exit::Stale),
@@ -199,7 +214,7 @@ impl<'a> Saga<'a> {
         self.ended_spans
             .drain(..)
             .for_each(|span| self.shared.record(span));
-        self.shared.index.update(Summary::of(&self.state));
+        self.part.index.update(Summary::of(&self.state));
         self.shared.changed.notify_waiters();
     }
 
@@ -222,7 +237,7 @@ impl<'a> Saga<'a> {
                 });
             }
         };
-        if self.shared.tasks.stop().is_requested() {
+        if self.part.tasks.stop().is_requested() {
             self.flush().await?;
             return Err(Exit::Stopping);
         }
@@ -317,7 +332,7 @@ impl<'a> Saga<'a> {
             service: plan.service.clone(),
             method: plan.method,
             path,
-            headers: headers(self.state.id, target, self.shared.fence.epoch),
+            headers: headers(self.state.id, target, self.part.right.epoch),
             body,
             deadline: self.call_deadline(target),
             trace: Some(telemetry::step_context(
@@ -345,14 +360,21 @@ impl<'a> Saga<'a> {
     }
 
     pub(super) async fn obey(&mut self, command: Option<Command>) -> Result<(), Exit> {
-        let (reply, done) = match command {
-            None => return Ok(()),
-            Some(Command::RetryNow { reply }) => {
+        let Some(command) = command else {
+            return Ok(());
+        };
+        let Command {
+            order,
+            asked,
+            reply,
+        } = command;
+        let done = match order {
+            Order::RetryNow => {
                 self.due = true;
-                (reply, Ok(()))
+                Ok(())
             }
-            Some(Command::Cancel { reason, reply }) => (reply, self.cancel(reason).await),
-            Some(Command::Resume { reason, reply }) => (reply, self.resume(reason).await),
+            Order::Cancel { reason } => self.cancel(reason, asked).await,
+            Order::Resume { reason } => self.resume(reason, asked).await,
         };
         let (answer, exit) = match done {
             Ok(()) => (Ok(()), Ok(())),
@@ -367,7 +389,7 @@ impl<'a> Saga<'a> {
         exit
     }
 
-    async fn cancel(&mut self, reason: String) -> Result<(), Told> {
+    async fn cancel(&mut self, reason: String, asked: Option<Uuid>) -> Result<(), Told> {
         if self.state.failure.is_some() || self.state.cancel.is_some() {
             return Ok(());
         }
@@ -375,21 +397,24 @@ impl<'a> Saga<'a> {
             let id = self.state.id.to_string();
             return Err(Told::Refused(Error::new(ErrorKind::TooLate, id)));
         }
-        self.write(Fact::CancelRequested { reason }).await
+        self.write(Fact::CancelRequested { reason }, asked).await
     }
 
-    async fn resume(&mut self, reason: String) -> Result<(), Told> {
+    async fn resume(&mut self, reason: String, asked: Option<Uuid>) -> Result<(), Told> {
         if self.state.status != Status::Parked {
             let id = self.state.id.to_string();
             return Err(Told::Refused(Error::new(ErrorKind::NotParked, id)));
         }
         self.due = true;
-        self.write(Fact::Resumed { reason }).await
+        self.write(Fact::Resumed { reason }, asked).await
     }
 
-    async fn write(&mut self, fact: Fact) -> Result<(), Told> {
+    /// Writes a command's fact down, with the answer to the command if it was `asked` elsewhere.
+    async fn write(&mut self, fact: Fact, asked: Option<Uuid>) -> Result<(), Told> {
+        let answer = asked.map(|command| commands::answer(self.state.id, command, &Ok(())));
+        let answer = answer.transpose().map_err(Told::Refused)?;
         self.stage(fact).map_err(Told::Exit)?;
-        self.flush().await.map_err(Told::Exit)
+        self.flush_with(answer).await.map_err(Told::Exit)
     }
 
     /// Takes the saga out of the open ones.
@@ -399,7 +424,7 @@ impl<'a> Saga<'a> {
         counters.completed.add(u64::from(completed));
         counters.compensated.add(u64::from(!completed));
         self.shared.record(spans::of_saga(&self.state, &self.span));
-        self.shared.index.finish(Summary::of(&self.state));
+        self.part.index.finish(Summary::of(&self.state));
         self.shared.changed.notify_waiters();
     }
 }

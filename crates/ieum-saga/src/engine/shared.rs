@@ -1,17 +1,21 @@
 //! What the engine's parts share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use ieum_base::trace::SpanSink;
-use ieum_base::{Clock, Rng, Tasks, Timestamp};
-use ieum_eventstore::{Checkpoints, EventStore, Fence};
-use tokio::sync::{Notify, Semaphore};
+use ieum_base::{Clock, Rng, Tasks, Timestamp, Uuid};
+use ieum_eventstore::{Checkpoints, EventStore, Position, ownership};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::Config;
+use super::commands::Waiting;
 use super::definitions::Definitions;
-use super::index::Index;
+use super::fold::Fold;
+use super::layout::Layout;
+use super::partition::Partition;
 use super::presence::Presence;
+use super::right::Right;
 use crate::port::Participants;
 use crate::telemetry::{Counters, Finished};
 
@@ -24,22 +28,33 @@ pub(super) struct Shared {
     pub(super) rng: Rng,
     pub(super) spans: Option<Arc<dyn SpanSink>>,
     pub(super) service: Arc<str>,
-    /// The epoch under which everything is written.
-    pub(super) fence: Fence,
+    /// How the log's sagas are divided.
+    pub(super) layout: Layout,
     pub(super) tasks: Tasks,
     /// Turns to make calls.
     pub(super) permits: Arc<Semaphore>,
     /// Turns to read a saga's stream: a participant that hangs does not hold up a restart.
     pub(super) reading: Semaphore,
     pub(super) presence: Presence,
-    pub(super) index: Index,
     pub(super) definitions: Definitions,
     pub(super) counters: Counters,
     pub(super) triggers: super::trigger::Statuses,
+    /// All sagas of the log, as far as it was read.
+    pub(super) fold: Mutex<Fold>,
+    /// How far it was read.
+    pub(super) followed: watch::Sender<Position>,
+    /// Who waits for other platforms to carry commands out.
+    pub(super) waiting: Waiting,
     /// Told when a definition was added or changed.
     pub(super) redefined: Notify,
     /// Told when a saga changed.
     pub(super) changed: Notify,
+    /// The other platforms of the log; `None` if there are none.
+    pub(super) ownership: Option<ownership::Handle>,
+    /// The partitions that are owned here. Their tasks hold them.
+    partitions: RwLock<Vec<Weak<Partition>>>,
+    /// The right of an engine that is alone on its log.
+    own_right: OnceLock<Right>,
     superseded: AtomicBool,
 }
 
@@ -47,7 +62,8 @@ pub(super) struct Shared {
 pub(super) struct Parts {
     pub(super) config: Config,
     pub(super) deps: super::Deps,
-    pub(super) fence: Fence,
+    pub(super) layout: Layout,
+    pub(super) ownership: Option<ownership::Handle>,
     pub(super) tasks: Tasks,
 }
 
@@ -56,16 +72,17 @@ impl Shared {
         let Parts {
             config,
             deps,
-            fence,
+            layout,
+            ownership,
             tasks,
         } = parts;
+        let turns = config.concurrency.min(Semaphore::MAX_PERMITS);
+        let partitions = usize::try_from(layout.partitions).unwrap_or(usize::MAX);
         Self {
-            permits: Arc::new(Semaphore::new(
-                config.concurrency.min(Semaphore::MAX_PERMITS),
-            )),
+            permits: Arc::new(Semaphore::new(turns)),
             reading: Semaphore::new(READERS),
             presence: Presence::new(config.participant_concurrency, config.probe.0),
-            index: Index::new(config.finished_kept),
+            partitions: RwLock::new(vec![Weak::new(); partitions]),
             config,
             store: deps.store,
             checkpoints: deps.checkpoints,
@@ -74,14 +91,75 @@ impl Shared {
             rng: deps.rng,
             spans: deps.spans,
             service: deps.service,
-            fence,
+            layout,
             tasks,
             definitions: Definitions::default(),
             counters: Counters::default(),
             triggers: super::trigger::Statuses::default(),
+            fold: Mutex::default(),
+            followed: watch::Sender::new(Position::START),
+            waiting: Waiting::default(),
             redefined: Notify::new(),
             changed: Notify::new(),
+            ownership,
+            own_right: OnceLock::new(),
             superseded: AtomicBool::new(false),
+        }
+    }
+
+    /// True if no other platform works on the log.
+    pub(super) const fn is_alone(&self) -> bool {
+        self.ownership.is_none()
+    }
+
+    /// The right under which an engine that is alone writes what belongs to no saga.
+    pub(super) fn own_right(&self) -> Option<&Right> {
+        self.own_right.get()
+    }
+
+    pub(super) fn set_own_right(&self, right: Right) {
+        // It is set once, when the engine is opened.
+        let _set = self.own_right.set(right);
+    }
+
+    /// The partition of a saga, if it is owned here.
+    pub(super) fn partition_of(&self, id: Uuid) -> Option<Arc<Partition>> {
+        let partitions = self
+            .partitions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let part = partitions.get(self.layout.partition_of(id))?.upgrade()?;
+        (!part.tasks.stop().is_requested()).then_some(part)
+    }
+
+    /// The partitions that are owned here.
+    pub(super) fn owned(&self) -> Vec<Arc<Partition>> {
+        let partitions = self
+            .partitions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        partitions.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// How many sagas are open: of the whole log, as far as it is known here.
+    pub(super) fn open_count(&self) -> usize {
+        match self.is_alone() {
+            true => self
+                .owned()
+                .iter()
+                .map(|part| part.index.open_count())
+                .sum(),
+            false => self.fold().open.len(),
+        }
+    }
+
+    pub(super) fn register(&self, part: &Arc<Partition>) {
+        let mut partitions = self
+            .partitions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = partitions.get_mut(part.number) {
+            *place = Arc::downgrade(part);
         }
     }
 
@@ -92,13 +170,17 @@ impl Shared {
         Some(Timestamp::from_micros(moment))
     }
 
-    /// A later engine works on the log: this one stops everything.
-    pub(super) fn give_way(&self) {
+    /// A later owner has taken over what was written under `right`: that work stops, and all of it
+    /// if this engine thought itself alone.
+    pub(super) fn give_way(&self, right: Option<&Right>) {
+        if let Some(right) = right {
+            right.tenure.refused();
+        }
+        if !self.is_alone() {
+            return;
+        }
         if !self.superseded.swap(true, Ordering::AcqRel) {
-            tracing::error!(
-                epoch = self.fence.epoch,
-                "a later saga engine has taken over; this one stops"
-            );
+            tracing::error!("a later saga engine has taken over; this one stops");
         }
         self.tasks.stop().request();
     }
@@ -117,8 +199,8 @@ impl Shared {
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
-            .field("epoch", &self.fence.epoch)
-            .field("open", &self.index.open_count())
+            .field("partitions", &self.layout.partitions)
+            .field("owned", &self.owned().len())
             .finish_non_exhaustive()
     }
 }

@@ -1,23 +1,25 @@
 //! Events that start sagas.
 //!
-//! One task per definition reads its topic from a durable checkpoint. The key of a saga is the
+//! One platform at a time owns the triggers. One task per definition reads its topic from a durable checkpoint. The key of a saga is the
 //! source and the id of the event, so that an event that is read again starts nothing again, and
 //! the checkpoint moves only when every event before it has started its saga or has become a dead
 //! letter. A start that fails is never just a line in a log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use ieum_base::{Retry, Uuid};
+use ieum_base::{Retry, TaskKind, Tasks, Uuid};
 use ieum_eventstore::{
     Checkpoint, Event, Expect, Filter, Metadata, NewEvent, Page, Position, StreamName, Version,
+    Write,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::config::STORE_BACKOFF;
+use super::right::Right;
 use super::shared::Shared;
 use super::{Error, ErrorKind, Result, Start};
 use crate::definition::Trigger;
@@ -48,6 +50,12 @@ impl Statuses {
         statuses.values().cloned().collect()
     }
 
+    /// Another platform knows now.
+    fn clear(&self) {
+        let mut statuses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        statuses.clear();
+    }
+
     fn set(&self, status: TriggerStatus) {
         let mut statuses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         statuses.insert(status.definition.clone(), status);
@@ -64,9 +72,17 @@ struct DeadLetter<'a> {
     event: TriggerEvent,
 }
 
+/// The triggers, while this engine owns them.
+pub(super) struct Triggers {
+    shared: Arc<Shared>,
+    right: Right,
+    tasks: Tasks,
+}
+
 /// One definition's subscription.
 struct Subscription<'a> {
     shared: &'a Arc<Shared>,
+    right: &'a Right,
     definition: &'a str,
     trigger: Trigger,
     name: String,
@@ -74,10 +90,56 @@ struct Subscription<'a> {
     at: Position,
 }
 
-impl Shared {
+impl Triggers {
+    pub(super) fn new(shared: &Arc<Shared>, right: Right) -> Arc<Self> {
+        Arc::new(Self {
+            shared: Arc::clone(shared),
+            tasks: Tasks::new(right.tenure.stop().child()),
+            right,
+        })
+    }
+
+    /// Runs a task per definition that events start, and writes down which sagas are open, until the
+    /// lease or the engine ends.
+    pub(super) async fn tend(self: Arc<Self>) {
+        let shared = &self.shared;
+        let engine = shared.tasks.stop().clone();
+        let keep_fold = Arc::clone(shared).keep_fold(self.right.clone());
+        self.spawn("saga-snapshot", keep_fold);
+        let mut running = HashSet::new();
+        loop {
+            for name in shared.definitions.triggered() {
+                if running.insert(name.clone()) {
+                    let triggers = Arc::clone(&self);
+                    let work = async move { triggers.trigger(name).await };
+                    self.spawn("saga-trigger", work);
+                }
+            }
+            tokio::select! {
+                () = engine.requested() => break,
+                () = self.tasks.stop().requested() => break,
+                () = shared.redefined.notified() => {}
+            }
+        }
+        tokio::select! {
+            () = self.right.tenure.lost().requested() => {}
+            _ = self.tasks.shut_down(shared.config.drain.0) => {}
+        }
+        shared.triggers.clear();
+        self.right.tenure.finished();
+    }
+
+    fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let lost = self.right.tenure.lost().clone();
+        self.tasks.spawn(TaskKind::Background, name, async move {
+            lost.unless_requested(work).await;
+        });
+    }
+
     /// Starts a saga for each matching event, until the stop. Nothing is given up: what the log
     /// refuses is tried again, with backoff and in sight.
-    pub(super) async fn trigger(self: &Arc<Self>, definition: String) {
+    async fn trigger(self: &Arc<Self>, definition: String) {
+        let shared = &self.shared;
         let stop = self.tasks.stop().clone();
         for failures in 1_u32.. {
             let work = self.follow(&definition);
@@ -86,26 +148,22 @@ impl Shared {
                 Some(Err(error)) => error,
             };
             if *error.kind() == ErrorKind::Superseded {
-                self.give_way();
+                shared.give_way(Some(&self.right));
                 return;
             }
             tracing::error!(definition, %error, "the trigger of a saga stands still");
-            let topic = self
-                .definitions
-                .trigger(&definition)
-                .map(|(trigger, _)| trigger.topic);
-            self.triggers.set(TriggerStatus {
+            let trigger = shared.definitions.trigger(&definition);
+            shared.triggers.set(TriggerStatus {
                 definition: definition.clone(),
-                topic: topic.unwrap_or_default(),
+                topic: trigger
+                    .map(|(trigger, _)| trigger.topic)
+                    .unwrap_or_default(),
                 position: Position::START,
                 problem: Some(error.to_string()),
             });
-            let wait = STORE_BACKOFF.delay(failures, &self.rng);
-            if stop
-                .unless_requested(self.clock.sleep(wait))
-                .await
-                .is_none()
-            {
+            let wait = STORE_BACKOFF.delay(failures, &shared.rng);
+            let slept = stop.unless_requested(shared.clock.sleep(wait));
+            if slept.await.is_none() {
                 return;
             }
         }
@@ -114,15 +172,16 @@ impl Shared {
     /// Follows the topic that the definition names, and the next one if a new version names another.
     async fn follow(self: &Arc<Self>, definition: &str) -> Result<()> {
         loop {
-            let Some((trigger, since)) = self.definitions.trigger(definition) else {
+            let shared = &self.shared;
+            let Some((trigger, since)) = shared.definitions.trigger(definition) else {
                 // A version without a trigger is current; a later one may have one again.
-                self.clock.sleep(self.config.sweep.0).await;
+                shared.clock.sleep(shared.config.sweep.0).await;
                 continue;
             };
             let mut subscription =
                 Subscription::open(self, definition, trigger.clone(), since).await?;
             let is_current = || {
-                let current = self.definitions.trigger(definition);
+                let current = shared.definitions.trigger(definition);
                 current.is_some_and(|(current, _)| current == trigger)
             };
             while is_current() {
@@ -134,17 +193,19 @@ impl Shared {
 
 impl<'a> Subscription<'a> {
     async fn open(
-        shared: &'a Arc<Shared>,
+        owner: &'a Triggers,
         definition: &'a str,
         trigger: Trigger,
         since: Position,
     ) -> Result<Self> {
+        let shared = &owner.shared;
         let name = format!("saga-trigger-{definition}-{}", trigger.topic);
         let stored = shared.checkpoints.load(&name).await?;
         Ok(Self {
             // What happened while no version had this trigger starts nothing later.
             at: stored.map_or(since, |checkpoint| checkpoint.position.max(since)),
             shared,
+            right: &owner.right,
             definition,
             trigger,
             name,
@@ -214,7 +275,7 @@ impl<'a> Subscription<'a> {
         }
         self.shared
             .checkpoints
-            .store_fenced(&self.name, self.stored, to, &self.shared.fence)
+            .store_fenced(&self.name, self.stored, to, self.right.fence())
             .await?;
         self.stored = Some(to);
         Ok(())
@@ -304,7 +365,13 @@ impl<'a> Subscription<'a> {
                 causation: Some(event.id.to_string()),
                 ..Metadata::default()
             });
-        let appended = self.shared.append(stream, Expect::Any, vec![event]).await;
+        let write = Write {
+            stream,
+            expect: Expect::Any,
+            events: vec![event],
+        };
+        let (right, stop) = (self.right, self.right.tenure.stop());
+        let appended = self.shared.append_as(Some(right), stop, vec![write]).await;
         let appended = appended.map_err(|refused| refused.into_error("keeping a dead letter"))?;
         if !appended.duplicate {
             self.shared.counters.dead_letters.add(1);

@@ -112,7 +112,7 @@ impl Saga<'_> {
     /// comes. The participant's own turn comes first: who waits for it holds none of the engine's.
     pub(super) async fn queue(&mut self, target: &Target) -> Result<(), Exit> {
         self.flush().await?;
-        let shared = Arc::clone(self.shared);
+        let shared = Arc::clone(&self.part.shared);
         let service = self.service_of(target).unwrap_or_default();
         let participant = shared.presence.of(service);
         let turns = Arc::clone(&participant.turns);
@@ -122,9 +122,10 @@ impl Saga<'_> {
             let engine = Arc::clone(&shared.permits).acquire_owned().await.ok()?;
             Some((own, engine))
         };
+        let part = self.part;
         tokio::select! {
             turn = turn => self.turn = turn.map(|(own, engine)| Turn { participant, own, engine }),
-            () = shared.tasks.stop().requested() => return Err(Exit::Stopping),
+            () = part.tasks.stop().requested() => return Err(Exit::Stopping),
             command = self.commands.recv() => self.obey(command).await?,
         }
         Ok(())
@@ -147,7 +148,7 @@ impl Saga<'_> {
             deadline if deadline_counts && deadline < until => deadline,
             _ => until,
         };
-        self.shared
+        self.part
             .index
             .set_activity(self.state.id, Activity::Until(wake));
         let mut absent = self.absent.take();
@@ -179,7 +180,7 @@ impl Saga<'_> {
 
     /// Waits for an operator.
     pub(super) async fn rest(&mut self) -> Result<(), Exit> {
-        self.shared
+        self.part
             .index
             .set_activity(self.state.id, Activity::Operator);
         self.listen(std::future::pending::<()>()).await.map(drop)
@@ -187,16 +188,16 @@ impl Saga<'_> {
 
     /// Waits for something, a command, or the stop; `None` if a command came first.
     async fn listen<T>(&mut self, something: impl Future<Output = T>) -> Result<Option<T>, Exit> {
-        let shared = Arc::clone(self.shared);
+        let part = self.part;
         let come = tokio::select! {
             come = something => Some(come),
-            () = shared.tasks.stop().requested() => return Err(Exit::Stopping),
+            () = part.tasks.stop().requested() => return Err(Exit::Stopping),
             command = self.commands.recv() => {
                 self.obey(command).await?;
                 None
             }
         };
-        shared.index.set_activity(self.state.id, Activity::Runnable);
+        part.index.set_activity(self.state.id, Activity::Runnable);
         Ok(come)
     }
 }

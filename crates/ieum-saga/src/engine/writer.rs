@@ -1,17 +1,18 @@
-//! Writing to the log under the engine's epoch.
+//! Writing to the log under an owner's epoch.
 //!
-//! Every append of the engine goes through here: it carries the fence, and what the log refuses for
-//! the moment is appended again, *the same events with the same ids*, until it is settled. An append
-//! whose fate is unknown is never followed by a different one.
+//! Every append of the engine goes through here: it carries the owner's fence, and what the log
+//! refuses for the moment is appended again, *the same events with the same ids*, until it is
+//! settled. An append whose fate is unknown is never followed by a different one.
 
 use std::sync::Arc;
 
-use ieum_base::Uuid;
+use ieum_base::Stop;
 use ieum_eventstore::{
-    Append, Appended, ErrorKind, Event, EventStore, Expect, Metadata, NewEvent, StreamName, Version,
+    Append, Appended, ErrorKind, Event, EventStore, Expect, NewEvent, StreamName, Version, Write,
 };
 
 use super::config::STORE_BACKOFF;
+use super::right::Right;
 use super::shared::Shared;
 use super::{Error, error};
 use crate::events::{Recorded, stream};
@@ -19,9 +20,9 @@ use crate::events::{Recorded, stream};
 /// Why an append was given up.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// A later engine has taken over.
+    /// A later owner has taken over.
     Superseded,
-    /// The engine is stopping, and the log did not take the events yet.
+    /// The owner is stopping, and the log did not take the events yet.
     Stopping,
     /// Somebody else wrote to the stream.
     Conflict,
@@ -41,14 +42,35 @@ impl Refused {
 }
 
 impl Shared {
-    /// Appends, and repeats while the log is only away or full.
+    /// Appends to one stream by the right that everybody has: that of the engine if it is alone on
+    /// its log, none if it shares it. Then expectations and ids alone decide.
     pub(super) async fn append(
         &self,
         stream: StreamName,
         expect: Expect,
         events: Vec<NewEvent>,
     ) -> Result<Appended, Refused> {
-        let append = Append::to(stream, expect, events).fenced(self.fence.clone());
+        let write = Write {
+            stream,
+            expect,
+            events,
+        };
+        let right = self.own_right();
+        self.append_as(right, self.tasks.stop(), vec![write]).await
+    }
+
+    /// Appends under a right, and repeats while the log is only away or full, until `stop`.
+    pub(super) async fn append_as(
+        &self,
+        right: Option<&Right>,
+        stop: &Stop,
+        writes: Vec<Write>,
+    ) -> Result<Appended, Refused> {
+        let append = Append {
+            writes,
+            condition: None,
+            fence: right.map(|right| right.fence().clone()),
+        };
         for attempt in 1_u32.. {
             let error = match self.store.append(append.clone()).await {
                 Ok(appended) => return Ok(appended),
@@ -56,7 +78,7 @@ impl Shared {
             };
             match error.kind() {
                 ErrorKind::Fenced { .. } => {
-                    self.give_way();
+                    self.give_way(right);
                     return Err(Refused::Superseded);
                 }
                 ErrorKind::Conflict { .. } => return Err(Refused::Conflict),
@@ -65,7 +87,6 @@ impl Shared {
             }
             tracing::warn!(%error, attempt, "the log does not take a saga's events; again");
             let wait = STORE_BACKOFF.delay(attempt, &self.rng);
-            let stop = self.tasks.stop();
             if stop
                 .unless_requested(self.clock.sleep(wait))
                 .await
@@ -75,29 +96,6 @@ impl Shared {
             }
         }
         Err(Refused::Stopping)
-    }
-
-    /// The events of one saga, from version `first` on. Their ids follow from saga, epoch and
-    /// version: this engine's repetition is recognised, and another engine's event never is.
-    pub(super) fn saga_events(
-        &self,
-        id: Uuid,
-        first: u64,
-        facts: &[Recorded],
-        traceparent: &str,
-    ) -> Result<Vec<NewEvent>, serde_json::Error> {
-        let numbered = (first..).zip(facts);
-        numbered
-            .map(|(version, recorded)| {
-                let name = format!("{}/{version}", self.fence.epoch);
-                let metadata = Metadata {
-                    traceparent: Some(traceparent.to_owned()),
-                    correlation: Some(id.to_string()),
-                    ..Metadata::default()
-                };
-                recorded.to_event(Uuid::new_v5(&id, name.as_bytes()), metadata)
-            })
-            .collect()
     }
 }
 
@@ -121,7 +119,7 @@ pub(super) async fn read_whole(
 /// Every event of a saga; empty if there is no such saga.
 pub(super) async fn read_saga(
     store: &Arc<dyn EventStore>,
-    id: Uuid,
+    id: ieum_base::Uuid,
 ) -> Result<Vec<Recorded>, Error> {
     let name = stream(id).map_err(|error| {
         Error::new(error::ErrorKind::UnknownSaga, id.to_string()).caused_by(error)

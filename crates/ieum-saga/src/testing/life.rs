@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ieum_eventstore::{
-    Append, Appended, Checkpoint, Checkpoints, Event, EventStore, Fence, Fences, Filter, Head,
-    Page, Position, Result, StreamName, Version,
+    Append, Appended, Checkpoint, Checkpoints, Event, EventStore, Fence, Filter, Head, Lease,
+    Leases, Page, Position, Result, StreamName, Version,
 };
 use tokio::sync::watch;
 
@@ -172,9 +172,21 @@ impl<L: Checkpoints> Checkpoints for MortalLog<L> {
 }
 
 #[async_trait]
-impl<L: Fences> Fences for MortalLog<L> {
-    async fn raise(&self, name: &str) -> Result<Fence> {
-        self.life.live(self.log.raise(name)).await
+impl<L: Leases> Leases for MortalLog<L> {
+    async fn observe(&self, prefix: &str) -> Result<Vec<Lease>> {
+        self.life.live(self.log.observe(prefix)).await
+    }
+
+    async fn take(&self, holder: &str, seen: &[Lease]) -> Result<Vec<Fence>> {
+        self.life.live(self.log.take(holder, seen)).await
+    }
+
+    async fn renew(&self, held: &[Fence]) -> Result<Vec<Fence>> {
+        self.life.live(self.log.renew(held)).await
+    }
+
+    async fn release(&self, held: &[Fence]) -> Result<()> {
+        self.life.live(self.log.release(held)).await
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Crash, Life, MortalLog, MortalParticipants, World};
 use crate::definition::Definition;
-use crate::engine::{Config, Deps, Handle, Receipt, Result, Service, Start};
+use crate::engine::{Config, Deps, Handle, Receipt, Result, Service, Sharing, Start};
 use crate::state::Status;
 
 /// A log and the services around it: what is left when an engine dies.
@@ -21,6 +21,8 @@ pub struct Rig {
     pub world: World,
     /// The settings of the next engine.
     pub config: Config,
+    /// Whether the next engine shares the log.
+    pub sharing: Sharing,
     /// The time of day.
     pub clock: Clock,
     /// Where the next engine's spans go.
@@ -44,6 +46,7 @@ impl Rig {
             log: memory::Store::new(),
             world: World::default(),
             config: Config::default(),
+            sharing: Sharing::Alone,
             clock: Clock::system(),
             spans: None,
         }
@@ -54,6 +57,21 @@ impl Rig {
         self.boot_until(None, Life::new()).await
     }
 
+    /// Starts an engine that shares the log, under the name of its platform.
+    pub async fn join(&self, name: &str) -> Result<Process> {
+        self.sharing(name).boot().await
+    }
+
+    /// The same rig, whose next engines share the log under `name`.
+    #[must_use]
+    pub fn sharing(&self, name: &str) -> Self {
+        let name = name.to_owned();
+        Self {
+            sharing: Sharing::Shared { name },
+            ..self.clone()
+        }
+    }
+
     /// Starts an engine that dies at `crash`. Its opening may already be the end of it: the future
     /// then never resolves, and `life` says so.
     pub async fn boot_until(&self, crash: Option<Crash>, life: Life) -> Result<Process> {
@@ -62,7 +80,8 @@ impl Rig {
         let deps = Deps {
             store: Arc::clone(&log) as Arc<dyn ieum_eventstore::EventStore>,
             checkpoints: Arc::clone(&log) as Arc<dyn ieum_eventstore::Checkpoints>,
-            fences: Arc::clone(&log) as Arc<dyn ieum_eventstore::Fences>,
+            leases: Arc::clone(&log) as Arc<dyn ieum_eventstore::Leases>,
+            sharing: self.sharing.clone(),
             participants: Arc::new(participants),
             clock: self.clock.clone(),
             rng: Rng::seeded(1),

@@ -66,7 +66,7 @@ struct Ledger {
     answers: HashMap<String, Answered>,
     effects: BTreeMap<(String, String), Effects>,
     calls: Vec<Call>,
-    epoch: u64,
+    epochs: HashMap<String, u64>,
     away: bool,
 }
 
@@ -235,14 +235,15 @@ impl Ledger {
             .header(EPOCH)
             .and_then(|epoch| epoch.parse().ok())
             .unwrap_or(0);
-        if epoch < self.epoch {
+        let text = |name: &str| call.header(name).unwrap_or_default().to_owned();
+        let highest = self.epochs.entry(text(SAGA_ID)).or_default();
+        if epoch < *highest {
             return Answered::json(409, &json!({"code": "stale-epoch"}));
         }
-        self.epoch = epoch;
+        *highest = epoch;
         if let Some(answer) = self.replay(call) {
             return answer;
         }
-        let text = |name: &str| call.header(name).unwrap_or_default().to_owned();
         let effects = self.effects.entry((text(SAGA_ID), text(STEP))).or_default();
         if !is_undo(call) && effects.cancelled {
             return Answered::json(409, &json!({"code": "cancelled"}));

@@ -89,8 +89,8 @@ async fn at_every_point(misfortune: Misfortune, expected: Status) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn h19_a_crash_at_any_point_of_a_happy_saga_completes_it_once() {
     let points = at_every_point(None, Status::Completed).await;
-    // The definition, the start, an intent before each of six calls, and the end.
-    assert_eq!(points, 9);
+    // The partitions, the definition, the start, an intent before each of six calls, and the end.
+    assert_eq!(points, 10);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ mod fixtures;
 mod operators;
 mod rules;
 mod running;
+mod sharing;
 mod starting;
 mod takeover;
 mod traces;

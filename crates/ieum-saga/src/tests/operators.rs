@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::fixtures::{STEPS, begin, finish, from_json, input, order, order_json};
 use crate::decide::Operation::{Do, Undo};
-use crate::engine::{Config, ErrorKind, List};
+use crate::engine::{Config, ErrorKind, List, Obeyed};
 use crate::state::{Progress, Status};
 use crate::testing::{Behaviour, Process, Rig};
 
@@ -307,7 +307,10 @@ async fn a_fatal_answer_parks_the_saga_and_it_can_be_resumed_or_cancelled() {
         let (process, id, status) = finish(&rig, &order()).await;
         assert_eq!(status, Status::Parked);
         let error = process.handle.retry_now(id).await;
-        assert_eq!(error.map_err(|error| error.kind().clone()), Ok(()));
+        assert_eq!(
+            error.map_err(|error| error.kind().clone()),
+            Ok(Obeyed::Done)
+        );
         let expected = if cancel {
             process.handle.cancel(id, "give up").await.expect("parked");
             Status::Compensated

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::fixtures::{STEPS, begin, from_json, input, order, order_json};
 use crate::decide::Operation::Do;
-use crate::engine::{Config, Deps, Service};
+use crate::engine::{Config, Deps, Service, Sharing};
 use crate::events::{saga_id, stream};
 use crate::port::{Call, CallResult, Participants};
 use crate::state::Status;
@@ -199,7 +199,8 @@ fn deps(store: Arc<dyn EventStore>, log: &memory::Store, world: Arc<dyn Particip
     Deps {
         store,
         checkpoints: Arc::new(log.clone()),
-        fences: Arc::new(log.clone()),
+        leases: Arc::new(log.clone()),
+        sharing: Sharing::Alone,
         participants: world,
         clock: Clock::system(),
         rng: Rng::seeded(2),

@@ -147,9 +147,10 @@ async fn an_event_that_cannot_start_its_saga_becomes_a_dead_letter() {
 async fn h26_an_event_whose_saga_a_newer_version_went_on_with_is_no_dead_letter() {
     let rig = Rig::new();
     let life = Life::new();
-    // The definition is the first append, the start the second; the checkpoint stays behind it.
+    // The partitions are the first append, the definition the second, the start the third; the
+    // checkpoint stays behind it.
     let crash = Some(Crash {
-        at: 2,
+        at: 3,
         side: Side::After,
     });
     let process = rig.boot_until(crash, life.clone()).await.expect("open");
@@ -177,7 +178,7 @@ async fn h13_a_superseded_engine_moves_no_trigger() {
     let zombie = rig.boot().await.expect("open");
     zombie.handle.define(triggered()).await.expect("defined");
     pass(Duration::from_secs(1)).await;
-    let fence = rig.log.raise("saga-engine").await.expect("a successor");
+    let fence = rig.log.raise("sagas/triggers").await.expect("a successor");
     // Nothing that the zombie would start: only its checkpoint would move.
     for _ in 0..40 {
         let events = (0..300).map(|_| {

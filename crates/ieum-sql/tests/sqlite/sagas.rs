@@ -16,7 +16,7 @@ use ieum_saga::definition::Definition;
 use ieum_saga::port::{self, Answered, Call, CallResult, Participants};
 use ieum_saga::state::Status;
 use ieum_saga::testing::{Crash, Life, MortalLog, Side};
-use ieum_saga::{Config, Deps, Service, Start};
+use ieum_saga::{Config, Deps, Service, Sharing, Start};
 use ieum_sql::Error;
 use ieum_sql::sqlite::barrier::{self, Op};
 use ieum_sql::sqlite::{Answer, Config as SqlConfig, Database, Log, Migration, Tx};
@@ -160,7 +160,8 @@ async fn run(
     let deps = Deps {
         store: Arc::clone(&log) as _,
         checkpoints: Arc::clone(&log) as _,
-        fences: log,
+        leases: log,
+        sharing: Sharing::Alone,
         participants: Arc::new(shop),
         clock: Clock::system(),
         rng: Rng::seeded(1),
@@ -233,8 +234,8 @@ fn at_every(point: impl Fn(u64, Side) -> End, refused: Option<&'static str>, to:
 fn h19_a_crash_at_any_call_or_append_completes_the_order_once() {
     assert_eq!(at_every(End::Call, None, Status::Completed), 4);
     let append = |at, side| End::Append(Crash { at, side });
-    // The definition, the start, an intent before each of four calls, and the end.
-    assert_eq!(at_every(append, None, Status::Completed), 7);
+    // The partitions, the definition, the start, an intent before each of four calls, and the end.
+    assert_eq!(at_every(append, None, Status::Completed), 8);
 }
 
 #[test]
