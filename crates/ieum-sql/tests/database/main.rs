@@ -17,4 +17,7 @@ mod server;
 #[cfg(test)]
 mod sql;
 #[cfg(test)]
+#[cfg(feature = "postgres")]
+mod tokio_postgres;
+#[cfg(test)]
 mod views;

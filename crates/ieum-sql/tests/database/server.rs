@@ -301,7 +301,7 @@ async fn a_server_that_is_killed_in_the_middle_of_commits_leaves_each_effect_onc
         move || {
             for round in 1..=5 {
                 // Something is written between two kills.
-                let enough = format!("SELECT count(*) > {} FROM ledger", round * 200);
+                let enough = format!("SELECT count(*) > {} FROM ledger", round * 120);
                 let busy = || {
                     let is_enough = server.sql(&database, &enough).ok()?;
                     (is_enough == "t").then_some(())
