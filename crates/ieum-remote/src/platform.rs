@@ -22,6 +22,7 @@ use crate::registry::RemoteRegistry;
 use crate::sagas::Sagas;
 use crate::spread::Spread;
 use crate::wire::paths;
+use crate::wire::platforms::Platforms;
 use crate::wire::services::{Routes, ServiceView, Services};
 use crate::wire::traces::{ListTraces, Trace, TraceSummary, Traces};
 use crate::{Error, ErrorKind, Result};
@@ -151,6 +152,12 @@ impl Platform {
             .await;
         let answer = answer.map_err(|failure| failure.into_error("listing services"));
         Ok(answer?.services)
+    }
+
+    /// The platforms on its log.
+    pub async fn platforms(&self) -> Result<Platforms> {
+        let answer = self.api.get(paths::PLATFORMS, Duration::ZERO).await;
+        answer.map_err(|failure| failure.into_error("listing platforms"))
     }
 
     /// The routes of its gateway, in the order in which they are tried.

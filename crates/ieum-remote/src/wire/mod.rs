@@ -7,6 +7,7 @@
 
 pub mod log;
 pub mod paths;
+pub mod platforms;
 pub mod refusal;
 pub mod sagas;
 pub mod services;

@@ -28,6 +28,10 @@ pub const SAGA_DEFINITIONS: &str = "/api/v1/sagas/definitions";
 pub const SAGA_LIVENESS: &str = "/api/v1/sagas/liveness";
 /// Services and their instances.
 pub const SERVICES: &str = "/api/v1/services";
+/// The platforms on one log.
+pub const PLATFORMS: &str = "/api/v1/platforms";
+/// What a platform heard, for the others on its log.
+pub const HEARD: &str = "/api/v1/platforms/heard";
 /// The gateway's routes.
 pub const ROUTES: &str = "/api/v1/routes";
 /// Traces; an id follows.

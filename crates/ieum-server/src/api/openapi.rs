@@ -167,6 +167,8 @@ mod tests {
 
     /// A value of each type with every field present.
     fn samples() -> Vec<(&'static str, Value)> {
+        use ieum_discovery::peers::Heard;
+        use ieum_remote::wire::platforms::{PlatformView, Platforms};
         use ieum_remote::wire::{log, services, topics, traces};
         let head = r#"{"incarnation":"00000000-0000-0000-0000-000000000001","position":1}"#;
         let head: ieum_eventstore::Head = serde_json::from_str(head).expect("valid");
@@ -206,6 +208,11 @@ mod tests {
             position: 1,
             reason: "a".into(),
         };
+        let platforms = Platforms {
+            shared: true,
+            platforms: Vec::new(),
+            unowned: 0,
+        };
         let append = log::AppendToStream {
             expect: Expect::Any,
             events: Vec::new(),
@@ -220,6 +227,12 @@ mod tests {
             ("InstanceView", value(serde_json::to_value(instance))),
             ("ServiceView", value(serde_json::to_value(service))),
             ("GiveUp", value(serde_json::to_value(give_up))),
+            ("Platforms", value(serde_json::to_value(platforms))),
+            (
+                "PlatformView",
+                value(serde_json::to_value(PlatformView::default())),
+            ),
+            ("Heard", value(serde_json::to_value(Heard::default()))),
         ]
     }
 }

@@ -15,8 +15,8 @@ use super::extract::Json;
 use super::routes::{Operation, Routes};
 use super::traces as traces_api;
 use super::{
-    Absent, Catalogue, Guard, Log, Topics, Vitals, guard, health, log, openapi, otlp, services,
-    topics,
+    Absent, Catalogue, Company, Guard, Log, Topics, Vitals, guard, health, log, openapi, otlp,
+    platforms, services, topics,
 };
 use crate::errors::{self, ApiError};
 use crate::traces::Store;
@@ -35,6 +35,8 @@ pub(crate) struct Parts {
     pub(crate) traces: Option<Store>,
     /// Services and routes.
     pub(crate) catalogue: Catalogue,
+    /// The platforms on the log; `None` in a process that owns none.
+    pub(crate) company: Option<Company>,
     /// Health and metrics.
     pub(crate) vitals: Vitals,
     /// Further routes that are described, such as those of sagas.
@@ -56,6 +58,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         parts.topics.map(topics::routes),
         parts.traces.map(traces_api::routes),
         otlp.clone().map(otlp::routes),
+        parts.company.map(platforms::routes),
         Some(services::routes(parts.catalogue)),
         Some(health::routes(parts.vitals)),
     ];

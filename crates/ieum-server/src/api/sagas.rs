@@ -13,7 +13,7 @@ use ieum_remote::wire::sagas::{
 use ieum_saga::definition::Definition;
 use ieum_saga::engine::{self, DefinitionSummary};
 use ieum_saga::state::Status;
-use ieum_saga::{ErrorKind, Handle, SagaView};
+use ieum_saga::{ErrorKind, Handle, Obeyed, SagaView};
 use serde::de::DeserializeOwned;
 
 use super::extract::{Json, Path, Query};
@@ -29,6 +29,9 @@ const COMMAND: &[&errors::ErrorCode] = &[
     errors::STOPPING,
     errors::LOG_UNAVAILABLE,
 ];
+
+/// Among several platforms.
+const ACCEPTED: &str = "durable; the platform that owns the saga has not answered yet";
 
 /// The routes of sagas.
 pub(crate) fn routes(engine: Handle) -> Routes {
@@ -129,6 +132,7 @@ fn commands(routes: Routes<Handle>) -> Routes<Handle> {
                 .summary("Asks for a saga to be undone; refused from its pivot on.")
                 .body("SagaCommand")
                 .answers_empty(204, "written down and durable")
+                .answers_empty(202, ACCEPTED)
                 .refuses(COMMAND)
                 .refuses(&[errors::SAGA_TOO_LATE]),
             cancel,
@@ -138,6 +142,7 @@ fn commands(routes: Routes<Handle>) -> Routes<Handle> {
                 .summary("Lets a parked saga go on, in the direction that it had.")
                 .body("SagaCommand")
                 .answers_empty(204, "written down and durable")
+                .answers_empty(202, ACCEPTED)
                 .refuses(COMMAND)
                 .refuses(&[errors::SAGA_NOT_PARKED]),
             resume,
@@ -146,6 +151,7 @@ fn commands(routes: Routes<Handle>) -> Routes<Handle> {
             Operation::post("/api/v1/sagas/{id}/retry", "retrySaga")
                 .summary("Ends the wait before a saga's next attempt.")
                 .answers_empty(204, "it tries now")
+                .answers_empty(202, ACCEPTED)
                 .refuses(COMMAND),
             retry,
         )
@@ -242,8 +248,8 @@ async fn cancel(
     Path(id): Path<String>,
     body: Bytes,
 ) -> ApiResult<StatusCode> {
-    engine.cancel(saga_id(&id)?, command(&body)?.reason).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let obeyed = engine.cancel(saga_id(&id)?, command(&body)?.reason).await?;
+    Ok(status_of(obeyed))
 }
 
 async fn resume(
@@ -251,13 +257,19 @@ async fn resume(
     Path(id): Path<String>,
     body: Bytes,
 ) -> ApiResult<StatusCode> {
-    engine.resume(saga_id(&id)?, command(&body)?.reason).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let obeyed = engine.resume(saga_id(&id)?, command(&body)?.reason).await?;
+    Ok(status_of(obeyed))
 }
 
 async fn retry(State(engine): State<Handle>, Path(id): Path<String>) -> ApiResult<StatusCode> {
-    engine.retry_now(saga_id(&id)?).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(status_of(engine.retry_now(saga_id(&id)?).await?))
+}
+
+const fn status_of(obeyed: Obeyed) -> StatusCode {
+    match obeyed {
+        Obeyed::Done => StatusCode::NO_CONTENT,
+        Obeyed::Accepted => StatusCode::ACCEPTED,
+    }
 }
 
 /// What is no id is no saga's id.

@@ -10,6 +10,7 @@ mod doctor;
 mod events;
 mod health;
 mod platform;
+mod platforms;
 mod sagas;
 mod schema;
 mod services;
@@ -43,6 +44,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Health(health::Health),
     Schema(schema::Schema),
+    Platforms(platforms::Platforms),
     Services(services::Services),
     Sagas(sagas::Sagas),
     Events(events::Events),
@@ -63,6 +65,7 @@ impl Cli {
             Command::Doctor(doctor) => doctor.run(),
             Command::Health(health) => health.run(),
             Command::Schema(schema) => schema.run(),
+            Command::Platforms(platforms) => platforms.run(),
             Command::Services(services) => services.run(),
             Command::Sagas(sagas) => sagas.run(),
             Command::Events(events) => events.run(),
@@ -95,7 +98,13 @@ mod tests {
 
     #[test]
     fn every_list_speaks_json_and_finds_its_platform() {
-        for line in ["services", "sagas", "events order-1", "trace o-1"] {
+        for line in [
+            "services",
+            "platforms",
+            "sagas",
+            "events order-1",
+            "trace o-1",
+        ] {
             let mut words = vec!["ieum"];
             words.extend(line.split(' '));
             words.extend(["--json", "--platform", "http://127.0.0.1:9"]);

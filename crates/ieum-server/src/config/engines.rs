@@ -69,8 +69,8 @@ pub(crate) struct Engine {
     /// The schemes of its URLs.
     pub(crate) schemes: &'static [&'static str],
     /// The feature that brings it; `None` for one that is always there.
-    feature: Option<&'static str>,
-    is_built_in: bool,
+    pub(super) feature: Option<&'static str>,
+    pub(super) is_built_in: bool,
 }
 
 /// The engines that keep a log.
@@ -150,16 +150,16 @@ impl Engine {
 }
 
 /// The three keys that may give a URL.
-struct Given<'a> {
-    section: &'static str,
-    text: Option<&'a str>,
-    env: Option<&'a str>,
-    file: Option<&'a Path>,
+pub(super) struct Given<'a> {
+    pub(super) section: &'static str,
+    pub(super) text: Option<&'a str>,
+    pub(super) env: Option<&'a str>,
+    pub(super) file: Option<&'a Path>,
 }
 
 impl Given<'_> {
     /// The URL; `None` if no key is set.
-    fn url(&self, config: &Config) -> Result<Option<EngineUrl>, MissingSecret> {
+    pub(super) fn url(&self, config: &Config) -> Result<Option<EngineUrl>, MissingSecret> {
         let hidden = match (self.text, self.env, self.file) {
             (Some(text), ..) => {
                 return text.parse().map(Some).map_err(|error| {
@@ -193,7 +193,12 @@ impl Given<'_> {
         format!("{}.{key}", self.section)
     }
 
-    fn check(&self, config: &Config, engines: &'static [Engine], problems: &mut Vec<Problem>) {
+    pub(super) fn check(
+        &self,
+        config: &Config,
+        engines: &'static [Engine],
+        problems: &mut Vec<Problem>,
+    ) {
         let set = [self.text.is_some(), self.env.is_some(), self.file.is_some()];
         if set.iter().filter(|is_set| **is_set).count() > 1 {
             let section = self.section;

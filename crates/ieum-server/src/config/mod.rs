@@ -13,6 +13,7 @@ mod registry_rules;
 mod report;
 mod rules;
 mod secret;
+pub(crate) mod shared;
 mod tree;
 
 #[cfg(test)]
@@ -27,3 +28,4 @@ pub use model::{
 };
 pub use report::{Place, Problem, Report};
 pub use secret::MissingSecret;
+pub use shared::{Cache, Limits};

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::secret::{self, MissingSecret};
-use super::{Log, Source, Topics};
+use super::{Cache, Limits, Log, Source, Topics};
 
 /// The configuration of a platform, `ieum.toml`. Every section and every key has a default; an
 /// unknown key is an error. Relative paths start at the file's folder.
@@ -40,6 +40,10 @@ pub struct Config {
     pub log: Log,
     /// Where topics are, if not in the log.
     pub topics: Topics,
+    /// Where the rate limits of routes are counted.
+    pub limits: Limits,
+    /// Where the answers of routes with a `cache` are kept.
+    pub cache: Cache,
     /// Which instances are known without registering themselves, and how checks run.
     pub registry: Registry,
     /// Which sagas are known from the start, and how they run.
@@ -149,6 +153,9 @@ pub struct Registry {
     pub instances: Vec<StaticInstance>,
     /// How health checks are run.
     pub checks: ieum_discovery::health::Config,
+    /// Of several platforms on one log (PostgreSQL), one runs the checks. When it was silent for this
+    /// long another takes over; the same on all of them. Default `5s`, at least `100ms`.
+    pub lease: HumanDuration,
     /// How the endpoints of a service are watched, balanced and ejected.
     pub endpoints: ieum_discovery::Config,
     /// How much Consul's key-value store holds, and how short its sessions may be.
@@ -288,6 +295,7 @@ impl Default for Registry {
             remember: ByteSize(16 << 20),
             instances: Vec::new(),
             checks: ieum_discovery::health::Config::default(),
+            lease: HumanDuration::from_secs(5),
             endpoints: ieum_discovery::Config::default(),
             kv: ieum_discovery::kv::Config::default(),
         }

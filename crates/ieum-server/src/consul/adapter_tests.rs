@@ -19,11 +19,9 @@ use crate::config;
 async fn serve(tasks: &Tasks) -> SocketAddr {
     let store = Arc::new(ieum_eventstore::memory::Store::new());
     let registry = Registry::open(store, Clock::system(), Limits::default()).await;
-    let router = router(
-        registry.expect("a registry"),
-        &config::Registry::default(),
-        tasks,
-    );
+    let (registry, config) = (registry.expect("a registry"), config::Registry::default());
+    let kv = super::store(&registry, &config, false, tasks);
+    let router = router(registry, kv, &config);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");

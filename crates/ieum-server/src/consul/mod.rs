@@ -61,20 +61,28 @@ struct Consul {
     rng: Rng,
 }
 
-/// Every route of the API. It has no fallback: it is merged into the platform's router. What it runs
-/// for sessions ends with `tasks`.
-pub fn router(registry: Arc<Registry>, config: &config::Registry, tasks: &Tasks) -> Router {
-    let node = NodeInfo::default();
+/// Keys and sessions beside `registry`; with `is_shared`, on a log that other processes write to. What
+/// runs for them ends with `tasks`.
+pub fn store(
+    registry: &Arc<Registry>,
+    config: &config::Registry,
+    is_shared: bool,
+    tasks: &Tasks,
+) -> Store {
+    let (registry, home) = (Arc::clone(registry), NodeInfo::default().name);
+    match is_shared {
+        true => Store::sharing(registry, home, config.kv, tasks.clone()),
+        false => Store::new(registry, home, config.kv, tasks.clone()),
+    }
+}
+
+/// Every route of the API. It has no fallback: it is merged into the platform's router.
+pub fn router(registry: Arc<Registry>, kv: Store, config: &config::Registry) -> Router {
     let most_value = config.kv.most_value();
     let consul = Consul {
-        kv: Store::new(
-            Arc::clone(&registry),
-            node.name.clone(),
-            config.kv,
-            tasks.clone(),
-        ),
+        kv,
         registry,
-        node: Arc::new(node),
+        node: Arc::new(NodeInfo::default()),
         least_deregister_after: config.checks.least_deregister_after.0,
         rng: Rng::system(),
     };

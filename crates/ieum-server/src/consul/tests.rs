@@ -42,11 +42,9 @@ impl Client {
         let store = Arc::new(ieum_eventstore::memory::Store::new());
         let registry = Registry::open(store, Clock::system(), Limits::default()).await;
         let tasks = Tasks::new(Stop::new());
-        let router = router(
-            registry.expect("a registry"),
-            &config::Registry::default(),
-            &tasks,
-        );
+        let (registry, config) = (registry.expect("a registry"), config::Registry::default());
+        let kv = super::store(&registry, &config, false, &tasks);
+        let router = router(registry, kv, &config);
         Self(router)
     }
 

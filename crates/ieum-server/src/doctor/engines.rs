@@ -40,6 +40,10 @@ pub(super) async fn examine(config: &Config, url: Option<&EngineUrl>) -> Vec<Fin
         consul::SCHEME => registry::examine_consul(url).await,
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => ieum_sql::postgres::examine(url).await,
+        #[cfg(feature = "nats")]
+        "nats" => ieum_nats::examine(url).await,
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" => ieum_redis::examine(url).await,
         _ => not_built_in(url),
     }
 }

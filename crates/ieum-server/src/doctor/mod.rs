@@ -78,6 +78,10 @@ fn parts(config: &Config) -> Vec<Part> {
             parts.extend(topics.map(|url| part("topics", Some(url))));
         }
     }
+    let limits = config.limits_url().ok().flatten();
+    parts.extend(limits.map(|url| part("limits", Some(url))));
+    let cache = config.cache_url().ok().flatten();
+    parts.extend(cache.map(|url| part("cache", Some(url))));
     parts
 }
 

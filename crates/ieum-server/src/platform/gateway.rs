@@ -8,6 +8,7 @@ use ieum_discovery::Resolver;
 use ieum_gateway::{Deps, Gateway, Handle};
 use ieum_http::egress;
 
+use super::shared::Shared;
 use super::{Moved, StartError, listen};
 use crate::config::{Config, Problem};
 
@@ -22,6 +23,7 @@ pub(super) fn start(
     propagators: Propagators,
     clock: &Clock,
     egress: egress::Policy,
+    shared: Shared,
 ) -> Result<(Handle, Option<Moved>), StartError> {
     let tracer = match sink {
         Some(sink) => Tracer::new(SERVICE, sink, clock.clone()),
@@ -34,6 +36,8 @@ pub(super) fn start(
         clock: clock.clone(),
         rng: Rng::system(),
         egress,
+        limits: shared.limits,
+        cache: Some(shared.cache),
         ..Deps::new(resolver.clone())
     };
     let handle =

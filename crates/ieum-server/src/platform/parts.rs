@@ -8,6 +8,8 @@ use axum::Router;
 use ieum_base::trace::SpanSink;
 use ieum_base::{Abandoned, Clock, EngineUrl, Secret, Stop, TaskKind, Tasks};
 use ieum_discovery::Registry;
+use ieum_discovery::peers::Heard;
+use ieum_eventstore::ownership;
 use ieum_http::{egress, server};
 use tokio::net::TcpListener;
 
@@ -17,7 +19,7 @@ use super::listen::{self, Bound};
 use super::storage::{self, Storage};
 use super::topics::{self, OnBroker};
 use super::vitals::{self, Seen, routes_of};
-use super::{Moved, StartError, gateway, registry, sagas};
+use super::{Moved, StartError, gateway, registry, sagas, several, shared};
 use crate::config::{Config, Role};
 use crate::traces::{Limits, Store};
 use crate::{api, consul};
@@ -54,6 +56,24 @@ pub(super) struct Started {
     pub(super) retired: Stop,
 }
 
+/// A registry that was opened.
+struct Opened {
+    registry: Arc<dyn Registry>,
+    /// Consul's API, if the registry is here.
+    consul: Option<Router>,
+    /// The platforms on the same log, if there may be others.
+    members: Option<ownership::Handle>,
+    heard: Arc<dyn Fn() -> Heard + Send + Sync>,
+}
+
+/// What others on the log are told.
+struct Told {
+    members: Option<ownership::Handle>,
+    sagas: Option<ieum_saga::Handle>,
+    mirror: Option<topics::mirror::Status>,
+    heard: Arc<dyn Fn() -> Heard + Send + Sync>,
+}
+
 /// What the parts are made with.
 struct Plan<'a> {
     config: &'a Config,
@@ -73,7 +93,7 @@ impl Parts {
         let clock = Clock::system();
         let tasks = Tasks::new(Stop::new());
         let storage = match &followed {
-            None => Some(storage::open(config, clock.clone(), &tasks, stop).await?),
+            None => Some(storage::open(config, clock.clone(), stop).await?),
             Some(_) => None,
         };
         let broker = match &storage {
@@ -115,7 +135,12 @@ impl Parts {
     /// The gateway binds its port before the sagas go on: a platform that cannot serve does no work.
     async fn start(&mut self, plan: Plan<'_>, bound: Bound) -> Result<Started, StartError> {
         let config = plan.config;
-        let (registry, consul) = self.open_registry(&plan).await?;
+        let Opened {
+            registry,
+            consul,
+            members,
+            heard,
+        } = self.open_registry(&plan).await?;
         let is_followed = plan.followed.is_some();
         let resolver = registry::resolver(config, registry.clone(), is_followed, &self.work)?;
         let traces = self
@@ -127,8 +152,10 @@ impl Parts {
         let mut moved: Vec<_> = bound.moved.into_iter().collect();
         if config.platform.plays(Role::Gateway) {
             let sink = self.sink(traces.as_ref());
+            let shared = shared::open(config, &self.work).await?;
+            let (clock, egress) = (&plan.clock, plan.egress);
             let (handle, away) =
-                gateway::start(config, &resolver, sink, formats, &plan.clock, plan.egress)?;
+                gateway::start(config, &resolver, sink, formats, clock, egress, shared)?;
             moved.extend(away);
             self.gateway = Some(handle);
         }
@@ -150,6 +177,12 @@ impl Parts {
             sagas = Some(engine);
         }
         let mirror = self.mirror(config, sagas.clone(), &plan.clock);
+        let told = Told {
+            members,
+            sagas: sagas.clone(),
+            mirror: mirror.clone(),
+            heard,
+        };
         let vitals = vitals::of(Seen {
             mirror,
             storage: self.storage.as_ref(),
@@ -170,6 +203,7 @@ impl Parts {
                 .storage
                 .as_ref()
                 .map(|storage| self.topics_api(storage)),
+            company: self.company(config, told),
             vitals,
             traces,
             catalogue: api::Catalogue {
@@ -216,21 +250,55 @@ impl Parts {
     }
 
     /// The registry, and Consul's API for it if it is this process that keeps it.
-    async fn open_registry(
-        &self,
-        plan: &Plan<'_>,
-    ) -> Result<(Arc<dyn Registry>, Option<Router>), StartError> {
+    async fn open_registry(&self, plan: &Plan<'_>) -> Result<Opened, StartError> {
         if let Some(url) = &plan.followed {
-            return Ok((registry::followed(url, &self.work)?, None));
+            return Ok(Opened {
+                registry: registry::followed(url, &self.work)?,
+                consul: None,
+                members: None,
+                heard: Arc::new(Heard::default),
+            });
         }
         let Some(storage) = &self.storage else {
             return Err(StartError::new(
                 "a registry needs a log, or another to follow",
             ));
         };
-        let own = registry::own(plan.config, storage, &plan.clock, plan.egress, &self.work).await?;
-        let consul = consul::router(own.clone(), &plan.config.registry, &self.work);
-        Ok((own, Some(consul)))
+        let own = registry::own(registry::Means {
+            config: plan.config,
+            storage,
+            clock: &plan.clock,
+            egress: plan.egress,
+            token: plan.token.clone(),
+            tasks: &self.work,
+        });
+        let own = own.await?;
+        let consul = consul::router(own.registry.clone(), own.kv.clone(), &plan.config.registry);
+        let (registry, kv) = (own.registry.clone(), own.kv);
+        Ok(Opened {
+            registry: own.registry,
+            consul: Some(consul),
+            members: own.members,
+            heard: Arc::new(move || Heard::here(registry.live().told(), kv.told())),
+        })
+    }
+
+    /// Who else is on the log, for the API.
+    fn company(&self, config: &Config, told: Told) -> Option<api::Company> {
+        self.storage.as_ref()?;
+        let name = config.platform.name();
+        let Told {
+            members,
+            sagas,
+            mirror,
+            heard,
+        } = told;
+        Some(api::Company {
+            platforms: Arc::new(move || {
+                several::company(&name, members.as_ref(), sagas.as_ref(), mirror.as_ref())
+            }),
+            heard,
+        })
     }
 
     /// What spans of this process are recorded into.

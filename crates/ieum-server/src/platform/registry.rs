@@ -2,28 +2,52 @@
 
 use std::sync::Arc;
 
-use ieum_base::{Clock, EngineUrl, Rng, TaskKind, Tasks};
+use ieum_base::{Clock, EngineUrl, Rng, Secret, TaskKind, Tasks};
 use ieum_discovery::health::Checker;
-use ieum_discovery::{Recall, Registry, Resolver, catalog, consul, embedded, recall};
-use ieum_eventstore::{EventStore, memory};
+use ieum_discovery::{Recall, Registry, Resolver, catalog, consul, embedded, kv, recall};
+use ieum_eventstore::{EventStore, memory, ownership};
 use ieum_http::{HttpClient, egress};
 
 use super::storage::{self, Storage};
-use super::{StartError, statics};
+use super::{StartError, several, statics};
 use crate::config::{Config, Home, Role};
 
-/// Opens the registry that this process keeps, and runs its checks if that is its role.
-pub(super) async fn own(
-    config: &Config,
-    storage: &Storage,
-    clock: &Clock,
-    egress: egress::Policy,
-    tasks: &Tasks,
-) -> Result<Arc<embedded::Registry>, StartError> {
-    let store: Arc<dyn EventStore> = match config.registry.home() {
-        Ok(Home::Memory) => Arc::new(memory::Store::with_clock(clock.clone())),
-        _ => Arc::clone(&storage.events),
+/// A registry of this process, and the keys and sessions beside it.
+pub(super) struct Own {
+    pub(super) registry: Arc<embedded::Registry>,
+    pub(super) kv: kv::Store,
+    /// The platforms on the same log, if there may be others.
+    pub(super) members: Option<ownership::Handle>,
+}
+
+/// What a registry is opened with.
+pub(super) struct Means<'a> {
+    pub(super) config: &'a Config,
+    pub(super) storage: &'a Storage,
+    pub(super) clock: &'a Clock,
+    pub(super) egress: egress::Policy,
+    /// What the other platforms on the log ask for, as this one does.
+    pub(super) token: Option<Secret>,
+    pub(super) tasks: &'a Tasks,
+}
+
+/// Opens the registry that this process keeps, and runs its checks if that is its role: always, or when
+/// it is its turn among the platforms on the log.
+pub(super) async fn own(means: Means<'_>) -> Result<Own, StartError> {
+    let Means {
+        config,
+        storage,
+        clock,
+        egress,
+        tasks,
+        ..
+    } = means;
+    let in_memory = matches!(config.registry.home(), Ok(Home::Memory));
+    let store: Arc<dyn EventStore> = match in_memory {
+        true => Arc::new(memory::Store::with_clock(clock.clone())),
+        false => Arc::clone(&storage.events),
     };
+    let is_shared = storage.is_shared && !in_memory;
     let limits = catalog::Limits {
         egress,
         ..catalog::Limits::default()
@@ -38,19 +62,36 @@ pub(super) async fn own(
         .map_err(|error| {
             StartError::new("`registry.instances` cannot be registered").caused_by(error)
         })?;
-    if config.platform.plays(Role::Registry) {
-        let checks = config.registry.checks;
-        let checker = Checker::new(
-            registry.clone(),
-            checks,
-            egress,
-            Rng::system(),
-            tasks.clone(),
-        );
-        let run = checker.run(tasks.stop().clone());
-        tasks.spawn(TaskKind::Essential, "health-checker", run);
-    }
-    Ok(registry)
+    let kv = crate::consul::store(&registry, &config.registry, is_shared, tasks);
+    let members = match (config.platform.plays(Role::Registry), is_shared) {
+        (false, _) => None,
+        (true, false) => {
+            check_alone(&means, registry.clone());
+            None
+        }
+        (true, true) => {
+            let bench = several::Bench {
+                registry: registry.clone(),
+                sessions: kv.clone(),
+                egress,
+                token: means.token,
+            };
+            Some(several::join(config, storage, bench, clock, tasks)?)
+        }
+    };
+    Ok(Own {
+        registry,
+        kv,
+        members,
+    })
+}
+
+/// Runs the checks of a registry that nobody else works on.
+fn check_alone(means: &Means<'_>, registry: Arc<embedded::Registry>) {
+    let (checks, tasks) = (means.config.registry.checks, means.tasks);
+    let checker = Checker::new(registry, checks, means.egress, Rng::system(), tasks.clone());
+    let run = checker.run(tasks.stop().clone());
+    tasks.spawn(TaskKind::Essential, "health-checker", run);
 }
 
 /// The registry behind `url`. It is asked when it is first needed, so that processes start in any order.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ieum_base::trace::{Propagators, SpanSink, Tracer};
 use ieum_base::{Clock, Rng, TaskKind, Tasks};
 use ieum_discovery::Resolver;
-use ieum_saga::{Deps, Handle, Service};
+use ieum_saga::{Deps, Handle, Service, Sharing};
 
 use super::StartError;
 use super::storage::Storage;
@@ -37,7 +37,13 @@ pub(super) async fn open(
     let deps = Deps {
         store: Arc::clone(&storage.events),
         checkpoints: Arc::clone(&storage.checkpoints),
-        fences: Arc::clone(&storage.fences),
+        leases: Arc::clone(&storage.leases),
+        sharing: match storage.is_shared {
+            true => Sharing::Shared {
+                name: config.platform.name(),
+            },
+            false => Sharing::Alone,
+        },
         participants: Arc::new(participants),
         clock: clock.clone(),
         rng: Rng::system(),

@@ -154,7 +154,8 @@ async fn api() -> Api {
     let deps = Deps {
         store: Arc::new(log.clone()),
         checkpoints: Arc::new(log.clone()),
-        fences: Arc::new(log),
+        leases: Arc::new(log),
+        sharing: ieum_saga::Sharing::Alone,
         participants: Arc::new(participants(&shop, &tasks)),
         clock: Clock::system(),
         rng: Rng::seeded(1),

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use ieum_base::{Clock, Stop, Tasks};
-use ieum_eventstore::{Checkpoints, EventStore, Fences};
+use ieum_base::{Clock, Stop};
+use ieum_eventstore::{Checkpoints, EventStore, Fences, Leases};
 use ieum_messaging::{Groups, Inspect, Operate, Publisher};
 
 use super::StartError;
@@ -27,6 +27,8 @@ pub(super) struct Storage {
     pub(super) checkpoints: Arc<dyn Checkpoints>,
     /// Its fences.
     pub(super) fences: Arc<dyn Fences>,
+    /// Its leases.
+    pub(super) leases: Arc<dyn Leases>,
     /// The topics on it.
     pub(super) topics: Topics,
     /// Where it is, for people.
@@ -93,7 +95,6 @@ impl Storage {
 pub(super) async fn open(
     config: &Config,
     clock: Clock,
-    tasks: &Tasks,
     stop: &Stop,
 ) -> Result<Storage, StartError> {
     let url = config.log_url().map_err(StartError::from)?;
@@ -103,10 +104,11 @@ pub(super) async fn open(
     match url {
         #[cfg(feature = "postgres")]
         Some(url) if url.scheme().starts_with("postgres") => {
-            postgres::open(config, &url, clock, tasks, stop).await
+            postgres::open(config, &url, clock, stop).await
         }
         url => {
-            let _ = (tasks, stop);
+            // A file is there or not: nothing is waited for.
+            let _ = stop;
             sqlite::open(config, url.as_ref(), clock)
         }
     }

@@ -37,6 +37,7 @@ pub(super) fn open(
         events: Arc::new(log.clone()),
         checkpoints: Arc::new(log.clone()),
         fences: Arc::new(log.clone()),
+        leases: Arc::new(log.clone()),
         topics: Topics::of(topics),
         place,
         is_shared: false,

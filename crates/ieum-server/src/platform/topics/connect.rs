@@ -40,11 +40,21 @@ pub(in crate::platform) async fn connect(
 }
 
 async fn open(url: &EngineUrl, tasks: &Tasks) -> ieum_messaging::Result<Broker> {
-    let _ = tasks;
-    // The schemes were looked at above; what is left is an engine whose adapter is not here.
-    let why = format!("this program has no adapter for {url}");
-    Err(ieum_messaging::Error::new(
-        ieum_messaging::ErrorKind::Invalid,
-        why,
-    ))
+    match url.scheme() {
+        #[cfg(feature = "rabbitmq")]
+        "amqp" | "amqps" => ieum_rabbitmq::connect(url, tasks).await,
+        #[cfg(feature = "nats")]
+        "nats" => ieum_nats::connect(url, tasks).await,
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" => ieum_redis::connect(url, tasks).await,
+        // The schemes were looked at above; what is left is an engine whose adapter is not here.
+        _ => {
+            let _ = tasks;
+            let why = format!("this program has no adapter for {url}");
+            Err(ieum_messaging::Error::new(
+                ieum_messaging::ErrorKind::Invalid,
+                why,
+            ))
+        }
+    }
 }
