@@ -40,8 +40,10 @@ pub struct Config {
     pub answer: Duration,
     /// Where the server's monitoring answers, `HOST:PORT`, for `ieum doctor`. Default none.
     pub monitor: Option<String>,
-    /// A file with the certificates to trust beside the system's, for `tls://`. Default none.
+    /// A file with the certificates to trust instead of the system's, for `tls://`. Default none.
     pub ca: Option<String>,
+    /// A file with a token and a key for it (`.creds`), instead of a user in the URL. Default none.
+    pub creds: Option<String>,
     /// What a message may be at most. The server's `max_payload` holds beside it.
     pub limits: Limits,
 }
@@ -63,6 +65,7 @@ impl Default for Config {
             answer: Duration::from_secs(5),
             monitor: None,
             ca: None,
+            creds: None,
             limits: Limits::default(),
         }
     }
@@ -102,6 +105,7 @@ impl Config {
             "answer" => self.answer = duration(name, value)?,
             "monitor" => self.monitor = Some(value.to_owned()),
             "ca" => self.ca = Some(value.to_owned()),
+            "creds" => self.creds = Some(value.to_owned()),
             _ => {
                 let why = format!(
                     "`{name}` is no parameter of a NATS URL: there are {}",
@@ -145,7 +149,7 @@ fn duration(name: &str, value: &str) -> Result<Duration> {
     parsed::<HumanDuration>(name, value).map(|duration| duration.0)
 }
 
-const PARAMETERS: [&str; 13] = [
+const PARAMETERS: [&str; 14] = [
     "lease",
     "max-age",
     "max-bytes",
@@ -159,6 +163,7 @@ const PARAMETERS: [&str; 13] = [
     "answer",
     "monitor",
     "ca",
+    "creds",
 ];
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ impl Connection {
     pub(crate) async fn open(url: &EngineUrl, config: Config) -> Result<Self> {
         let (lost, losses) = watch::channel(0);
         let shown = url.to_string();
-        let options = credentials(url, options(&config, lost, shown));
+        let options = credentials(url, &config, options(&config, lost, shown)).await?;
         let scheme = url.scheme();
         let servers: Vec<async_nats::ServerAddr> = url
             .authority()
@@ -331,14 +331,24 @@ fn options(config: &Config, lost: watch::Sender<u64>, shown: String) -> ConnectO
 }
 
 /// A user alone is a token, as NATS has it.
-fn credentials(url: &EngineUrl, options: ConnectOptions) -> ConnectOptions {
-    match (url.user(), url.password()) {
+async fn credentials(
+    url: &EngineUrl,
+    config: &Config,
+    options: ConnectOptions,
+) -> Result<ConnectOptions> {
+    if let Some(file) = &config.creds {
+        return options.credentials_file(file).await.map_err(|error| {
+            let why = format!("the credentials in `{file}` for {url} cannot be read: {error}");
+            Error::new(ErrorKind::Invalid, why).caused_by(error)
+        });
+    }
+    Ok(match (url.user(), url.password()) {
         (Some(user), Some(password)) => {
             options.user_and_password(user.to_owned(), password.expose().clone())
         }
         (Some(token), None) if !token.is_empty() => options.token(token.to_owned()),
         _ => options,
-    }
+    })
 }
 
 fn note(event: &Event, lost: &watch::Sender<u64>, url: &str) {

@@ -40,7 +40,8 @@ pub(crate) fn not_connected(url: &EngineUrl, error: ConnectError) -> Error {
             invalid("refuses the user and password, or the token, of the URL: correct them")
         }
         ConnectErrorKind::ServerParse => invalid("is no URL of a NATS server"),
-        ConnectErrorKind::Tls => invalid(
+        // A certificate that is refused comes as an error of the stream.
+        _ if error.kind() == ConnectErrorKind::Tls || is_certificate(&error) => invalid(
             "cannot be reached over TLS: is its certificate trusted (`?ca=FILE`), and is it `tls://`?",
         ),
         _ => {
@@ -51,6 +52,10 @@ pub(crate) fn not_connected(url: &EngineUrl, error: ConnectError) -> Error {
         }
     };
     error_of_ours.caused_by(error)
+}
+
+fn is_certificate(error: &ConnectError) -> bool {
+    error.to_string().contains("certificate")
 }
 
 /// The server has no JetStream, or the account has not.

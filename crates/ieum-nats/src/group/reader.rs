@@ -203,6 +203,7 @@ impl Reader {
         let Some(place) = place.filter(|place| place.number == self.number + 1) else {
             return Err(Broken::Gone);
         };
+        self.note_gap(place.position);
         (self.number, self.cursor) = (place.number, place.position);
         let raw = Raw {
             position: place.position,
@@ -211,6 +212,18 @@ impl Reader {
             message,
         };
         Ok(Arrival::Message(Box::new(raw)))
+    }
+
+    /// Places are left out only where a message was removed. A group that begins misses nothing.
+    fn note_gap(&self, position: u64) {
+        if self.cursor > 0 && position > self.cursor + 1 {
+            tracing::error!(
+                stream = self.stream,
+                after = self.cursor,
+                before = position,
+                "messages are gone that the group had not read: they were too old, or deleted"
+            );
+        }
     }
 
     fn silent(&self) -> Error {

@@ -13,7 +13,7 @@ use super::tenure::{Sight, Tenure, superseded};
 use super::window::Window;
 use super::{Names, dead_letters};
 use crate::binding;
-use crate::connection::{Connection, Which};
+use crate::connection::Connection;
 use crate::streams::{self, Streams};
 
 /// A group's state and cursor. What one member knows: two members have a session each.
@@ -157,11 +157,15 @@ impl Session {
         reason: &str,
     ) -> Result<()> {
         let mut state = self.state.lock().await;
-        if position <= state.term(epoch, &self.names)?.record.checkpoint {
+        let checkpoint = state.term(epoch, &self.names)?.record.checkpoint;
+        if position <= checkpoint {
             return self.advance(&mut state, position, None).await;
         }
+        if position > state.window.read_to() {
+            self.read_up_to(&mut state, position).await?;
+        }
         if !state.window.knows(position) {
-            self.look_up(&mut state, position).await?;
+            return Err(self.no_position(position));
         }
         self.advance(&mut state, position, Some(reason)).await
     }
@@ -351,7 +355,8 @@ impl Session {
         Ok(())
     }
 
-    /// Reads what a member acknowledges without having been given it in this session.
+    /// Reads what a member settles without having been given it in this session: of what it passes,
+    /// parked messages must be known.
     async fn read_up_to(&self, state: &mut MutexGuard<'_, State>, up_to: u64) -> Result<()> {
         let stream = self.names.stream(&self.connection.config.namespace);
         let info = streams::info(&self.connection, &stream).await?;
@@ -378,22 +383,6 @@ impl Session {
                 }
             }
             window.note(start, reader.cursor().min(up_to), start);
-        }
-        Ok(())
-    }
-
-    async fn look_up(&self, state: &mut MutexGuard<'_, State>, position: u64) -> Result<()> {
-        let stream = self.names.stream(&self.connection.config.namespace);
-        let doing = format!("looking up a message of `{}`", self.names.topic);
-        let kept = self.connection.get(&doing, &stream, Which::At(position));
-        let kept = kept.await?.ok_or_else(|| self.no_position(position))?;
-        let limits = &self.connection.config.limits;
-        let message = binding::read(Some(&kept.headers), &kept.payload, limits);
-        let message = message.map_err(|error| error.to_string());
-        let State { tenure, window, .. } = &mut **state;
-        if let Some(tenure) = tenure {
-            let message = message.as_ref().map_err(Clone::clone);
-            window.take(position, kept.stamp, message, &tenure.record);
         }
         Ok(())
     }

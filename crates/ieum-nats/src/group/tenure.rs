@@ -286,16 +286,6 @@ async fn check_incarnation(connection: &Connection, names: &Names, record: &Reco
     };
     let (at, end) = (record.checkpoint, info.state.last_sequence);
     if at <= end {
-        let first = info.state.first_sequence;
-        if at > 0 && at + 1 < first {
-            tracing::error!(
-                topic = names.topic,
-                group = names.group,
-                checkpoint = at,
-                first,
-                "messages were too old before the group had read them: they are lost to it"
-            );
-        }
         let doing = format!("looking where group `{}` stands", names.group);
         let kept = connection.get(&doing, &stream, Which::At(at));
         let kept = if record.stamp.is_some() {

@@ -208,3 +208,35 @@ async fn the_doctor_sees_streams_in_memory() {
     };
     assert!(weak("`volatile-orders` is kept in memory"), "{found:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_used_and_a_certificate_that_is_not_trusted_is_told() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../ieum-http/tests/tls");
+    let configuration = format!(
+        "tls {{ cert_file: \"{folder}/cert.pem\", key_file: \"{folder}/key.pem\" }}\n\
+         jetstream {{ store_dir: \"STORE\" }}"
+    );
+    let server = Nats::with(&configuration).expect("nats-server");
+    let secure = |rest: &str| {
+        let text = format!("localhost:{}{rest}", server.port());
+        let url: EngineUrl = format!("tls://ieum@{text}").parse().expect("a URL");
+        let password = url_with_password(&server, "s3cret/pass");
+        url.with_password(password.password().expect("a password").clone())
+    };
+    let (kind, why) = refusal(&secure("")).await;
+    assert_eq!(kind, ErrorKind::Invalid, "{why}");
+    assert!(why.contains("TLS") && !why.contains("s3cret"), "{why}");
+    let trusted = crate::server::open(&secure(&format!("/secure?ca={folder}/cert.pem"))).await;
+    let publisher = trusted.publisher();
+    publisher
+        .publish("things", &[message("1", "a")])
+        .await
+        .expect("published");
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_read_are_told() {
+    let (kind, why) = refusal(&url(shared(), "?creds=/nowhere/app.creds")).await;
+    assert_eq!(kind, ErrorKind::Invalid, "{why}");
+    assert!(why.contains("`/nowhere/app.creds`"), "{why}");
+}

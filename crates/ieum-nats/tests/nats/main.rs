@@ -5,6 +5,8 @@ mod conformance;
 #[cfg(test)]
 mod connecting;
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod hazards;
 #[cfg(test)]
 mod operating;
