@@ -117,7 +117,7 @@ fn children_die_with_their_parent_and_the_next_start_goes_on() -> Result<()> {
 }
 
 /// How many orders were placed, read from the orders service's own events.
-fn count_orders(data: &std::path::Path) -> Option<i64> {
+pub(crate) fn count_orders(data: &std::path::Path) -> Option<i64> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let orders = rusqlite::Connection::open_with_flags(data.join("orders.db"), flags).ok()?;
     let sql = "SELECT count(*) FROM ieum_events WHERE type = 'OrderCreated'";

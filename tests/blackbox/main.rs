@@ -8,6 +8,7 @@ mod contract;
 mod contracts;
 mod demo;
 mod deployment;
+mod engines;
 mod federation;
 mod gateway;
 mod graphql;

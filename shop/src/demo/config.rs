@@ -107,7 +107,7 @@ url-file = "topics.url"
 "#;
 
 /// What the services tell each other, and the auditor looks for in the log.
-const TOPICS: [&str; 6] = [
+pub(super) const TOPICS: [&str; 6] = [
     users::SPEC.topic,
     products::SPEC.topic,
     orders::SPEC.topic,

@@ -33,7 +33,7 @@ pub(super) struct Places {
 /// Everything that runs.
 pub(super) enum House {
     /// In this process.
-    One(Process),
+    One(Box<Process>),
     /// In many.
     Many(Processes),
 }
@@ -46,7 +46,8 @@ impl House {
         if args.processes || args.chaos {
             return Ok(Self::Many(Processes::start(args, site, kit).await?));
         }
-        Ok(Self::One(Process::start(site, args.sabotage, kit).await?))
+        let process = Process::start(site, args.sabotage, kit).await?;
+        Ok(Self::One(Box::new(process)))
     }
 
     /// Where things are.

@@ -1,9 +1,10 @@
 //! Where a demo keeps its things: a folder, and the engines that were named.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use ieum::base::EngineUrl;
+use ieum::base::{Deadline, EngineUrl};
 
 use super::config;
 use crate::audit::{self, Books, Open, Source};
@@ -63,19 +64,33 @@ impl Site {
 
     /// Reads the books.
     pub(super) async fn audit(&self) -> Result<Books> {
-        let source = self.source();
-        tokio::task::spawn_blocking(move || audit::audit(&source)).await?
+        self.read(audit::audit).await
     }
 
     /// What has begun and not ended.
     pub(super) async fn open(&self) -> Result<Open> {
-        let source = self.source();
-        tokio::task::spawn_blocking(move || audit::open(&source))
-            .await?
-            .context("the books of an earlier demo cannot be read")
+        let open = self.read(audit::open).await;
+        open.context("the books of an earlier demo cannot be read")
     }
 
-    fn source(&self) -> Source {
-        Source::new(Some(&self.data), self.engines.database.as_ref())
+    /// Reads what an engine on the network keeps again until it answers: it may have crashed, and a
+    /// demo goes on when it is back.
+    async fn read<T: Send + 'static>(&self, read: fn(&Source) -> Result<T>) -> Result<T> {
+        let source = Source::new(Some(&self.data), self.engines.database.as_ref());
+        let deadline = Deadline::after(PATIENCE);
+        loop {
+            let source = source.clone();
+            let done = tokio::task::spawn_blocking(move || read(&source)).await?;
+            let Err(error) = &done else { return done };
+            if self.engines.database.is_none() || deadline.left() <= PAUSE {
+                return done;
+            }
+            tracing::warn!(error = format!("{error:#}"), "the books cannot be read now");
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
+
+/// How long an engine may be away while books are read, and how often it is tried.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(250);

@@ -1,8 +1,9 @@
 //! The broker that carries the shop's topics, chosen by its URL's scheme.
 
-use anyhow::{Result, bail};
-use ieum::base::{EngineUrl, Tasks};
-use ieum::messaging::{Broker, Capabilities};
+use ieum::base::{Clock, EngineUrl, Tasks};
+use ieum::messaging::{Broker, Capabilities, Error, ErrorKind, Result};
+
+use super::patience;
 
 /// Connects to the broker at `url`, whose engine is built in. It connects again by itself whenever it
 /// is lost, until the stop of `tasks`.
@@ -10,10 +11,29 @@ use ieum::messaging::{Broker, Capabilities};
 /// # Errors
 /// If it does not answer or refuses us; the text names the URL without its password.
 pub(crate) async fn connect(url: &EngineUrl, tasks: &Tasks) -> Result<Broker> {
-    let _ = tasks;
     match url.scheme() {
-        other => bail!("`{url}`: there is no broker `{other}` in this program"),
+        #[cfg(feature = "rabbitmq")]
+        "amqp" | "amqps" => ieum::rabbitmq::connect(url, tasks).await,
+        #[cfg(feature = "nats")]
+        "nats" => ieum::nats::connect(url, tasks).await,
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" => ieum::redis::connect(url, tasks).await,
+        _ => {
+            // Which is all that is left where no engine is built in.
+            let _ = tasks;
+            let why = format!("`{url}` is no broker of this program");
+            Err(Error::new(ErrorKind::Invalid, why))
+        }
     }
+}
+
+/// The same at the start of a service: a broker that does not answer yet is waited for.
+pub(super) async fn connect_patiently(url: &EngineUrl, tasks: &Tasks) -> Result<Broker> {
+    let open = || connect(url, tasks);
+    patience::wait("the broker", &Clock::system(), open, |error| {
+        error.kind() == ErrorKind::Unavailable
+    })
+    .await
 }
 
 /// What people have to know of an engine that carries their events, a line each.

@@ -13,6 +13,7 @@ pub(crate) mod idempotency;
 pub(crate) mod keys;
 pub(crate) mod money;
 pub(crate) mod participant;
+mod patience;
 mod platform;
 mod retention;
 pub(crate) mod sabotage;

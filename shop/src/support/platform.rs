@@ -25,7 +25,7 @@ pub(super) struct Platform {
 impl Platform {
     /// The platform at `url`, like `http://127.0.0.1:8500` or `ieum://127.0.0.1:8500`. It is
     /// connected to when it is first used, with `token` if there is one. A `broker` carries the topics
-    /// in its place, and has to answer now.
+    /// in its place, and is waited for.
     pub(super) async fn connect(
         url: &str,
         token: Option<Secret>,
@@ -52,7 +52,7 @@ impl Platform {
         figures::watch_endpoints(chassis.metrics(), resolver.clone());
         let tracer = chassis.tracer().clone();
         let (publisher, subscriber) = match broker {
-            Some(url) => topics(broker::connect(url, tasks).await?),
+            Some(url) => topics(broker::connect_patiently(url, tasks).await?),
             None => (platform.publisher(), platform.subscriber()),
         };
         Ok(Self {

@@ -15,7 +15,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use ieum::base::trace::{self, Tracer};
-use ieum::base::{Clock, Deadline, EngineUrl, HumanDuration, Secret, Stop, Tasks};
+use ieum::base::{Clock, EngineUrl, HumanDuration, Secret, Stop, Tasks};
 use ieum::chassis::figures::{self, Consumers};
 use ieum::chassis::{self, Chassis, Config};
 use ieum::client::Client;
@@ -30,6 +30,7 @@ use super::failure::{Failure, Reply};
 use super::grpc::Watches;
 use super::idempotency::Request;
 use super::participant::{Answer, Call};
+use super::patience;
 use super::platform::Platform;
 use super::retention;
 use super::sabotage::{LossyOutbox, Sabotage};
@@ -50,11 +51,23 @@ pub(crate) struct Spec {
     pub(crate) port: u16,
     /// The schema of its own tables.
     pub(crate) tables: Migration,
+    /// What it listens to.
+    pub(crate) hears: &'static [Hears],
+}
+
+impl Spec {
+    /// The name under which a copy of the service works for its consumer groups: the same after a
+    /// restart, so that it goes on at once.
+    pub(crate) fn member(&self) -> String {
+        format!("{}-1", self.name)
+    }
 }
 
 /// What a service listens to in a topic, and what it does then.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Hears {
+    /// Where it is told.
+    pub(crate) topic: &'static str,
     /// Types of events; empty means all.
     pub(crate) kinds: &'static [&'static str],
     /// Only events of orders that are driven this way, if that matters.
@@ -97,6 +110,7 @@ pub(crate) struct Service {
     tasks: Tasks,
     consumers: Consumers,
     watches: Watches,
+    has_other_writers: bool,
     leaving: Stop,
     /// Taken when the service begins to serve.
     chassis: Mutex<Option<Chassis>>,
@@ -119,8 +133,8 @@ impl Service {
             ..Config::new(spec.name)
         });
         let broker = settings.broker.as_ref();
-        let platform = Platform::connect(&settings.platform, settings.token, broker, &chassis);
-        let platform = platform.await?;
+        let platform =
+            Platform::connect(&settings.platform, settings.token, broker, &chassis).await?;
         let outbox = database.outbox();
         retention::keep(&database, &outbox, chassis.tasks());
         let store: Arc<dyn OutboxStore> = Arc::new(LossyOutbox::new(outbox, settings.sabotage));
@@ -140,19 +154,27 @@ impl Service {
             tasks: chassis.tasks().clone(),
             consumers: Consumers::register(chassis.metrics()),
             watches: Watches::default(),
+            has_other_writers: settings.database.scheme() != sqlite::SCHEME,
             leaving: chassis.health_checks().leaving().clone(),
             chassis: Mutex::new(Some(chassis)),
         }))
     }
 
-    /// Handles messages of `topic`, each once: the inbox's row commits with the effect. What a
+    /// Begins to handle what the service listens to.
+    pub(crate) fn listen(self: &Arc<Self>) {
+        for hears in self.spec.hears {
+            self.consume(*hears);
+        }
+    }
+
+    /// Handles messages of a topic, each once: the inbox's row commits with the effect. What a
     /// service does not listen to costs it nothing.
-    pub(crate) fn consume(self: &Arc<Self>, topic: &'static str, hears: Hears) {
+    fn consume(self: &Arc<Self>, hears: Hears) {
         let subscriber = Arc::clone(&self.platform.subscriber);
-        let mut consumer = Consumer::new(subscriber, self.spec.name, self.member())
+        let mut consumer = Consumer::new(subscriber, self.spec.name, self.spec.member())
             .config(sending::patience())
             .tracer(self.tracer.clone())
-            .topic(topic);
+            .topic(hears.topic);
         let service = Arc::clone(self);
         let handler = move |delivery: Delivery| {
             let service = Arc::clone(&service);
@@ -164,7 +186,8 @@ impl Service {
         if hears.kinds.is_empty() {
             consumer = consumer.otherwise(handler);
         }
-        self.consumers.watch(topic, consumer.spawn(&self.tasks));
+        self.consumers
+            .watch(hears.topic, consumer.spawn(&self.tasks));
     }
 
     async fn receive(
@@ -331,6 +354,11 @@ impl Service {
         &self.watches
     }
 
+    /// Whether another process may write to its database.
+    pub(crate) const fn has_other_writers(&self) -> bool {
+        self.has_other_writers
+    }
+
     /// Given when the service takes no more work: answers without an end end then.
     pub(crate) const fn leaving(&self) -> &Stop {
         &self.leaving
@@ -359,12 +387,6 @@ impl Service {
     /// The tree of tasks that the service belongs to.
     pub(crate) const fn tasks(&self) -> &Tasks {
         &self.tasks
-    }
-
-    /// The name under which this copy works for the service's consumer groups: the same after a
-    /// restart, so that it goes on at once.
-    fn member(&self) -> String {
-        format!("{}-1", self.spec.name)
     }
 }
 
@@ -398,21 +420,17 @@ impl Ended {
     }
 }
 
-/// Opens the database. An engine on the network that does not answer yet is waited for: it may be
-/// starting, as we are. One that refuses us is not.
+/// Opens the database. One on the network that does not answer yet is waited for; one that refuses us
+/// is not, nor is a file.
 async fn open_database(url: &EngineUrl, spec: &Spec) -> ieum::sql::Result<Database> {
     let clock = Clock::system();
-    let deadline = Deadline::after(PATIENCE);
-    loop {
-        let opened = Database::open(url, &migrations(spec), clock.clone()).await;
-        let Err(error) = &opened else { return opened };
-        let may_come = error.retry().is_worthwhile() && url.scheme() != sqlite::SCHEME;
-        if !may_come || deadline.left() <= PAUSE {
-            return opened;
-        }
-        tracing::warn!(%error, "waiting for the database");
-        clock.sleep(PAUSE).await;
-    }
+    let migrations = migrations(spec);
+    let open = || Database::open(url, &migrations, clock.clone());
+    let is_file = url.scheme() == sqlite::SCHEME;
+    patience::wait("the database", &clock, open, |error| {
+        !is_file && error.retry().is_worthwhile()
+    })
+    .await
 }
 
 /// The schema of a service's database: its own tables beside streams, outbox, inbox, barrier and
@@ -428,10 +446,6 @@ pub(super) fn migrations(spec: &Spec) -> Vec<Migration> {
     ];
     parts.concat()
 }
-
-/// How long a start waits for an engine that does not answer, and how long between two tries.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(500);
 
 impl From<Failure> for anyhow::Error {
     fn from(failure: Failure) -> Self {

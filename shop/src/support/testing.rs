@@ -37,6 +37,33 @@ impl Bench {
         }
     }
 
+    /// A new database of this service on PostgreSQL, where transactions run beside each other.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn on_postgres(spec: Spec) -> Self {
+        let url = postgres::new_database(spec.name);
+        let migrations = migrations(&spec);
+        let opened = Database::open(&url, &migrations, Clock::system());
+        let database = opened.await.expect("a database");
+        Self {
+            database: OnceCell::new_with(Some(database)),
+            ..Self::of(spec)
+        }
+    }
+
+    /// Does `work` in many transactions that begin at once; what each of them is answered.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn at_once<T: Send + 'static>(
+        &self,
+        times: u32,
+        work: impl Fn(&Work<'_>, u32) -> Reply<T> + Clone + Send + 'static,
+    ) -> Vec<Reply<T>> {
+        let all = (0..times).map(|number| {
+            let work = work.clone();
+            self.work(move |tx| work(tx, number))
+        });
+        futures_util::future::join_all(all).await
+    }
+
     /// The same with a defect planted.
     pub(crate) fn with(mut self, sabotage: Sabotage) -> Self {
         self.sabotage = Some(sabotage);
@@ -100,6 +127,24 @@ impl Bench {
             .into_iter()
             .map(|message| message.kind)
             .collect()
+    }
+}
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use std::sync::OnceLock;
+
+    use ieum::base::{EngineUrl, Uuid};
+    use ieum_testkit::engines::Postgres;
+
+    /// One server for all tests of this binary; it ends with the process.
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+
+    pub(super) fn new_database(name: &str) -> EngineUrl {
+        let server = SERVER.get_or_init(|| Postgres::start().expect("a server"));
+        let name = format!("{name}_{}", Uuid::new_v4().simple());
+        let url = server.database(&name).expect("a database");
+        url.parse().expect("a URL")
     }
 }
 

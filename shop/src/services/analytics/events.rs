@@ -5,17 +5,27 @@ use serde::Deserialize;
 
 use super::store::{self, Fact};
 use crate::support::failure::Reply;
+use crate::support::service::Hears;
 use crate::support::work::Work;
 
-/// Every topic of the shop.
-pub(super) const TOPICS: [&str; 6] = [
-    "user.events",
-    "product.events",
-    "order.events",
-    "inventory.events",
-    "payment.events",
-    "shipping.events",
+/// Every topic of the shop, and everything in it.
+pub(super) const HEARS: [Hears; 6] = [
+    all_of("user.events"),
+    all_of("product.events"),
+    all_of("order.events"),
+    all_of("inventory.events"),
+    all_of("payment.events"),
+    all_of("shipping.events"),
 ];
+
+const fn all_of(topic: &'static str) -> Hears {
+    Hears {
+        topic,
+        kinds: &[],
+        flow: None,
+        act: on_any,
+    }
+}
 
 /// What most events have in common.
 #[derive(Default, Deserialize)]

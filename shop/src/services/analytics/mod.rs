@@ -13,7 +13,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use ieum::base::Stop;
 
-use crate::support::service::{Hears, Service, Serving, Settings, Spec};
+use crate::support::service::{Service, Serving, Settings, Spec};
 
 /// What it is.
 pub(crate) const SPEC: Spec = Spec {
@@ -22,20 +22,12 @@ pub(crate) const SPEC: Spec = Spec {
     topic: "analytics.events",
     port: 3008,
     tables: store::TABLES,
+    hears: &events::HEARS,
 };
 
-/// Opens the database and begins to consume and to serve.
+/// Opens the database and begins to listen and to serve.
 pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
     let service = Service::open(SPEC, settings).await?;
-    for topic in events::TOPICS {
-        service.consume(
-            topic,
-            Hears {
-                kinds: &[],
-                flow: None,
-                act: events::on_any,
-            },
-        );
-    }
+    service.listen();
     service.serve(api::router(Arc::clone(&service)), stop)
 }

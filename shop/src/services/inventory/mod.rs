@@ -26,35 +26,32 @@ pub(crate) const SPEC: Spec = Spec {
     topic: "inventory.events",
     port: 3006,
     tables: store::TABLES,
-};
-
-/// Opens the database and begins to consume and to serve.
-pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
-    let service = Service::open(SPEC, settings).await?;
-    service.consume(
-        "product.events",
+    hears: &[
         Hears {
+            topic: "product.events",
             kinds: &["product.created"],
             flow: None,
             act: events::on_product,
         },
-    );
-    service.consume(
-        "order.events",
         Hears {
+            topic: "order.events",
             kinds: &["order.created"],
             flow: CHOREOGRAPHED,
             act: events::on_order,
         },
-    );
-    service.consume(
-        "payment.events",
         Hears {
+            topic: "payment.events",
             kinds: &["payment.failed", "payment.refunded"],
             flow: CHOREOGRAPHED,
             act: events::on_payment,
         },
-    );
+    ],
+};
+
+/// Opens the database and begins to listen and to serve.
+pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
+    let service = Service::open(SPEC, settings).await?;
+    service.listen();
     grpc::serve(&service)?;
     service.serve(api::router(Arc::clone(&service)), stop)
 }

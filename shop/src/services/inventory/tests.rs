@@ -1,5 +1,8 @@
 //! What inventory does inside a transaction.
 
+#[cfg(feature = "postgres")]
+mod races;
+
 use serde_json::json;
 
 use super::domain::{Line, Refusal};

@@ -24,26 +24,25 @@ pub(crate) const SPEC: Spec = Spec {
     topic: "notification.events",
     port: 3004,
     tables: store::TABLES,
-};
-
-/// Opens the database and begins to consume and to serve.
-pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
-    let service = Service::open(SPEC, settings).await?;
-    service.consume(
-        "user.events",
+    hears: &[
         Hears {
+            topic: "user.events",
             kinds: &["user.created"],
             flow: None,
             act: events::on_user,
         },
-    );
-    service.consume(
-        "order.events",
         Hears {
+            topic: "order.events",
             kinds: &["order.completed"],
             flow: CHOREOGRAPHED,
             act: events::on_order,
         },
-    );
+    ],
+};
+
+/// Opens the database and begins to listen and to serve.
+pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
+    let service = Service::open(SPEC, settings).await?;
+    service.listen();
     service.serve(api::router(Arc::clone(&service)), stop)
 }

@@ -34,28 +34,27 @@ pub(crate) const SPEC: Spec = Spec {
     topic: "order.events",
     port: 3002,
     tables: read_model::TABLES,
-};
-
-/// Opens the database and begins to project, to consume and to serve.
-pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
-    let service = Service::open(SPEC, settings).await?;
-    read_model::project(&service);
-    service.consume(
-        "inventory.events",
+    hears: &[
         Hears {
+            topic: "inventory.events",
             kinds: &["inventory.rejected", "inventory.released"],
             flow: CHOREOGRAPHED,
             act: events::on_inventory,
         },
-    );
-    service.consume(
-        "shipping.events",
         Hears {
+            topic: "shipping.events",
             kinds: &["shipment.created"],
             flow: CHOREOGRAPHED,
             act: events::on_shipping,
         },
-    );
+    ],
+};
+
+/// Opens the database and begins to project, to listen and to serve.
+pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
+    let service = Service::open(SPEC, settings).await?;
+    read_model::project(&service);
+    service.listen();
     let routes = api::router(Arc::clone(&service))
         .merge(internal::router(Arc::clone(&service)))
         .merge(graph::router(Arc::clone(&service)));

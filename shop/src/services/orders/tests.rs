@@ -1,5 +1,8 @@
 //! What orders does inside a transaction.
 
+#[cfg(feature = "postgres")]
+mod races;
+
 use serde_json::json;
 
 use super::domain::{Command, Created, Flow, Item, Status};

@@ -27,26 +27,25 @@ pub(crate) const SPEC: Spec = Spec {
     topic: "payment.events",
     port: 3003,
     tables: store::TABLES,
-};
-
-/// Opens the database and begins to consume and to serve.
-pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
-    let service = Service::open(SPEC, settings).await?;
-    service.consume(
-        "inventory.events",
+    hears: &[
         Hears {
+            topic: "inventory.events",
             kinds: &["inventory.reserved"],
             flow: CHOREOGRAPHED,
             act: events::on_inventory,
         },
-    );
-    service.consume(
-        "shipping.events",
         Hears {
+            topic: "shipping.events",
             kinds: &["shipment.failed"],
             flow: CHOREOGRAPHED,
             act: events::on_shipping,
         },
-    );
+    ],
+};
+
+/// Opens the database and begins to listen and to serve.
+pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
+    let service = Service::open(SPEC, settings).await?;
+    service.listen();
     service.serve(api::router(Arc::clone(&service)), stop)
 }

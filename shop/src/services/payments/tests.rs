@@ -1,5 +1,8 @@
 //! What payments does inside a transaction.
 
+#[cfg(feature = "postgres")]
+mod races;
+
 use serde_json::json;
 
 use super::card::CardNumber;

@@ -20,6 +20,7 @@ pub(crate) const SPEC: Spec = Spec {
     topic: "product.events",
     port: 3005,
     tables: store::TABLES,
+    hears: &[],
 };
 
 /// Opens the database and begins to serve.

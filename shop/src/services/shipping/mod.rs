@@ -23,18 +23,17 @@ pub(crate) const SPEC: Spec = Spec {
     topic: "shipping.events",
     port: 3007,
     tables: store::TABLES,
+    hears: &[Hears {
+        topic: "payment.events",
+        kinds: &["payment.completed"],
+        flow: CHOREOGRAPHED,
+        act: events::on_payment,
+    }],
 };
 
-/// Opens the database and begins to consume and to serve.
+/// Opens the database and begins to listen and to serve.
 pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
     let service = Service::open(SPEC, settings).await?;
-    service.consume(
-        "payment.events",
-        Hears {
-            kinds: &["payment.completed"],
-            flow: CHOREOGRAPHED,
-            act: events::on_payment,
-        },
-    );
+    service.listen();
     service.serve(api::router(Arc::clone(&service)), stop)
 }

@@ -38,6 +38,7 @@ pub(crate) const SPEC: Spec = Spec {
     topic: "user.events",
     port: 3001,
     tables: store::TABLES,
+    hears: &[],
 };
 
 /// The member of staff that exists from the start.

@@ -1,5 +1,8 @@
 //! What users does inside a transaction, and the sessions that it signs.
 
+#[cfg(feature = "postgres")]
+mod races;
+
 use ieum::base::Clock;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;

@@ -1,7 +1,8 @@
 //! An answer that goes on: what the database says of a thing, and again when it says something else.
 //!
-//! A service's database has one writer, the service itself, so that whoever watches is woken by a
-//! write and never asks in between. However often it is written, a watcher looks a few times per
+//! A file of SQLite has one writer, the service itself, so that whoever watches is woken by a write and
+//! never asks in between. A database on the network may have others, and is looked at every second too.
+//! However often it is written, a watcher looks a few times per
 //! second, and there are only so many watchers.
 
 use std::sync::Arc;
@@ -121,7 +122,12 @@ where
     /// Until something was written, and for the changes of the next moment to come together.
     async fn wait(&mut self) {
         // The sender lives as long as the service, which is kept here.
-        let _ = self.changed.changed().await;
+        let changed = self.changed.changed();
+        if self.service.has_other_writers() {
+            let _too_long = tokio::time::timeout(GLANCE, changed).await;
+        } else {
+            let _ = changed.await;
+        }
         self.service.clock().sleep(BREATH).await;
         self.changed.mark_unchanged();
     }
@@ -134,5 +140,7 @@ where
 
 /// How many may watch at once: each of them reads at each change.
 const MOST_WATCHERS: usize = 256;
+/// How long another writer's change may go unseen.
+const GLANCE: Duration = Duration::from_secs(1);
 /// The least time between two looks of one watcher.
 const BREATH: Duration = Duration::from_millis(50);
