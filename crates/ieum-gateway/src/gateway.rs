@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -11,6 +11,8 @@ use ieum_base::trace::Tracer;
 use ieum_base::{Clock, Rng, Stop};
 use ieum_discovery::Resolver;
 use ieum_http::{connector, egress, listener};
+use ieum_resilience::Cache;
+use ieum_resilience::rate_limit::Store;
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
 
@@ -24,7 +26,7 @@ use crate::transcoding::TranscodeInfo;
 use crate::upstream::Upstreams;
 
 /// What a gateway is given.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Deps {
     /// Finds the endpoints of services.
     pub resolver: Resolver,
@@ -36,6 +38,11 @@ pub struct Deps {
     pub rng: Rng,
     /// Which addresses may be called.
     pub egress: egress::Policy,
+    /// Where rate limits are counted; `None` for this process alone. Several gateways with one store
+    /// share the limits of routes that have the same name.
+    pub limits: Option<Arc<dyn Store>>,
+    /// Where routes with a `cache` keep answers; `None` for this process' memory.
+    pub cache: Option<Arc<dyn Cache>>,
 }
 
 impl Deps {
@@ -47,7 +54,19 @@ impl Deps {
             clock: Clock::system(),
             rng: Rng::system(),
             egress: egress::Policy::default(),
+            limits: None,
+            cache: None,
         }
+    }
+}
+
+impl fmt::Debug for Deps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deps")
+            .field("resolver", &self.resolver)
+            .field("shares_limits", &self.limits.is_some())
+            .field("shares_cache", &self.cache.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -132,6 +151,10 @@ impl Gateway {
             upstreams: Upstreams::new(deps.resolver.clone()),
             telemetry: Arc::new(Telemetry::new()),
             clock: deps.clock.clone(),
+            limits: deps.limits.clone(),
+            caching: OnceLock::new(),
+            cache: deps.cache.clone(),
+            rng: deps.rng.clone(),
         };
         warn(&config.warnings());
         let table = Table::compile(config, &workshop, None).map_err(StartError::Config)?;

@@ -12,6 +12,7 @@
 
 mod access_log;
 mod body;
+mod caching;
 mod config;
 mod errors;
 mod federation;
@@ -29,7 +30,8 @@ mod worker;
 pub use config::{
     AccessLog, Algorithm, Auth, Config, ConfigError, Connections, FallbackConfig, GraphqlConfig,
     JwtConfig, KeyConfig, LimitBy, Limits, Network, PartConfig, PlanningConfig, RateLimitConfig,
-    RouteConfig, SubgraphConfig, SubgraphsConfig, Timeouts, TranscodeConfig, Warning,
+    RouteCacheConfig, RouteConfig, SubgraphConfig, SubgraphsConfig, Timeouts, TranscodeConfig,
+    Warning,
 };
 pub use errors::{Code, Row};
 pub use federation::{GraphqlInfo, SubgraphInfo};

@@ -4,6 +4,7 @@
 //! by the configuration, none is a caller's to choose. Looking a label set up costs more than
 //! counting, so each route keeps its handles, resolved at their first use.
 
+mod cache;
 mod graphql;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use prometheus_client::registry::Registry;
 
 use crate::errors::Code;
 
+pub(crate) use cache::CacheOutcome;
 pub(crate) use graphql::{GraphqlMetrics, OperationOutcome, OperationType};
 
 /// All metrics of one gateway.
@@ -36,6 +38,7 @@ pub(crate) struct Telemetry {
     retries_over_budget: Family<Called, Counter>,
     upstream_failures: Family<Failed, Counter>,
     fallbacks: Family<FellBack, Counter>,
+    cache: Family<cache::Cached, Counter>,
     reloads: Family<Reloaded, Counter>,
     graphql: graphql::Families,
     pub(crate) in_flight: Gauge,
@@ -101,6 +104,7 @@ impl Telemetry {
             retries_over_budget: Family::default(),
             upstream_failures: Family::default(),
             fallbacks: Family::default(),
+            cache: Family::default(),
             reloads: Family::default(),
             graphql: graphql::Families::new(),
             in_flight: Gauge::default(),
@@ -151,6 +155,11 @@ impl Telemetry {
             "fallbacks",
             "Answers given by a fallback",
             self.fallbacks.clone(),
+        );
+        registry.register(
+            "cache",
+            "Requests and answers of routes that keep answers, by what became of them",
+            self.cache.clone(),
         );
         registry.register("reloads", "Configurations loaded", self.reloads.clone());
         registry.register(
@@ -276,6 +285,12 @@ impl RouteMetrics {
         if let Some(errors) = &metrics.errors {
             errors.inc();
         }
+    }
+
+    /// What counts this outcome in the cache.
+    pub(crate) fn cache(&self, outcome: CacheOutcome) -> Counter {
+        let labels = cache::Cached::new(&self.path, outcome);
+        self.telemetry.cache.get_or_create_owned(&labels)
     }
 
     /// Counts how a call of gRPC ended.

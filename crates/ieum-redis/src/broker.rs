@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ieum_base::{EngineUrl, Tasks};
-use ieum_messaging::{Broker, Capabilities, Deduplicates, Durable, Result};
+use ieum_messaging::{Broker, Capabilities, Deduplicates, Durable, Error, ErrorKind, Result};
 
 use crate::connection::Connection;
 use crate::doctor::Settings;
@@ -30,7 +30,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
 /// # Errors
 /// At once for a URL that makes no sense, a server that refuses us, and one that does not answer.
 pub async fn connect(url: &EngineUrl, tasks: &Tasks) -> Result<Broker> {
-    let connection = Connection::open(url, tasks).await?;
+    let connection = Connection::open(url, tasks).await.map_err(at_start)?;
     let settings = Settings::read(&connection).await?;
     let config = connection.config();
     let capabilities = Capabilities {
@@ -45,6 +45,17 @@ pub async fn connect(url: &EngineUrl, tasks: &Tasks) -> Result<Broker> {
         subscriber: Arc::new(Subscriber::new(groups)),
         capabilities,
     })
+}
+
+/// At the start a refusal is final: waiting mends no password. Later it may be a passing state of a
+/// server that was there, and nobody's message is at fault.
+fn at_start(error: crate::Error) -> Error {
+    match error.kind() {
+        crate::ErrorKind::Refused => {
+            Error::new(ErrorKind::Invalid, error.to_string()).caused_by(error)
+        }
+        _ => error.into(),
+    }
 }
 
 /// What is to be said at the start of a server with these settings.

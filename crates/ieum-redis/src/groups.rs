@@ -191,6 +191,8 @@ impl Groups {
         now - since >= self.connection.config().lease
     }
 
+    /// What lies behind the checkpoint and `after`, up to the first entry that is no message. One that
+    /// stands at the front becomes a dead letter: somebody else's mistake must not stop the group.
     async fn look(&self, worker: Worker<'_>, after: u64, max: usize) -> Result<Vec<Delivery>> {
         let doing = format!("reading `{}` for group `{}`", worker.topic, worker.group);
         let (after, max) = (Position(after).to_string(), max.to_string());
@@ -199,8 +201,20 @@ impl Groups {
         let answer = asked.await?;
         let entries = reply::of_worker(&answer, &doing)?.first();
         let entries = entries.map_or(&[][..], reply::parts);
-        let read = |entry| read(entry).ok_or_else(|| reply::strange(&doing, entry));
-        entries.iter().map(read).collect()
+        let found: Vec<_> = entries.iter().map_while(read).collect();
+        if let (true, Some(first)) = (found.is_empty() && after == "0-0", entries.first()) {
+            let id = reply::parts(first).first().and_then(text);
+            let id = id.ok_or_else(|| reply::strange(&doing, first))?;
+            tracing::error!(
+                topic = worker.topic,
+                id,
+                "an entry of a stream is no message"
+            );
+            let arguments = [id, "it is no CloudEvent"];
+            self.ask(&self.scripts.dead_letter, worker, &arguments, &doing)
+                .await?;
+        }
+        Ok(found)
     }
 }
 

@@ -15,6 +15,7 @@ use super::grpc::GrpcAnswer;
 use super::idle::Idle;
 use super::request::RequestBody;
 use super::translated::Translated;
+use crate::caching::Recorder;
 use crate::phases::respond::Observation;
 
 /// The body of an answer. When it is dropped, sent or not, the request is over: it is counted,
@@ -24,6 +25,8 @@ pub(crate) struct ResponseBody(Box<Inner>);
 struct Inner {
     kind: Kind,
     observation: Option<Observation>,
+    /// Writes the body down, if it is to be kept.
+    recorder: Option<Box<Recorder>>,
 }
 
 enum Kind {
@@ -57,6 +60,7 @@ impl ResponseBody {
                 held,
             },
             observation: None,
+            recorder: None,
         }))
     }
 
@@ -65,6 +69,7 @@ impl ResponseBody {
         Self(Box::new(Inner {
             kind: Kind::Translated(Box::new(stream)),
             observation: None,
+            recorder: None,
         }))
     }
 
@@ -73,6 +78,7 @@ impl ResponseBody {
         Self(Box::new(Inner {
             kind: Kind::Grpc(Box::new(answer)),
             observation: None,
+            recorder: None,
         }))
     }
 
@@ -83,6 +89,15 @@ impl ResponseBody {
             Kind::Translated(stream) => stream.endpoint(),
             Kind::Grpc(answer) => answer.endpoint(),
             Kind::Whole(_) => None,
+        }
+    }
+
+    /// Writes the body down while it passes.
+    pub(crate) fn record(&mut self, mut recorder: Recorder) {
+        if self.is_end_stream() {
+            recorder.end();
+        } else {
+            self.0.recorder = Some(Box::new(recorder));
         }
     }
 
@@ -97,6 +112,7 @@ impl From<Bytes> for ResponseBody {
         Self(Box::new(Inner {
             kind: Kind::Whole((!bytes.is_empty()).then_some(bytes)),
             observation: None,
+            recorder: None,
         }))
     }
 }
@@ -116,6 +132,20 @@ impl Body for ResponseBody {
             Kind::Grpc(answer) => ready!(answer.poll_next(cx)).map(Ok),
             Kind::Translated(stream) => ready!(stream.poll_next(cx)).map(Ok),
         };
+        if let Some(recorder) = &mut this.recorder {
+            match &polled {
+                Some(Ok(frame)) => match frame.data_ref() {
+                    Some(piece) => recorder.data(piece),
+                    None => recorder.give_up(),
+                },
+                Some(Err(_)) => recorder.give_up(),
+                None => recorder.end(),
+            }
+            // Nobody asks again for a body that says that it has ended.
+            if matches!(&this.kind, Kind::Upstream { body, .. } if body.is_end_stream()) {
+                recorder.end();
+            }
+        }
         if let Some(observation) = &mut this.observation {
             let end = match &mut this.kind {
                 Kind::Grpc(answer) => answer.take_end(),

@@ -3,6 +3,7 @@
 //! The types here say what may be written. [`Config::validate`] says what makes no sense, all of it
 //! at once and each with the path of its key, so that whoever read the file can point at the line.
 
+mod cache;
 mod gateway;
 mod graphql;
 mod jwt;
@@ -11,6 +12,7 @@ mod route;
 mod transcode;
 mod validate;
 
+pub use cache::RouteCacheConfig;
 pub use gateway::{AccessLog, Config, Connections, Limits, Timeouts};
 pub use graphql::{GraphqlConfig, PlanningConfig, SubgraphConfig, SubgraphsConfig};
 pub use jwt::{Algorithm, JwtConfig, KeyConfig};

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{GraphqlConfig, TranscodeConfig};
+use super::{GraphqlConfig, RouteCacheConfig, TranscodeConfig};
 
 /// One route. Exactly one of `service`, `url`, `compose`, `graphql` and `transcode` says who answers.
 ///
@@ -87,6 +87,9 @@ pub struct RouteConfig {
     /// How often it may be called. Default: unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimitConfig>,
+    /// Which answers are kept and given again. Default: none. Only with `service` or `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<RouteCacheConfig>,
     /// From the end of a request to the head of its answer, all tries together. Default:
     /// `gateway.timeouts.request`; above 0s, at most `1h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

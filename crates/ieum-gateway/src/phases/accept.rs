@@ -41,6 +41,8 @@ pub(crate) struct Exchange {
     pub(crate) identity: Option<Arc<Identity>>,
     /// What the rate limit has left.
     pub(crate) allowed: Option<Allowed>,
+    /// True if a fallback answered.
+    pub(crate) fell_back: bool,
     /// How often an upstream was asked.
     pub(crate) tries: u32,
     /// True if the client speaks gRPC, and is therefore refused in gRPC too.
@@ -104,6 +106,7 @@ pub(crate) fn begin(
         route: None,
         identity: None,
         allowed: None,
+        fell_back: false,
         tries: 0,
         speaks_grpc: grpc::is_spoken_by(request),
         deadline: None,

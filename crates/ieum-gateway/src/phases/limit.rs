@@ -1,16 +1,17 @@
 //! Limit: how often, and how much at once.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
-use ieum_resilience::rate_limit::Allowed;
+use ieum_resilience::rate_limit::{Allowed, Verdict};
 
 use super::accept::Exchange;
 use crate::config::LimitBy;
 use crate::errors::{Code, Refusal};
-use crate::table::{Route, RouteLimit};
+use crate::table::{Route, RouteLimit, RouteLimiter};
 
 /// Whose requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,13 +28,31 @@ pub(super) fn admit<B>(
     exchange: &mut Exchange,
     request: &Request<B>,
 ) -> Result<(), Box<Refusal>> {
-    if let Some(limit) = &route.limit {
-        exchange.allowed = Some(count(route, limit, exchange)?);
+    if let Some(limit) = &route.limit
+        && let RouteLimiter::Own(limiter) = &limit.limiter
+    {
+        let verdict = limiter.check_at(&key(limit.by, exchange), exchange.started);
+        exchange.allowed = Some(judge(route, limit, verdict)?);
     }
     let announced = request.headers().get(CONTENT_LENGTH);
     let announced = announced.and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > route.max_body) {
         return Err(too_large(route.max_body));
+    }
+    Ok(())
+}
+
+/// The same against a limit that other gateways share, for which a store must be asked.
+pub(super) async fn admit_shared(
+    route: &Route,
+    exchange: &mut Exchange,
+) -> Result<(), Box<Refusal>> {
+    if let Some(limit) = &route.limit
+        && let RouteLimiter::Shared(limiter) = &limit.limiter
+    {
+        let key = key(limit.by, exchange);
+        let verdict = limiter.check(&key, &key.to_string()).await;
+        exchange.allowed = Some(judge(route, limit, verdict)?);
     }
     Ok(())
 }
@@ -46,19 +65,26 @@ pub(super) fn too_large(most: u64) -> Box<Refusal> {
     )
 }
 
-fn count(route: &Route, limit: &RouteLimit, exchange: &Exchange) -> Result<Allowed, Box<Refusal>> {
-    let key = key(limit.by, exchange);
-    limit
-        .limiter
-        .check_at(&key, exchange.started)
-        .map_err(|limited| {
-            let detail = format!("the rate limit of the route `{}` is used up", route.name);
-            let refusal = Refusal::new(Code::RateLimited, detail).retry_after(limited.retry_after);
-            let fields = fields(limit, 0, limited.reset);
-            fields.into_iter().fold(refusal, |refusal, (name, value)| {
-                refusal.header(name, value)
-            })
+fn judge(route: &Route, limit: &RouteLimit, verdict: Verdict) -> Result<Allowed, Box<Refusal>> {
+    verdict.map_err(|limited| {
+        let detail = format!("the rate limit of the route `{}` is used up", route.name);
+        let refusal = Refusal::new(Code::RateLimited, detail).retry_after(limited.retry_after);
+        let fields = fields(limit, 0, limited.reset);
+        fields.into_iter().fold(refusal, |refusal, (name, value)| {
+            refusal.header(name, value)
         })
+    })
+}
+
+impl fmt::Display for LimitKey {
+    /// As a store that others share knows it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "ip:{address}"),
+            Self::User(user) => write!(f, "user:{user}"),
+            Self::All => f.write_str("all"),
+        }
+    }
 }
 
 fn key(by: LimitBy, exchange: &Exchange) -> LimitKey {

@@ -1,16 +1,16 @@
 //! A request's life, one file per phase, in this order and by these names in code, docs, metrics
 //! and traces:
 //!
-//! `accept → parse → normalise → route → identify → authorise → limit → transform →
+//! `accept → parse → normalise → route → identify → authorise → limit → cache → transform →
 //! (compose | federate | transcode | proxy) → balance → connect → respond`
 //!
-//! Each phase either hands the request on or refuses it; a refusal skips to `respond`. Nothing is
-//! sent inside before `authorise` and `limit` have agreed. (The `cache` phase has its place between
-//! `limit` and `transform`; no route can ask for it yet, so nothing is stored.)
+//! Each phase either hands the request on or refuses it; a refusal skips to `respond`, and so does an
+//! answer that `cache` has. Nothing is sent inside before `authorise` and `limit` have agreed.
 
 pub(crate) mod accept;
 mod authorise;
 pub(crate) mod balance;
+pub(crate) mod cache;
 mod compose;
 pub(crate) mod connect;
 mod federate;
@@ -35,13 +35,14 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 use crate::body::ResponseBody;
-use crate::errors::Refusal;
+use crate::errors::{Code, Refusal};
 use crate::federation::Federation;
 use crate::table::{Part, Route, Table, Target};
 use crate::transcoding::Transcoding;
 use crate::upstream::Upstream;
 
 use accept::Exchange;
+use cache::Looked;
 use compose::Asked;
 use transform::Outgoing;
 
@@ -54,30 +55,76 @@ pub(crate) async fn answer(
     mut exchange: Box<Exchange>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
+    let written = cache::written(&table, &exchange, &request);
     let answer = match prepare(&table, &mut exchange, request) {
         Err(refusal) => Err(refusal),
-        Ok(Work::Proxy(route, upstream, outgoing)) => {
-            proxy::forward(&table, &mut exchange, route, upstream, outgoing).await
+        Ok(Work::Ask(route, path, request)) => {
+            Box::pin(ask(&table, &mut exchange, route, &path, *request)).await
         }
-        Ok(Work::Grpc(asked)) => Box::pin(grpc::answer(&table, &mut exchange, *asked)).await,
-        Ok(Work::Compose(route, parts, asked)) => {
-            Box::pin(compose::answer(&table, &mut exchange, route, parts, *asked)).await
-        }
-        Ok(Work::Federate(route, federation, request)) => {
-            let answer = federate::answer(&table, &mut exchange, route, federation, *request);
-            Box::pin(answer).await
-        }
-        Ok(Work::Transcode(route, transcoding, path, request)) => {
-            let (exchange, request) = (&mut exchange, *request);
-            let answer = transcode::answer(&table, exchange, route, transcoding, &path, request);
-            Box::pin(answer).await
-        }
+        Ok(work) => perform(&table, &mut exchange, work).await,
     };
     let answer = match answer {
         Ok(answer) => answer,
         Err(refusal) => respond::refuse(&mut exchange, *refusal),
     };
+    if let Some(target) = written {
+        let stale = cache::stale(*target, &answer);
+        Box::pin(cache::forget(&table, stale)).await;
+    }
     Ok(respond::finish(table, exchange, answer))
+}
+
+/// Does what is left to do.
+async fn perform(
+    table: &Table,
+    exchange: &mut Exchange,
+    work: Work<'_>,
+) -> Result<Response<ResponseBody>, Box<Refusal>> {
+    match work {
+        Work::Proxy(route, upstream, outgoing) => {
+            proxy::forward(table, exchange, route, upstream, outgoing).await
+        }
+        Work::Grpc(asked) => Box::pin(grpc::answer(table, exchange, *asked)).await,
+        Work::Compose(route, parts, asked) => {
+            Box::pin(compose::answer(table, exchange, route, parts, *asked)).await
+        }
+        Work::Federate(route, federation, request) => {
+            Box::pin(federate::answer(
+                table, exchange, route, federation, *request,
+            ))
+            .await
+        }
+        Work::Transcode(route, transcoding, path, request) => {
+            let answer = transcode::answer(table, exchange, route, transcoding, &path, *request);
+            Box::pin(answer).await
+        }
+        Work::Ask(..) => Err(Refusal::new(Code::Internal, "asked twice")),
+    }
+}
+
+/// The phases that ask somebody: a limit that other gateways share, the kept answers.
+async fn ask(
+    table: &Table,
+    exchange: &mut Exchange,
+    route: &Route,
+    path: &str,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Box<Refusal>> {
+    limit::admit_shared(route, exchange).await?;
+    let Some(kept) = &route.cache else {
+        let work = dispatch(table, exchange, route, path.into(), request)?;
+        return perform(table, exchange, work).await;
+    };
+    let looked = cache::look_up(kept, route, exchange, path, &request).await;
+    if let Looked::Hit(answer) = looked {
+        return Ok(*answer);
+    }
+    let work = dispatch(table, exchange, route, path.into(), request)?;
+    let answer = perform(table, exchange, work).await?;
+    Ok(match looked {
+        Looked::Miss(pending) => cache::keep(kept, route, exchange, pending, answer),
+        Looked::Hit(_) | Looked::Past => answer,
+    })
 }
 
 /// What is left to do for a request that may pass.
@@ -87,6 +134,8 @@ enum Work<'t> {
     Compose(&'t Route, &'t [Part], Box<Asked>),
     Federate(&'t Route, &'t Arc<Federation>, Box<Request<Incoming>>),
     Transcode(&'t Route, &'t Transcoding, Box<str>, Box<Request<Incoming>>),
+    /// Somebody must be asked first.
+    Ask(&'t Route, Box<str>, Box<Request<Incoming>>),
 }
 
 /// The phases that wait for nobody.
@@ -102,6 +151,24 @@ fn prepare<'t>(
     exchange.identity = identify::caller(table, route, request.headers())?;
     authorise::check(route, exchange.identity.as_deref())?;
     limit::admit(route, exchange, &request)?;
+    if route.asks() {
+        return Ok(Work::Ask(
+            route,
+            path.into_owned().into(),
+            Box::new(request),
+        ));
+    }
+    dispatch(table, exchange, route, path, request)
+}
+
+/// Who answers, and with what it is asked.
+fn dispatch<'t>(
+    table: &'t Table,
+    exchange: &mut Exchange,
+    route: &'t Route,
+    path: Cow<'_, str>,
+    request: Request<Incoming>,
+) -> Result<Work<'t>, Box<Refusal>> {
     match &route.target {
         Target::Compose(parts) => {
             let asked = Box::new(Asked {

@@ -71,6 +71,7 @@ pub(super) async fn forward(
         Ok(answer) => return answer,
         Err(fallback) => fallback,
     };
+    exchange.fell_back = true;
     let fall_back = fall_back(table, exchange, route, fallback, kept, &source);
     Box::pin(fall_back).await
 }

@@ -13,17 +13,21 @@ mod template;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderName, Method};
-use ieum_base::Clock;
+use ieum_base::{Clock, Rng};
 use ieum_discovery::balance;
+use ieum_resilience::cache::{self, Cache};
+use ieum_resilience::rate_limit::{self, SharedLimiter};
 use ieum_resilience::{KeyedLimiter, Quota};
 
+use crate::caching::Caching;
 use crate::config::{Auth, Config, ConfigError, LimitBy, Network};
 use crate::federation::Federation;
 use crate::identity::{Keys, Verifier};
+use crate::phases::cache::RouteCache;
 use crate::phases::limit::LimitKey;
 use crate::telemetry::{RouteMetrics, Telemetry};
 use crate::transcoding::Transcoding;
@@ -49,6 +53,8 @@ pub(crate) struct Table {
     pub(crate) trusted: Box<[Network]>,
     /// Headers that are dropped from outside, beside those that always are.
     pub(crate) internal_headers: Box<[HeaderName]>,
+    /// The kept answers, if any route keeps them.
+    pub(crate) caching: Option<Arc<Caching>>,
     /// What counts requests that found no route.
     pub(crate) unrouted: RouteMetrics,
     router: Router,
@@ -61,6 +67,7 @@ pub(crate) struct Route {
     pub(crate) auth: Option<Auth>,
     pub(crate) roles: Box<[Box<str>]>,
     pub(crate) limit: Option<RouteLimit>,
+    pub(crate) cache: Option<RouteCache>,
     pub(crate) rewrite: Rewrite,
     pub(crate) target: Target,
     pub(crate) fallback: Option<Fallback>,
@@ -121,7 +128,16 @@ pub(crate) enum Fallback {
 pub(crate) struct RouteLimit {
     pub(crate) by: LimitBy,
     pub(crate) quota: Quota,
-    pub(crate) limiter: KeyedLimiter<LimitKey>,
+    pub(crate) limiter: RouteLimiter,
+}
+
+/// Where a rate limit is counted.
+#[derive(Clone, Debug)]
+pub(crate) enum RouteLimiter {
+    /// In this process.
+    Own(KeyedLimiter<LimitKey>),
+    /// In a store that others share.
+    Shared(SharedLimiter<LimitKey>),
 }
 
 /// What tables are made with, and what outlives each of them.
@@ -129,6 +145,34 @@ pub(crate) struct Workshop {
     pub(crate) upstreams: Upstreams,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) clock: Clock,
+    /// Where rate limits are counted, if not in this process.
+    pub(crate) limits: Option<Arc<dyn rate_limit::Store>>,
+    /// Where answers are kept; made when the first route keeps some.
+    pub(crate) caching: OnceLock<Arc<Caching>>,
+    /// The cache that it was given, if not one in memory.
+    pub(crate) cache: Option<Arc<dyn Cache>>,
+    pub(crate) rng: Rng,
+}
+
+impl Workshop {
+    fn caching(&self) -> Arc<Caching> {
+        let make = || {
+            let memory = || Arc::new(cache::Memory::new(&cache::Config::default())) as _;
+            let cache = self.cache.clone().unwrap_or_else(memory);
+            Arc::new(Caching::new(cache, self.rng.clone()))
+        };
+        Arc::clone(self.caching.get_or_init(make))
+    }
+
+    fn limiter(&self, route: &str, quota: Quota, keys: usize) -> RouteLimiter {
+        match &self.limits {
+            None => RouteLimiter::Own(KeyedLimiter::new(quota, keys)),
+            Some(store) => {
+                let store = Arc::clone(store);
+                RouteLimiter::Shared(SharedLimiter::new(route, quota, store, keys))
+            }
+        }
+    }
 }
 
 impl Table {
@@ -158,6 +202,7 @@ impl Table {
             routes.push(Route::build(plan, &config, workshop, before));
         }
         Ok(Self {
+            caching: routes.iter().find_map(Route::caching),
             routes: routes.into(),
             verifier,
             trusted: config.trusted_proxies.as_slice().into(),
@@ -202,7 +247,7 @@ impl Route {
             quota,
             limiter: match kept {
                 Some(kept) if kept.quota == quota && kept.by == by => kept.limiter.clone(),
-                _ => KeyedLimiter::new(quota, config.limits.rate_limit_keys),
+                _ => workshop.limiter(&plan.name, quota, config.limits.rate_limit_keys),
             },
         });
         Self {
@@ -240,6 +285,10 @@ impl Route {
             auth: plan.auth,
             roles: plan.roles,
             limit,
+            cache: plan.cache.map(|config| RouteCache {
+                caching: workshop.caching(),
+                config,
+            }),
             rewrite: plan.rewrite,
             rules: plan.rules,
             max_body: plan.max_body,
@@ -251,6 +300,16 @@ impl Route {
 }
 
 impl Route {
+    fn caching(&self) -> Option<Arc<Caching>> {
+        self.cache.as_ref().map(|cache| Arc::clone(&cache.caching))
+    }
+
+    /// True if somebody must be asked whether a request passes, or what it is answered.
+    pub(crate) fn asks(&self) -> bool {
+        let is_shared = |limit: &RouteLimit| matches!(limit.limiter, RouteLimiter::Shared(_));
+        self.cache.is_some() || self.limit.as_ref().is_some_and(is_shared)
+    }
+
     /// The graph that it offers, if it offers one.
     pub(crate) const fn federation(&self) -> Option<&Arc<Federation>> {
         match &self.target {

@@ -15,7 +15,8 @@ use ieum_resilience::{Quota, rate_limit};
 
 use super::{Pattern, Protocol, Rewrite, Rules, Template};
 use crate::config::{
-    Auth, Config, ConfigError, FallbackConfig, LimitBy, PartConfig, RateLimitConfig, RouteConfig,
+    Auth, Config, ConfigError, FallbackConfig, LimitBy, PartConfig, RateLimitConfig,
+    RouteCacheConfig, RouteConfig,
 };
 use crate::upstream::{Address, Fixed};
 
@@ -31,6 +32,7 @@ pub(crate) struct RoutePlan {
     pub(crate) auth: Option<Auth>,
     pub(crate) roles: Box<[Box<str>]>,
     pub(crate) limit: Option<(Quota, LimitBy)>,
+    pub(crate) cache: Option<RouteCacheConfig>,
     pub(crate) rewrite: Rewrite,
     pub(crate) target: PlannedTarget,
     pub(crate) fallback: Option<PlannedFallback>,
@@ -122,6 +124,9 @@ impl Reader<'_> {
         let methods = self.graphql_methods(route, methods);
         self.policy(config, route);
         let limit = route.rate_limit.map(|limit| self.limit(limit));
+        for (field, message) in route.cache.iter().flat_map(|cache| cache.problems(route)) {
+            self.refuse(field, message);
+        }
         let rules = self.rules(config, route);
         let fallback = match &route.fallback {
             Some(fallback) => Some(self.fallback(fallback)?),
@@ -136,6 +141,7 @@ impl Reader<'_> {
             auth: route.auth,
             roles: route.roles.iter().map(|r| r.as_str().into()).collect(),
             limit,
+            cache: route.cache,
             rewrite: rewrite?,
             target: target?,
             fallback,

@@ -1,8 +1,11 @@
 //! How much is let in.
 
+use std::sync::Arc;
+
+use ieum_resilience::rate_limit::{MemoryStore, Store};
 use ieum_testkit::Request;
 
-use crate::support::{assert_problem, echo, gateway};
+use crate::support::{assert_problem, echo, gateway, gateway_with};
 
 #[test]
 fn a_used_up_rate_limit_says_when_to_come_back() {
@@ -81,4 +84,33 @@ fn a_target_that_is_too_long_is_refused() {
     ));
     let long = format!("/?q={}", "x".repeat(8 << 10));
     assert_problem(&world.get(&long), 414, "URI Too Long", "IEUM-1002");
+}
+
+/// Two gateways with one store: what one lets in the other counts.
+#[test]
+fn gateways_that_share_a_store_share_a_limit() {
+    let upstream = echo();
+    let routes = format!(
+        "[[gateway.routes]]\nname = 'all'\npath = '/'\nauth = 'none'\nurl = 'http://{}'\n\
+         rate-limit = {{ requests = 3, per = '1h' }}\n",
+        upstream.address()
+    );
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(100));
+    let gateway = || {
+        gateway_with(&routes, |mut deps| {
+            deps.limits = Some(Arc::clone(&store));
+            deps
+        })
+    };
+    let (one, two) = (gateway(), gateway());
+    let statuses = [&one, &two, &one, &two, &one].map(|world| world.get("/").status);
+    assert_eq!(statuses, [200, 200, 200, 429, 429]);
+    let limited = two.get("/");
+    assert_problem(&limited, 429, "Too Many Requests", "IEUM-1030");
+    assert!(
+        limited
+            .get("ratelimit")
+            .is_some_and(|left| left.contains(";r=0;"))
+    );
+    assert_eq!(upstream.requests().len(), 3);
 }

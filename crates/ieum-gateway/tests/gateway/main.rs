@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a helper of a test fails the test")]
 
 mod bodies;
+mod cache;
 mod compose;
 mod framing;
 mod graphql;

@@ -219,6 +219,53 @@ async fn a_server_says_what_it_does_not_promise() {
     }
 }
 
+/// What somebody else added by mistake becomes a dead letter, and holds up nothing.
+#[tokio::test]
+async fn an_entry_that_is_no_message_holds_up_nobody() {
+    let server = own();
+    let url = url(&server, "");
+    let (broker, _process) = connect(&url).await;
+    let mut plain = plain(&url).await;
+    broker
+        .publisher
+        .publish("t", &[message(1)])
+        .await
+        .expect("published");
+    for (field, value) in [("other", "x"), ("event", "not JSON"), ("event", "{}")] {
+        let mut add = redis::cmd("XADD");
+        add.arg("ieum:t").arg("*").arg(field).arg(value);
+        add.query_async::<String>(&mut plain).await.expect("added");
+    }
+    broker
+        .publisher
+        .publish("t", &[message(2)])
+        .await
+        .expect("published");
+    let mut group = broker
+        .subscriber
+        .subscribe("t", "g", "m")
+        .await
+        .expect("subscribed");
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        let page = group.next(10).await.expect("read");
+        if let Some(last) = page.last() {
+            group.ack(last).await.expect("acknowledged");
+        }
+        seen.extend(page.into_iter().map(|delivery| delivery.message.id));
+    }
+    assert_eq!(seen, ["1", "2"]);
+    let mut letters = redis::cmd("XLEN");
+    letters.arg("ieum:t-g.dead");
+    assert_eq!(
+        letters
+            .query_async::<u32>(&mut plain)
+            .await
+            .expect("a length"),
+        3
+    );
+}
+
 /// Other languages read the stream with `XRANGE`: structured CloudEvents in a field.
 #[tokio::test]
 async fn a_stream_holds_cloud_events_that_others_can_read() {

@@ -1,0 +1,225 @@
+//! Cache: an answer that is kept, instead of another from the upstream.
+//!
+//! Its rules are in [`caching`](crate::caching); this is where they meet a request.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, COOKIE, DATE, ETAG,
+    EXPIRES, IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LOCATION, RANGE, VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
+use ieum_base::TaskKind;
+
+use super::accept::Exchange;
+use super::{forwarded, normalise};
+use crate::body::ResponseBody;
+use crate::caching::{Asked, Caching, Directives, Entry, Place, Recorder, Target, is_modified};
+use crate::config::RouteCacheConfig;
+use crate::table::{Route, Table};
+use crate::telemetry::CacheOutcome;
+
+/// The rules of one route, and where its answers are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteCache {
+    pub(crate) caching: Arc<Caching>,
+    pub(crate) config: RouteCacheConfig,
+}
+
+/// What the cache says of a request.
+pub(super) enum Looked {
+    /// The answer.
+    Hit(Box<Response<ResponseBody>>),
+    /// The upstream must be asked; its answer may be kept.
+    Miss(Box<Pending>),
+    /// The upstream must be asked, and nothing is kept.
+    Past,
+}
+
+/// What is needed to keep the answer to a request.
+pub(super) struct Pending {
+    place: Place,
+    headers: HeaderMap,
+    asked: Asked,
+}
+
+/// The target of a request that may change it, where anything is kept.
+pub(super) fn written<B>(
+    table: &Table,
+    exchange: &Exchange,
+    request: &Request<B>,
+) -> Option<Box<Target>> {
+    if table.caching.is_none() || is_safe(&exchange.method) {
+        return None;
+    }
+    let path = normalise::request(exchange.target.path()).ok()?;
+    Some(Box::new(target(exchange, &path, request)))
+}
+
+/// What a request asks for, as it is kept.
+fn target<B>(exchange: &Exchange, path: &str, request: &Request<B>) -> Target {
+    let host = forwarded::host(request.uri(), request.headers());
+    let host = host.as_ref().and_then(|host| host.to_str().ok());
+    Target::new(
+        "http",
+        host.unwrap_or_default(),
+        path,
+        exchange.target.query(),
+    )
+}
+
+/// Looks whether an answer to the request is kept.
+pub(super) async fn look_up<B>(
+    cache: &RouteCache,
+    route: &Route,
+    exchange: &Exchange,
+    path: &str,
+    request: &Request<B>,
+) -> Looked {
+    let count = |outcome| {
+        route.metrics.cache(outcome).inc();
+    };
+    let headers = request.headers();
+    let directives = Directives::of(headers);
+    let is_read = [Method::GET, Method::HEAD].contains(&exchange.method);
+    if !is_read || directives.no_store || PAST.iter().any(|name| headers.contains_key(name)) {
+        count(CacheOutcome::Bypass);
+        return Looked::Past;
+    }
+    let target = target(exchange, path, request);
+    let place = cache.caching.place(&target, &identity(exchange)).await;
+    let now = exchange.worker.clock.now();
+    if !directives.no_cache
+        && let Some(entry) = cache.caching.find(&place, headers).await
+        && entry.freshness.serves(now, &directives)
+    {
+        count(CacheOutcome::Hit);
+        return Looked::Hit(Box::new(answer(exchange, headers, entry)));
+    }
+    count(CacheOutcome::Miss);
+    if exchange.method != Method::GET {
+        return Looked::Past;
+    }
+    Looked::Miss(Box::new(Pending {
+        place,
+        headers: headers.clone(),
+        asked: Asked {
+            at: now,
+            with_credentials: headers.contains_key(AUTHORIZATION) || headers.contains_key(COOKIE),
+            ttl: cache.config.ttl.map(|ttl| ttl.0),
+        },
+    }))
+}
+
+/// Arranges for an upstream's answer to be kept when it has passed, if it may be.
+pub(super) fn keep(
+    cache: &RouteCache,
+    route: &Route,
+    exchange: &Exchange,
+    pending: Box<Pending>,
+    mut answer: Response<ResponseBody>,
+) -> Response<ResponseBody> {
+    let now = exchange.worker.clock.now();
+    let (status, headers) = (answer.status(), answer.headers());
+    let most = cache.config.max_size.0;
+    let fits = answer.body().size_hint().lower() <= most;
+    let freshness = pending.asked.freshness(status, headers, now);
+    let entry = freshness.and_then(|freshness| Entry::new(status, headers, freshness));
+    let Some(entry) = entry.filter(|_| fits && !exchange.fell_back) else {
+        return answer;
+    };
+    let (worker, caching) = (Arc::clone(&exchange.worker), Arc::clone(&cache.caching));
+    let kept = route.metrics.cache(CacheOutcome::Kept);
+    let recorder = Recorder::new(usize::try_from(most).unwrap_or(usize::MAX), move |body| {
+        worker
+            .tasks
+            .spawn(TaskKind::Request, "cache-keep", async move {
+                let entry = Entry { body, ..entry };
+                if caching.keep(&pending.place, &pending.headers, entry).await {
+                    kept.inc();
+                }
+            });
+    });
+    answer.body_mut().record(recorder);
+    answer
+}
+
+/// What a writer made stale: its target, and those of the same authority that its answer names
+/// (RFC 9111, section 4.4).
+pub(super) fn stale(target: Target, answer: &Response<ResponseBody>) -> Vec<Target> {
+    // An error of the caller's says that nothing was changed; of a 5xx nobody knows.
+    if answer.status().is_client_error() {
+        return Vec::new();
+    }
+    let headers = answer.headers();
+    let named = [LOCATION, CONTENT_LOCATION].into_iter();
+    let named = named.filter_map(|name| headers.get(name)?.to_str().ok());
+    let mut stale: Vec<_> = named.filter_map(|named| target.beside(named)).collect();
+    stale.push(target);
+    stale
+}
+
+/// Forgets what is kept of these targets, before their writer is answered.
+pub(super) async fn forget(table: &Table, targets: Vec<Target>) {
+    let Some(caching) = &table.caching else {
+        return;
+    };
+    for target in targets {
+        caching.forget(&target).await;
+    }
+}
+
+/// True for methods that change nothing (RFC 9110, section 9.2.1).
+fn is_safe(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
+}
+
+/// Whose answers are kept together: what the upstream is told of the caller.
+fn identity(exchange: &Exchange) -> String {
+    let Some(identity) = &exchange.identity else {
+        return String::new();
+    };
+    let mut text = format!("{}\n{}", identity.user, identity.roles.join(","));
+    for (name, value) in &identity.headers {
+        text.push_str(&format!(
+            "\n{name}: {}",
+            String::from_utf8_lossy(value.as_bytes())
+        ));
+    }
+    text
+}
+
+/// A kept answer, or that the caller has it already.
+fn answer(exchange: &Exchange, asked: &HeaderMap, entry: Entry) -> Response<ResponseBody> {
+    let age = entry.freshness.age(exchange.worker.clock.now());
+    let is_known = entry.status == StatusCode::OK && !is_modified(asked, &entry.headers);
+    let (status, mut headers, body) = if is_known {
+        let told = entry.headers.iter().filter(|(name, _)| TOLD.contains(name));
+        let told = told.map(|(name, value)| (name.clone(), value.clone()));
+        (StatusCode::NOT_MODIFIED, told.collect(), Bytes::new())
+    } else {
+        (entry.status, entry.headers, entry.body)
+    };
+    headers.insert(AGE, age.into());
+    headers.insert(CACHE_STATUS, HeaderValue::from_static("ieum; hit"));
+    let is_head = exchange.method == Method::HEAD;
+    if is_head && !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(CONTENT_LENGTH, body.len().into());
+    }
+    let body = if is_head { Bytes::new() } else { body };
+    let mut answer = Response::new(ResponseBody::from(body));
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    answer
+}
+
+/// Says that an answer came from here (RFC 9211).
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Requests with these are for the upstream alone.
+const PAST: [HeaderName; 4] = [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE];
+
+/// What a 304 repeats (RFC 9110, section 15.4.5).
+const TOLD: [HeaderName; 6] = [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, VARY];
