@@ -13,7 +13,7 @@ use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::Config;
+use crate::config::{Config, Queues};
 use crate::error::{failed, no_connection, too_late};
 
 /// The connection of one process for one purpose. A broker that runs out of memory blocks those that
@@ -22,7 +22,14 @@ pub(crate) struct Link {
     url: EngineUrl,
     purpose: &'static str,
     config: Config,
-    current: Mutex<Option<Arc<Connection>>>,
+    current: Mutex<Current>,
+}
+
+#[derive(Default)]
+struct Current {
+    connection: Option<Arc<Connection>>,
+    /// The server may have been started just now: the one before was lost, or none could be made.
+    is_fresh: bool,
 }
 
 impl std::fmt::Debug for Link {
@@ -41,19 +48,28 @@ impl Link {
             url,
             purpose,
             config,
-            current: Mutex::new(None),
+            current: Mutex::default(),
         }
     }
 
     /// Connects unless it is connected. At the start its error says what is wrong with the URL.
     pub(crate) async fn connect(&self) -> Result<Arc<Connection>> {
         let mut current = self.current.lock().await;
-        if let Some(connection) = current.as_ref().filter(|c| c.status().connected()) {
-            return Ok(Arc::clone(connection));
+        let alive = current.connection.take_if(|c| c.status().connected());
+        if let Some(connection) = alive {
+            return Ok(Arc::clone(current.connection.insert(connection)));
         }
-        *current = None;
-        let connection = Arc::new(connect(&self.url, self.purpose, &self.config).await?);
-        Ok(Arc::clone(current.insert(connection)))
+        current.is_fresh |= current.connection.take().is_some();
+        let connected = connect(&self.url, self.purpose, &self.config).await;
+        current.is_fresh |= connected.is_err();
+        let connection = Arc::new(connected?);
+        if current.is_fresh && self.config.queues == Queues::Quorum {
+            // A queue that is used before it has elected its leader may never elect one
+            // (rabbitmq-server#10070).
+            tokio::time::sleep(self.config.settling).await;
+        }
+        current.is_fresh = false;
+        Ok(Arc::clone(current.connection.insert(connection)))
     }
 
     /// A new channel, on a new connection if the old one is lost. That the broker refuses the user by
@@ -75,8 +91,9 @@ impl Link {
     /// Lets go of a connection that does not answer; the next channel has a new one.
     pub(crate) async fn give_up(&self, connection: &Arc<Connection>) {
         let mut current = self.current.lock().await;
-        if current.as_ref().is_some_and(|c| Arc::ptr_eq(c, connection)) {
-            *current = None;
+        let is_it = |c: &mut Arc<Connection>| Arc::ptr_eq(c, connection);
+        if current.connection.take_if(is_it).is_some() {
+            current.is_fresh = true;
         }
     }
 

@@ -1,6 +1,6 @@
 //! RabbitMQ: topics and consumer groups.
 //!
-//! A topic is an exchange, a group a quorum queue that is bound to it, a member the queue's single
+//! A topic is an exchange, a group a durable queue that is bound to it, a member the queue's single
 //! active consumer. Messages are CloudEvents in the AMQP binding's binary mode, so that services in
 //! other languages read and write them. docs/reference/rabbitmq.md says what is promised and what is
 //! not.
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use ieum_base::{EngineUrl, Tasks};
 use ieum_messaging::{Broker, Capabilities, Deduplicates, Durable, Result};
 
-pub use config::Config;
+pub use config::{Config, Queues};
 pub use dead_letters::dead_letters;
 pub use publisher::Publisher;
 pub use subscriber::Subscriber;
@@ -34,19 +34,23 @@ pub const SCHEMES: [&str; 2] = ["amqp", "amqps"];
 /// What topics on RabbitMQ promise.
 pub const CAPABILITIES: Capabilities = Capabilities {
     engine: "RabbitMQ",
-    durable: Durable::Synced,
+    durable: Durable::Written,
     deduplicates: Deduplicates::Not,
     retains_history: false,
     parks_keys: true,
     looks_ahead: true,
-    caveats: &[
-        "a group gets what is published after it subscribed for the first time; what is published \
-         before any group exists is not kept",
-        "a message that is published again is delivered again; inboxes drop it",
-        "acknowledgements are not confirmed: after a crash of RabbitMQ the last ones may come again",
-        "with fewer than three nodes the loss of a disk is the loss of its messages",
-    ],
+    caveats: CAVEATS,
 };
+
+/// The last one is of classic queues only.
+const CAVEATS: &[&str] = &[
+    "a group gets what is published after it subscribed for the first time; what is published \
+         before any group exists is not kept",
+    "a message that is published again is delivered again; inboxes drop it",
+    "acknowledgements are not confirmed: after a crash of RabbitMQ the last ones may come again",
+    "classic queues write before they confirm and sync later: a power cut may lose the last \
+         messages (`?queues=quorum` on a cluster syncs first)",
+];
 
 /// Connects to the RabbitMQ at `url`, or says what is wrong with it. A connection that is lost later
 /// is made again when it is needed, for ever. What runs beside ends with `tasks`.
@@ -56,6 +60,7 @@ pub async fn connect(url: &EngineUrl, tasks: &Tasks) -> Result<Broker> {
 
 /// The same with other settings.
 pub async fn connect_with(url: &EngineUrl, config: Config, tasks: &Tasks) -> Result<Broker> {
+    let config = config.of(url)?;
     let publishing = Arc::new(Link::new(url.clone(), "publisher", config));
     let consuming = Arc::new(Link::new(url.clone(), "subscriber", config));
     publishing.connect().await?;
@@ -64,6 +69,18 @@ pub async fn connect_with(url: &EngineUrl, config: Config, tasks: &Tasks) -> Res
     Ok(Broker {
         publisher,
         subscriber: Arc::new(subscriber),
-        capabilities: CAPABILITIES,
+        capabilities: capabilities(config.queues),
     })
+}
+
+/// What topics on such queues promise.
+pub const fn capabilities(queues: Queues) -> Capabilities {
+    match queues {
+        Queues::Classic => CAPABILITIES,
+        Queues::Quorum => Capabilities {
+            durable: Durable::Synced,
+            caveats: CAVEATS.split_at(CAVEATS.len() - 1).0,
+            ..CAPABILITIES
+        },
+    }
 }

@@ -3,8 +3,8 @@
 //! | at the broker | kind | name |
 //! |---|---|---|
 //! | a topic | durable fanout exchange | `ieum/TOPIC` |
-//! | a group | durable quorum queue, single active consumer | `ieum/TOPIC/GROUP` |
-//! | its dead letters | durable quorum queue, bounded | `ieum/TOPIC/GROUP/dead` |
+//! | a group | durable queue, single active consumer | `ieum/TOPIC/GROUP` |
+//! | its dead letters | durable queue, bounded | `ieum/TOPIC/GROUP/dead` |
 //! | who takes over from whom | direct exchange | `ieum` |
 //!
 //! A name has the letters of [`names::encoded`], so that `/` only stands between parts. Services in

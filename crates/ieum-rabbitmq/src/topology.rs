@@ -4,6 +4,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
+use crate::config::Queues;
 use crate::connection::Link;
 use crate::error::{failed, is_inequivalent};
 use crate::places::{Places, TURNS};
@@ -57,22 +58,25 @@ fn durable() -> ExchangeDeclareOptions {
     }
 }
 
-/// Declares a quorum queue that never deletes a message because it was delivered often (H30).
+/// Declares a queue that never deletes a message because it was delivered often (H30).
 ///
-/// RabbitMQ 4 deletes after twenty deliveries by default. The limit is not switched off by -1, as
-/// RabbitMQ 4 has it, because 3.10 takes that as "delete at once", but set where nothing comes. A
-/// queue that was declared otherwise stays as it is.
+/// Of quorum queues RabbitMQ 4 deletes after twenty deliveries by default. The limit is not switched
+/// off by -1, as RabbitMQ 4 has it, because 3.10 takes that as "delete at once", but set where
+/// nothing comes. A queue that was declared otherwise stays as it is.
 async fn declare_queue(
     link: &Link,
     queue: &ShortString,
     more: &[(&'static str, AMQPValue)],
 ) -> Result<()> {
     let mut arguments = FieldTable::default();
-    arguments.insert(
-        "x-queue-type".into(),
-        AMQPValue::LongString("quorum".into()),
-    );
-    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(NEVER));
+    let kind = match link.config().queues {
+        Queues::Classic => "classic",
+        Queues::Quorum => {
+            arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(NEVER));
+            "quorum"
+        }
+    };
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString(kind.into()));
     for (name, value) in more {
         arguments.insert((*name).into(), value.clone());
     }

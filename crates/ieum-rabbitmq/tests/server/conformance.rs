@@ -24,6 +24,10 @@ async fn rabbitmq_keeps_the_promises_of_brokers() {
         },
     )
     .with_outage(|| Box::pin(async { tokio::task::block_in_place(crash) }))
+    .without(
+        "what_was_acknowledged_stays_acknowledged_over_an_outage",
+        "acknowledgements are not confirmed: after a crash the last ones may come again",
+    )
     .freed_within(Duration::from_secs(5))
     .only(std::env::var("IEUM_CASE").ok());
     let report = run_broker(engine).await;
@@ -35,6 +39,7 @@ async fn rabbitmq_keeps_the_promises_of_brokers() {
         "publishing_again_adds_nothing",
         "publishing_a_batch_again_adds_what_was_missing",
         "a_new_group_gets_the_topic_from_its_beginning",
+        "what_was_acknowledged_stays_acknowledged_over_an_outage",
     ];
     assert_eq!(left_out, expected);
     assert_eq!(report.passed.len() + left_out.len(), broker_names().len());
