@@ -83,6 +83,11 @@ pub(crate) struct DemoArgs {
     /// and start them again. Implies --processes.
     #[arg(long)]
     pub(crate) chaos: bool,
+    /// How many platforms share the log, each with a gateway of its own: customers and services go to
+    /// another when one is away, and --chaos kills each in turn. More than one needs --database.
+    /// Implies --processes.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub(crate) platforms: u8,
     /// How many kills --chaos spreads over the orders.
     #[arg(long, value_name = "N", default_value_t = 12, requires = "chaos", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) kills: u32,
@@ -121,6 +126,7 @@ Environment; NAME_FILE names a file that holds the value instead:
   IEUM_TOKEN           the token that the platform asks for
   SHOP_DATABASE_URL    as --database, with a password
   SHOP_BROKER_URL      as --broker, with a password
+  SHOP_CACHE_URL       as --cache, with a password
 And for the service users:
   SHOP_SIGNING_KEY     the private key that signs sessions (ES256, PKCS #8, PEM);
                        made and kept beside the database if not given
@@ -153,7 +159,8 @@ pub(crate) struct ServeArgs {
     /// Which service.
     #[arg(value_enum)]
     pub(crate) service: ServiceName,
-    /// The platform's API, to register at and to exchange events through.
+    /// The platform's API, to register at and to exchange events through. Those of several platforms on
+    /// one log are joined by commas.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8500")]
     pub(crate) platform: String,
     /// Where to listen; port 0 takes a free one.
@@ -174,6 +181,10 @@ pub(crate) struct ServeArgs {
     /// Exchange events by this broker instead of the platform: amqp://, nats://, redis:// or kafka://.
     #[arg(long, value_name = "URL", value_parser = secret)]
     pub(crate) broker: Option<Secret>,
+    /// Read products through this cache, redis:// or rediss://, which copies of the service share; by
+    /// default in memory. Only for products.
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    pub(crate) cache: Option<Secret>,
     /// End at once when standard input ends: who started this process is gone.
     #[arg(long, hide = true)]
     pub(crate) lifeline: bool,

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use ieum::base::{EngineUrl, Secret};
 
 use super::secrets;
+use crate::support::cache::CACHE;
 use crate::support::engines::{BROKER, DATABASE};
 
 /// The database's URL.
@@ -15,6 +16,11 @@ pub(super) fn database(given: Option<&Secret>) -> Result<Option<EngineUrl>> {
 /// The broker's URL.
 pub(super) fn broker(given: Option<&Secret>) -> Result<Option<EngineUrl>> {
     url("--broker", given, BROKER)
+}
+
+/// The cache's URL.
+pub(super) fn cache(given: Option<&Secret>) -> Result<Option<EngineUrl>> {
+    url("--cache", given, CACHE)
 }
 
 /// The URL after `flag`, or else the one in the environment variable `variable` or in the file that it

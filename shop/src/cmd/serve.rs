@@ -36,6 +36,7 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<bool> {
     if let Some(broker) = &broker {
         support::engines::validate_broker(broker)?;
     }
+    let cache = engines::cache(args.cache.as_ref())?;
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let secrets = match args.service {
@@ -57,7 +58,7 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<bool> {
         name,
         address,
         life,
-    } = start(args.service, settings, secrets, stop).await?;
+    } = start(args.service, settings, secrets, cache, stop).await?;
     console::print(&format_args!("{name} listens on http://{address}"))?;
     say(&life.await);
     Ok(true)
@@ -67,12 +68,13 @@ async fn start(
     service: ServiceName,
     settings: Settings,
     secrets: Option<users::Secrets>,
+    cache: Option<EngineUrl>,
     stop: Stop,
 ) -> Result<Serving> {
     match (service, secrets) {
         (ServiceName::Users, Some(secrets)) => users::start(settings, secrets, stop).await,
         (ServiceName::Users, None) => bail!("users needs a key"),
-        (ServiceName::Products, _) => products::start(settings, stop).await,
+        (ServiceName::Products, _) => products::start(settings, cache, stop).await,
         (ServiceName::Orders, _) => orders::start(settings, stop).await,
         (ServiceName::Inventory, _) => inventory::start(settings, stop).await,
         (ServiceName::Payments, _) => payments::start(settings, stop).await,

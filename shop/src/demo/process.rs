@@ -60,6 +60,7 @@ impl Process {
                 gateway,
                 api: platform.api_addr,
                 config,
+                others: Vec::new(),
                 logs: None,
                 services: BTreeMap::new(),
                 password: Secret::new(ieum::base::Uuid::new_v4().to_string()),
@@ -136,7 +137,7 @@ impl Process {
         let stop = || self.stop.clone();
         let started = [
             users::start(settings(users::SPEC)?, secrets, stop()).await?,
-            products::start(settings(products::SPEC)?, stop()).await?,
+            products::start(settings(products::SPEC)?, None, stop()).await?,
             orders::start(settings(orders::SPEC)?, stop()).await?,
             inventory::start(settings(inventory::SPEC)?, stop()).await?,
             payments::start(settings(payments::SPEC)?, stop()).await?,

@@ -3,6 +3,7 @@
 //! Nothing about any one service belongs here.
 
 pub(crate) mod broker;
+pub(crate) mod cache;
 #[cfg(test)]
 pub(crate) mod contract;
 pub(crate) mod engines;

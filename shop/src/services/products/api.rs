@@ -11,20 +11,20 @@ use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::catalogue::Catalogue;
 use super::store::{self, Product};
 use crate::support::failure::{Failure, Reply};
 use crate::support::idempotency::Key;
 use crate::support::money::Currency;
 use crate::support::participant::Answer;
-use crate::support::service::Service;
 use crate::support::web::Page;
 
 /// The routes.
-pub(super) fn router(service: Arc<Service>) -> Router {
+pub(super) fn router(catalogue: Arc<Catalogue>) -> Router {
     Router::new()
         .route("/products", get(search).post(create))
         .route("/products/{id}", get(show).patch(change))
-        .with_state(service)
+        .with_state(catalogue)
 }
 
 #[derive(Clone, Deserialize, Serialize)]
@@ -49,7 +49,7 @@ struct Change {
 
 /// Adds a product with its first stock. With an `Idempotency-Key`, once.
 async fn create(
-    State(service): State<Arc<Service>>,
+    State(catalogue): State<Arc<Catalogue>>,
     caller: Identity,
     key: Key,
     Json(body): Json<Create>,
@@ -57,7 +57,8 @@ async fn create(
     caller.require_role(ADMIN)?;
     checked(Some(&body.name), Some(body.price))?;
     let request = key.of(&caller, "POST /products", &body)?;
-    service
+    catalogue
+        .service()
         .once(request, move |work| {
             let product = Product {
                 id: work.new_id().to_string(),
@@ -81,15 +82,16 @@ async fn create(
 
 /// Changes name or price; orders keep the price that they were placed at.
 async fn change(
-    State(service): State<Arc<Service>>,
+    State(catalogue): State<Arc<Catalogue>>,
     caller: Identity,
     Path(id): Path<String>,
     Json(body): Json<Change>,
 ) -> Reply<Json<Product>> {
     caller.require_role(ADMIN)?;
     checked(body.name.as_deref(), body.price)?;
-    let changed = service.write(move |work| {
-        let mut product = store::take(work, &id)?.ok_or_else(|| Failure::not_found("product"))?;
+    let of = id.clone();
+    let changed = catalogue.service().write(move |work| {
+        let mut product = store::take(work, &of)?.ok_or_else(|| Failure::not_found("product"))?;
         if let Some(name) = body.name {
             name.trim().clone_into(&mut product.name);
         }
@@ -102,22 +104,29 @@ async fn change(
         work.publish("product.updated", &product.id, None, &data)?;
         Ok(product)
     });
-    Ok(Json(changed.await?))
+    let changed = changed.await;
+    // Whatever became of it: that it was changed is not always known.
+    catalogue.changed(&id).await;
+    Ok(Json(changed?))
 }
 
-async fn show(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Reply<Json<Product>> {
-    let product = service.read(move |db| store::find(db, &id)).await?;
+async fn show(
+    State(catalogue): State<Arc<Catalogue>>,
+    Path(id): Path<String>,
+) -> Reply<Json<Product>> {
+    let product = catalogue.find(&id).await?;
     product
         .map(Json)
         .ok_or_else(|| Failure::not_found("product"))
 }
 
 async fn search(
-    State(service): State<Arc<Service>>,
+    State(catalogue): State<Arc<Catalogue>>,
     Query(page): Query<Page>,
 ) -> Reply<(HeaderMap, Json<Vec<Product>>)> {
     let (limit, after, q) = (page.limit(), page.after.clone(), page.q.clone());
-    let products = service
+    let products = catalogue
+        .service()
         .read(move |db| store::search(db, q.as_deref(), after.as_deref(), limit))
         .await?;
     let last = products.last().map(|product| product.id.as_str());

@@ -4,13 +4,16 @@
 //! inventory's business, which learns of a new product from `product.created`.
 
 mod api;
+mod catalogue;
 mod store;
 
 use std::sync::Arc;
 
 use anyhow::Result;
-use ieum::base::Stop;
+use ieum::base::{EngineUrl, Stop};
+use ieum::sql::sqlite;
 
+use self::catalogue::Catalogue;
 use crate::support::service::{Service, Serving, Settings, Spec};
 
 /// What it is.
@@ -23,8 +26,15 @@ pub(crate) const SPEC: Spec = Spec {
     hears: &[],
 };
 
-/// Opens the database and begins to serve.
-pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
+/// Opens the database and begins to serve. Products are read through the cache at the URL `cache`, or
+/// in memory.
+pub(crate) async fn start(
+    settings: Settings,
+    cache: Option<EngineUrl>,
+    stop: Stop,
+) -> Result<Serving> {
+    let others_write = settings.database.scheme() != sqlite::SCHEME;
     let service = Service::open(SPEC, settings).await?;
-    service.serve(api::router(Arc::clone(&service)), stop)
+    let catalogue = Catalogue::open(Arc::clone(&service), cache.as_ref(), others_write).await?;
+    service.serve(api::router(Arc::new(catalogue)), stop)
 }

@@ -2,7 +2,7 @@
 
 use ieum::base::Timestamp;
 use ieum::sql::{Migration, Reader, Result, Row, Tx};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::support::failure::Reply;
 use crate::support::text::{fold, like_anywhere};
@@ -38,7 +38,7 @@ const POSTGRES: &str = r#"
     );"#;
 
 /// A product.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Product {
     pub(super) id: String,
