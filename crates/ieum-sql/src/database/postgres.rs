@@ -46,7 +46,7 @@ impl Server {
         };
         let pool = postgres::connect(url, migrations, config).await?;
         Ok(Self {
-            outbox: outbox::Store::new(pool.clone()),
+            outbox: outbox::Store::new(pool.clone(), &outbox::Config::default()),
             log: OnceLock::new(),
             pool,
         })

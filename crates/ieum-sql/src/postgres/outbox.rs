@@ -71,7 +71,7 @@ pub async fn publish(
 ///
 /// Another store on the same database, in this process or another one, gets no rows while this one
 /// holds the lease. The lease is a lock of a session: it ends with the relay's process, with its
-/// connection, and when it was not used for [`LEASE`]. Somebody who held it and does not know that it
+/// connection, and when it was not used for [`Config::lease`]. Somebody who held it and does not know that it
 /// ended can do no more than publish again what was published, under the same ids.
 ///
 /// Sent rows are kept until somebody calls [`Store::forget_sent`].
@@ -79,21 +79,42 @@ pub async fn publish(
 pub struct Store {
     pool: Pool,
     lease: Lease,
+    poll: Duration,
     woken: watch::Sender<u64>,
+}
+
+/// The settings of an outbox's relay.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How long a relay that does not look keeps the lease: longer than it waits between two looks
+    /// and takes to publish a batch. Default 15 s.
+    pub lease: Duration,
+    /// How often a relay that waits looks for rows of other processes. Default 200 ms.
+    pub poll: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(15),
+            poll: Duration::from_millis(200),
+        }
+    }
 }
 
 impl Store {
     /// The outbox of a database that was opened with [`MIGRATIONS`] among others.
-    pub fn new(pool: Pool) -> Self {
+    pub fn new(pool: Pool, config: &Config) -> Self {
         Self {
-            lease: Lease::new(pool.clone(), LEASE),
+            lease: Lease::new(pool.clone(), config.lease),
+            poll: config.poll,
             woken: watch::Sender::new(0),
             pool,
         }
     }
 
     /// Says that a row was committed: a relay that waits in this process looks at once, one in
-    /// another process within [`POLL`].
+    /// another process within [`Config::poll`].
     pub fn wake(&self) {
         self.woken.send_modify(|count| *count += 1);
     }
@@ -203,17 +224,11 @@ impl OutboxStore for Store {
             if self.has_pending().await.unwrap_or(false) || Instant::now() >= end {
                 return;
             }
-            let next = end.min(Instant::now() + POLL);
+            let next = end.min(Instant::now() + self.poll);
             let _too_long = tokio::time::timeout_at(next, woken.changed()).await;
         }
     }
 }
-
-/// How long a relay that does not look keeps the lease.
-pub const LEASE: Duration = Duration::from_secs(15);
-
-/// How often a relay that waits looks for rows of other processes.
-pub const POLL: Duration = Duration::from_millis(200);
 
 /// The unsent rows, and those that are no messages, with the reason.
 #[derive(Default)]

@@ -118,7 +118,7 @@ async fn an_effect_may_stand_between_two_halves() {
 #[tokio::test]
 async fn a_message_is_claimed_and_another_is_published_in_one_transaction() {
     let pool = pool(&crate::fixture::postgres()).await;
-    let store = outbox::Store::new(pool.clone());
+    let store = outbox::Store::new(pool.clone(), &outbox::Config::default());
     for (is_kept, is_first) in [(false, true), (true, true), (true, false)] {
         let mut client = pool.get().await.expect("a connection");
         let tx = client.transaction().await.expect("begins");
@@ -134,4 +134,34 @@ async fn a_message_is_claimed_and_another_is_published_in_one_transaction() {
         }
     }
     assert_eq!(store.pending(9).await.expect("reads").len(), 1);
+}
+
+/// A process that is stopped does not know for how long: the server does.
+#[tokio::test]
+async fn h13_a_relay_that_stood_still_past_its_lease_gets_no_rows() {
+    let pool = pool(&crate::fixture::postgres()).await;
+    let config = outbox::Config {
+        lease: std::time::Duration::from_millis(300),
+        ..outbox::Config::default()
+    };
+    let [first, second] = [(); 2].map(|()| outbox::Store::new(pool.clone(), &config));
+    let mut client = pool.get().await.expect("a connection");
+    let tx = client.transaction().await.expect("begins");
+    let row = outbox::publish(&tx, NOW, "mail.events", &message("1")).await;
+    row.expect("publishes");
+    tx.commit().await.expect("commits");
+    assert_eq!(first.pending(9).await.expect("reads").len(), 1);
+    assert_eq!(second.pending(9).await.expect("reads").len(), 0);
+    // The first looks no more; the second asks until it is let in.
+    let let_in = async {
+        while second.pending(9).await.expect("reads").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let_in.await;
+    // The first may be told once that its connection is gone, and then that it is not its turn.
+    for _ in 0..3 {
+        assert_eq!(first.pending(9).await.unwrap_or_default().len(), 0);
+        assert_eq!(second.pending(9).await.expect("reads").len(), 1);
+    }
 }
