@@ -7,6 +7,7 @@
 pub mod barrier;
 mod config;
 mod create;
+mod doctor;
 mod effect;
 mod error;
 pub mod idempotency;
@@ -24,6 +25,7 @@ pub mod view;
 
 pub use config::{Config, SCHEMES};
 pub use create::create_database;
+pub use doctor::examine;
 pub use log::Log;
 pub use migration::{Migration, migrate};
 pub use pool::{Client, Pool};
