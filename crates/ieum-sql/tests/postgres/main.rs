@@ -7,11 +7,19 @@ mod conformance;
 #[cfg(test)]
 mod differential;
 #[cfg(test)]
+mod doubt;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod hazards;
 #[cfg(test)]
 mod messaging;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod restarts;
 #[cfg(test)]
 mod restore;
 #[cfg(test)]
