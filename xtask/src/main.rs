@@ -24,6 +24,8 @@ usage: cargo xtask COMMAND
   conformance [--json | --write]
                 every suite on every engine: prints the table of engines and cases, or writes it
                 into the docs
+  bench log --engine postgres [--json]
+                batched appends to the log in PostgreSQL beside one call per append, in paired rounds
   torture shop  the chaos demo ten times, one line of JSON each and one for all;
                 [--runs N] [--kills N] [--orders N] [--flow FLOW] [--polyglot] [--seed N] [--json]
                 [-- FLAG…]; status 0 only if every run balances
