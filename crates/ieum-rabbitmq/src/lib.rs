@@ -9,12 +9,14 @@ mod binding;
 mod config;
 mod connection;
 mod dead_letters;
+mod doctor;
 mod error;
 mod places;
 mod publisher;
 mod session;
 mod subscriber;
 mod topology;
+mod version;
 
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ use ieum_messaging::{Broker, Capabilities, Deduplicates, Durable, Result};
 
 pub use config::{Config, Queues};
 pub use dead_letters::dead_letters;
+pub use doctor::examine;
 pub use publisher::Publisher;
 pub use subscriber::Subscriber;
 

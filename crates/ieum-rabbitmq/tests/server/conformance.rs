@@ -7,7 +7,7 @@ use ieum_messaging::DeadLetterReason;
 use ieum_messaging::conformance::{BrokerUnderTest, Connection, broker_names, run_broker};
 use ieum_rabbitmq::Config;
 
-use super::{server, url};
+use super::server::{server, url};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_keeps_the_promises_of_brokers() {

@@ -1,0 +1,5 @@
+//! Against the client library's mock cluster, with its faults. It speaks Kafka's protocol on loopback
+//! in this process.
+
+#[cfg(test)]
+mod conformance;
