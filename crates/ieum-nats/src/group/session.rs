@@ -37,8 +37,16 @@ struct State {
 /// What a pull found so far.
 struct Found {
     start: u64,
+    max: usize,
+    deadline: Instant,
     deliveries: Vec<Delivery>,
     bytes: usize,
+}
+
+impl Found {
+    fn is_full(&self) -> bool {
+        self.deliveries.len() >= self.max || self.bytes >= PAGE_BYTES
+    }
 }
 
 impl Session {
@@ -92,44 +100,44 @@ impl Session {
         let (start, mut reader) = self.begin(epoch, after, slot.take()).await?;
         let mut found = Found {
             start,
+            max,
+            deadline,
             deliveries: Vec::new(),
             bytes: 0,
         };
-        loop {
-            let room = max - found.deliveries.len();
-            let page = room.min(self.connection.config.page);
-            let Some(page) = self.room(page).await else {
-                break;
-            };
-            let read = self.read(&mut reader, page, None).await?;
-            let is_end = read.len() < page && read.last().is_none_or(|raw| raw.pending == 0);
-            self.take_in(epoch, read, &mut found).await?;
-            let is_enough = found.deliveries.len() >= max || found.bytes >= PAGE_BYTES;
-            if is_enough || (is_end && !found.deliveries.is_empty()) {
-                break;
-            }
-            if !is_end {
-                continue;
-            }
-            self.pass_by(epoch).await?;
-            let Some(slice) = self.slice(epoch, deadline).await? else {
-                break;
-            };
-            let read = self.read(&mut reader, 1, Some(slice)).await?;
-            let is_only = read.last().is_some_and(|raw| raw.pending == 0);
-            self.take_in(epoch, read, &mut found).await?;
-            if is_only && !found.deliveries.is_empty() {
-                break;
-            }
-        }
+        while !self.page(epoch, &mut reader, &mut found).await? {}
+        self.pass_by(epoch, start).await?;
         // Nothing is handed out to a member that was superseded while it read.
         let mut state = self.state.lock().await;
         let tenure = state.term(epoch, &self.names)?;
         tenure.keep(&self.connection, &self.names).await?;
         let served = found.deliveries.last().map_or(start, |last| last.position);
-        state.window.note(start, reader.cursor(), served);
+        state.window.read(start, reader.cursor());
+        state.window.serve(served);
         *slot = Some((epoch, reader));
         Ok(found.deliveries)
+    }
+
+    /// Reads a page, or waits for a message if there is none; whether that is all for now.
+    async fn page(&self, epoch: Epoch, reader: &mut Reader, found: &mut Found) -> Result<bool> {
+        let wanted = found.max - found.deliveries.len();
+        let Some(asked) = self.room(wanted.min(self.connection.config.page)).await else {
+            return Ok(true);
+        };
+        let read = self.read(reader, asked, None).await?;
+        let is_end = read.len() < asked && read.last().is_none_or(|raw| raw.pending == 0);
+        self.take_in(epoch, read, found).await?;
+        if !is_end || !found.deliveries.is_empty() {
+            return Ok(is_end || found.is_full());
+        }
+        self.pass_by(epoch, found.start).await?;
+        let Some(slice) = self.slice(epoch, found.deadline).await? else {
+            return Ok(true);
+        };
+        let read = self.read(reader, 1, Some(slice)).await?;
+        let is_only = read.last().is_some_and(|raw| raw.pending == 0);
+        self.take_in(epoch, read, found).await?;
+        Ok((is_only && !found.deliveries.is_empty()) || found.is_full())
     }
 
     /// Renews the lease.
@@ -242,10 +250,7 @@ impl Session {
                 found.deliveries.push(Delivery { position, message });
             }
         }
-        // It counts as read even if nobody is given it: nothing of it is handed out by another pull
-        // that does not begin before it.
-        let served = found.start;
-        state.window.note(found.start, end, served);
+        state.window.read(found.start, end);
         Ok(())
     }
 
@@ -260,11 +265,13 @@ impl Session {
     }
 
     /// Deals with parked messages that nothing stands before, so that they are not looked at again.
-    async fn pass_by(&self, epoch: Epoch) -> Result<()> {
+    /// What was read ahead of the checkpoint, behind `start`, waits until it is passed.
+    async fn pass_by(&self, epoch: Epoch, start: u64) -> Result<()> {
         let mut state = self.state.lock().await;
         let State { tenure, window, .. } = &mut *state;
         let record = &term_of(tenure, epoch, &self.names)?.record;
-        match window.idle_front(record) {
+        let idle = window.idle_front(record);
+        match idle.filter(|_| start <= record.checkpoint) {
             Some(position) => self.advance(&mut state, position, None).await,
             None => Ok(()),
         }
@@ -382,7 +389,7 @@ impl Session {
                     window.take(raw.position, raw.stamp, message, &tenure.record);
                 }
             }
-            window.note(start, reader.cursor().min(up_to), start);
+            window.read(start, reader.cursor().min(up_to));
         }
         Ok(())
     }

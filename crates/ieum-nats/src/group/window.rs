@@ -12,7 +12,7 @@ pub(super) struct Window {
     seen: BTreeMap<u64, Seen>,
     /// Everything after the checkpoint up to here was read.
     read_to: u64,
-    /// What was handed out ends here, or nothing up to here was to be handed out.
+    /// What the cursor handed out ends here, or nothing up to here was to be handed out.
     served: u64,
 }
 
@@ -52,11 +52,15 @@ impl Window {
         self.served <= start && start <= cursor
     }
 
-    /// Notes that everything behind `start` up to `end` was read, and handed out up to `served`.
-    pub(super) fn note(&mut self, start: u64, end: u64, served: u64) {
+    /// Notes that everything behind `start` up to `end` was read.
+    pub(super) fn read(&mut self, start: u64, end: u64) {
         if start <= self.read_to {
             self.read_to = self.read_to.max(end);
         }
+    }
+
+    /// Notes that the cursor handed out everything up to here.
+    pub(super) const fn serve(&mut self, served: u64) {
         self.served = served;
     }
 
@@ -94,7 +98,9 @@ impl Window {
 
     /// The last place such that nothing up to it is to be handed out; `None` if there is none.
     pub(super) fn idle_front(&self, record: &Record) -> Option<u64> {
-        let front = self.seen.iter().filter(|(at, _)| **at > record.checkpoint);
+        // What was read ahead may have something unread before it.
+        let front = self.seen.range(..=self.read_to);
+        let front = front.filter(|(at, _)| **at > record.checkpoint);
         let idle = front.take_while(|(_, seen)| match &seen.what {
             What::Message(key) => record.parked.contains_key(key),
             What::Unreadable(_) => true,
@@ -157,11 +163,15 @@ mod tests {
         }];
         assert_eq!(window.passed(5, &record), wanted);
         assert_eq!(window.passed(2, &record), []);
+        window.read(0, 5);
         assert_eq!(window.idle_front(&record), None);
         assert!(!window.take(7, 0, Ok(&message("bad")), &record));
         record.checkpoint = 5;
         window.forget(5);
-        assert_eq!((window.len(), window.idle_front(&record)), (1, Some(7)));
+        window.read(5, 6);
+        assert_eq!((window.len(), window.idle_front(&record)), (1, None));
+        window.read(6, 7);
+        assert_eq!(window.idle_front(&record), Some(7));
     }
 
     #[test]
@@ -169,6 +179,7 @@ mod tests {
         let record = Record::new("t", "g");
         let mut window = Window::behind(0);
         assert!(!window.take(1, 0, Err("no JSON".to_owned()), &record));
+        window.read(0, 1);
         let wanted = [Aside {
             position: 1,
             reason: DeadLetterReason::GaveUp("no JSON".to_owned()),
@@ -182,13 +193,14 @@ mod tests {
         let mut window = Window::behind(10);
         assert!(window.goes_on(10, 10));
         // Handed out up to 12; the cursor stands behind parked ones at 15.
-        window.note(10, 15, 12);
+        window.read(10, 15);
+        window.serve(12);
         assert!(window.goes_on(12, 15) && window.goes_on(15, 15));
         assert!(!window.goes_on(10, 15), "what was not acknowledged");
         assert!(!window.goes_on(16, 15), "beyond the cursor");
         assert_eq!(window.read_to(), 15);
         // A look far ahead leaves unread what is between.
-        window.note(20, 30, 30);
+        window.read(20, 30);
         assert_eq!(window.read_to(), 15);
     }
 }

@@ -96,7 +96,7 @@ async fn nothing_counts_as_published_while_the_server_is_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stands_still_is_not_waited_for_for_ever() {
     let server = Nats::start().expect("nats-server");
-    let engine = engine(&server, "/still?answer=500ms").await;
+    let engine = engine(&server, "/still?answer=3s").await;
     let publisher = engine.publisher();
     publisher
         .publish("things", &[message("1", "a")])
@@ -108,7 +108,7 @@ async fn a_server_that_stands_still_is_not_waited_for_for_ever() {
     let error = error.expect_err("nobody answers");
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(10),
         "{:?}",
         begun.elapsed()
     );

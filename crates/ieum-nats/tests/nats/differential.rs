@@ -14,7 +14,7 @@ use ieum_messaging::{
 use crate::server::{engine, message, shared};
 
 const GROUP: &str = "readers";
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 40;
 const STEPS: usize = 60;
 
 /// One of the two engines.
