@@ -1,8 +1,11 @@
-//! SQLite: the log, and outbox, inbox, barrier and idempotency records for a service's own database.
+//! SQLite and PostgreSQL: the log, and outbox, inbox, barrier and idempotency records for a service's
+//! own database.
 //!
-//! One [`sqlite::Database`] owns one file. On it stand [`sqlite::Log`] and [`sqlite::Topics`] for the
-//! platform, and for a service `sqlite::{outbox, inbox, barrier, idempotency}`, each a few functions
-//! that work inside the service's own transaction.
+//! [`Database`] is a service's database on the engine that a URL names; `outbox`, `inbox`, `barrier`,
+//! `idempotency`, `view` and `streams` work inside its transactions. Below it stand the engines: in
+//! [`sqlite`] one process owns a file, in `postgres` (a feature) any number of processes share a
+//! server. Each has a log and topics for the platform, and the service's tables for users of
+//! `rusqlite` and `tokio-postgres`.
 
 pub mod database;
 mod error;
