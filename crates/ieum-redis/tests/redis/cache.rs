@@ -1,7 +1,7 @@
 //! The suite of caches, and a cache whose server is gone.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ieum_base::Uuid;
@@ -9,6 +9,7 @@ use ieum_redis::Cache;
 use ieum_resilience::cache::conformance::{self, Time};
 use ieum_resilience::cache::{self, Aside, Cache as _, ErrorKind};
 use ieum_testkit::conformance::record;
+use tokio::time::Instant;
 
 use super::server::{calm, connect, eventually, own, url};
 

@@ -1,12 +1,13 @@
 //! The suite of limit stores; the same arithmetic as in memory; two processes without their server.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ieum_redis::Limits;
 use ieum_resilience::Quota;
 use ieum_resilience::rate_limit::{SharedLimiter, Store, conformance};
 use ieum_testkit::conformance::record;
+use tokio::time::Instant;
 
 use super::server::{calm, connect, eventually, own, url};
 
