@@ -5,6 +5,7 @@
 
 mod dependencies;
 mod docs;
+mod engines;
 mod floors;
 mod manifests;
 mod shop;
@@ -35,6 +36,7 @@ fn all() -> Result<Findings> {
     let mut findings = floors::check(&manifests);
     findings.extend(manifests::check(&manifests));
     findings.extend(dependencies::check()?);
+    findings.extend(engines::check()?);
     findings.extend(sources::check(&rust));
     findings.extend(shop::check(&rust));
     findings.extend(docs::check()?);

@@ -11,8 +11,9 @@ use crate::config::{self, Config, Role};
 
 /// Check a configuration without starting anything.
 ///
-/// What is possible today: one process owns the log (one file of SQLite) and may have every role; any
-/// number of others are gateways (`--roles gateway`) that follow its registry (`--registry URL`).
+/// Who has a log may have every role: one process if it is a file of SQLite, several if it is in
+/// PostgreSQL. Any number of others are gateways (`--roles gateway`) that follow their registry
+/// (`--registry URL`).
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
     /// The configuration.

@@ -15,8 +15,10 @@ use crate::signals::{self, Stops};
 
 /// Run the platform: gateway, registry, log, sagas and their API.
 ///
-/// One process owns the log (`platform.data-dir`) and may have every role. Any number of others may be
-/// gateways that follow its registry: `ieum up --roles gateway --registry ieum://HOST:8500`. They own
+/// One process owns a log that is a file (`platform.data-dir`) and may have every role; a log in
+/// PostgreSQL (`log.url`) is shared by any number of them, which take turns at what one must do alone
+/// (`ieum platforms` shows who). Any number of others may be gateways that follow their registry:
+/// `ieum up --roles gateway --registry ieum://HOST:8500` (several: ieum://ONE,TWO,THREE). They own
 /// no log, and when the platform is away they go on with the last known endpoints, also after a
 /// restart (they are kept in `endpoints-PORT.json` in the data folder). They tell the platform their
 /// spans.
@@ -48,7 +50,8 @@ pub(super) struct Settings {
     /// Where the gateway listens, in place of `gateway.listen`.
     #[arg(long, value_name = "ADDRESS")]
     gateway_listen: Option<SocketAddr>,
-    /// Which registry to follow, in place of `registry.url`: ieum://HOST:PORT or consul://HOST:PORT.
+    /// Which registry to follow, in place of `registry.url`: ieum://HOST:PORT (several platforms on one
+    /// log are joined by commas) or consul://HOST:PORT.
     #[arg(long, value_name = "URL")]
     registry: Option<String>,
 }

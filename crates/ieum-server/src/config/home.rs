@@ -1,9 +1,9 @@
 //! Where registrations live: in this process's log, in its memory, or in another process, which it
 //! then follows.
 //!
-//! One process owns the log (it is one file of SQLite), and with it the registry and the sagas. Any
-//! number of gateways follow it. A file that several of them share differs in what the command line
-//! says: [`Overrides`].
+//! One process owns a log that is a file, and with it the registry and the sagas; several share one in
+//! PostgreSQL. Any number of gateways follow them. A file that several processes share differs in what
+//! the command line says: [`Overrides`].
 
 use std::net::SocketAddr;
 
@@ -77,7 +77,8 @@ impl Registry {
             other => return Err(format!("the registry cannot be kept in `{other}`")),
         }
         let address = url.rest().trim_end_matches('/');
-        if address.is_empty() || address.contains(['/', '?', '#']) {
+        let several = url.scheme() == consul::SCHEME && address.contains(',');
+        if address.is_empty() || several || address.contains(['/', '?', '#']) {
             return Err(format!("`{url}` does not name a host and a port"));
         }
         Ok(Home::Elsewhere(url))
@@ -110,6 +111,7 @@ impl Config {
     pub fn part(&self) -> String {
         match self.registry.home() {
             Ok(Home::Elsewhere(url)) => format!("follows the registry at {url}, owns no log"),
+            _ if self.shares_log() => "may share its log with others".to_owned(),
             _ => "owns the log".to_owned(),
         }
     }

@@ -84,8 +84,9 @@ pub struct Platform {
     pub allowed_hosts: Vec<String>,
     /// The folder of the platform's data. Default `ieum-data`.
     pub data_dir: PathBuf,
-    /// What this process does. Default: everything. One process owns the log, and only it can have the
-    /// roles `registry` and `sagas`; any number of others are `["gateway"]` with a `registry.url`.
+    /// What this process does. Default: everything. The roles `registry` and `sagas` need the log: one
+    /// process has it if it is a file, several share it in PostgreSQL (then all that take registrations
+    /// play `registry`). Any number of others are `["gateway"]` with a `registry.url`.
     pub roles: Vec<Role>,
     /// The threads of the platform's own work; the gateway has its own. 1 to 64, default 2.
     pub worker_threads: usize,
@@ -138,7 +139,8 @@ pub struct Registry {
     /// it, because an address of an earlier life may by then be somebody else's.
     ///
     /// A gateway that is nothing else (`roles = ["gateway"]`) may follow another process's:
-    /// `ieum://HOST:PORT` (`ieums://` with TLS) is a platform, `consul://HOST:PORT` a Consul agent.
+    /// `ieum://HOST:PORT` (`ieums://` with TLS) is a platform, `ieum://ONE,TWO,THREE` one of several on
+    /// the same log, `consul://HOST:PORT` a Consul agent.
     /// It then owns no log; when that process is away it goes on with the last known endpoints.
     pub url: Option<String>,
     /// The environment variable with the token of the registry that is followed.

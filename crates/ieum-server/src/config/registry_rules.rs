@@ -1,11 +1,12 @@
-//! Which registry goes with which roles: one process owns the log, gateways may follow it.
+//! Which registry goes with which roles: who has a log may do everything, gateways may follow it.
 
 use super::report::Problem;
 use super::{Config, Home, Role};
 
 /// What is possible today, for every message that refuses something else.
-const POSSIBLE: &str = "one process owns the log and may have every role; any number of others are \
-                        `roles = [\"gateway\"]` with its address as `registry.url`";
+const POSSIBLE: &str = "who has a log may have every role: one process if it is a file, several if it is in \
+                        PostgreSQL; any number of others are `roles = [\"gateway\"]` with its address \
+                        as `registry.url`";
 
 /// What is wrong with `[registry]` itself, and with the roles beside it.
 pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ieum_base::{Clock, EngineUrl, Rng, TaskKind, Tasks};
-use ieum_messaging::{Broker, Deduplicates, Durable};
+use ieum_messaging::Broker;
 
 pub(super) use self::connect::connect;
 use self::mirror::{Mirror, Status};
@@ -41,24 +41,8 @@ impl OnBroker {
 
     /// What it does not promise, a sentence each.
     pub(super) fn caveats(&self) -> Vec<String> {
-        let promised = &self.broker.capabilities;
-        let mut caveats: Vec<String> = Vec::new();
-        match promised.durable {
-            Durable::Synced => {}
-            Durable::Written => caveats.push(
-                "an acknowledged message survives the end of the broker, but not a power cut"
-                    .into(),
-            ),
-            Durable::Memory => {
-                caveats.push("an acknowledged message does not survive the broker".into());
-            }
-        }
-        if promised.deduplicates == Deduplicates::Not {
-            caveats
-                .push("a message that is published twice is delivered twice: inboxes count".into());
-        }
-        caveats.extend(promised.caveats.iter().map(|&caveat| caveat.to_owned()));
-        caveats
+        let caveats = self.broker.capabilities.caveats.iter();
+        caveats.map(|&caveat| caveat.to_owned()).collect()
     }
 
     /// Copies `always` and the topics that start sagas into the log, until the stop of `tasks`.
