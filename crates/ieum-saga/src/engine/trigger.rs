@@ -104,8 +104,12 @@ impl Triggers {
     pub(super) async fn tend(self: Arc<Self>) {
         let shared = &self.shared;
         let engine = shared.tasks.stop().clone();
+        // An engine that is alone is never asked to give the right back: its own stop ends this.
         let keep_fold = Arc::clone(shared).keep_fold(self.right.clone());
-        self.spawn("saga-snapshot", keep_fold);
+        let stop = self.tasks.stop().clone();
+        self.spawn("saga-snapshot", async move {
+            stop.unless_requested(keep_fold).await;
+        });
         let mut running = HashSet::new();
         loop {
             for name in shared.definitions.triggered() {
