@@ -26,3 +26,5 @@ mod restore;
 mod server;
 #[cfg(test)]
 mod topics;
+#[cfg(test)]
+mod transport;
