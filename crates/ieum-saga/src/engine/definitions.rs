@@ -219,11 +219,12 @@ impl Shared {
     /// The plan for new sagas of this name. Another platform may have stored it a moment ago.
     pub(super) async fn current_plan(&self, name: &str) -> Result<Option<Arc<Plan>>> {
         let known = self.definitions.current(name);
-        if known.is_none() && !self.is_alone() {
-            if let Ok(stream) = StreamName::new(CATEGORY, name) {
-                self.relearn(&stream).await?;
-                return Ok(self.definitions.current(name));
-            }
+        if known.is_none()
+            && !self.is_alone()
+            && let Ok(stream) = StreamName::new(CATEGORY, name)
+        {
+            self.relearn(&stream).await?;
+            return Ok(self.definitions.current(name));
         }
         Ok(known)
     }

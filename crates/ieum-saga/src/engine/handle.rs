@@ -1,7 +1,7 @@
 //! The way to talk to a running engine.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -404,24 +404,29 @@ impl Shared {
             list.status.is_none_or(|status| summary.status == status)
                 && definition.is_none_or(|name| *name == summary.definition)
         };
+        let place = |summary: &Summary| (Reverse(summary.started_at), summary.id);
         let owned = self.owned();
-        // Everything that is owned, wanted or not: what the log said last must not shadow it.
-        let here = owned.iter().flat_map(|part| match self.is_alone() {
-            true => part.index.list(list.limit, wanted),
-            false => part.index.list(usize::MAX, |_| true),
-        });
-        let mut found: HashMap<Uuid, Summary> = here.map(|s| (s.id, s)).collect();
+        let here = owned.iter().map(|part| part.index.list(list.limit, wanted));
+        let mut found: Vec<Summary> = here.flatten().collect();
         if !self.is_alone() {
+            // Of what is owned here the partition knows more than the log said last.
+            let numbers: HashSet<usize> = owned.iter().map(|part| part.number).collect();
+            let known: HashSet<Uuid> = found.iter().map(|summary| summary.id).collect();
             let fold = self.fold();
-            for summary in fold.open.values() {
-                found.entry(summary.id).or_insert_with(|| summary.clone());
+            let elsewhere =
+                |summary: &&Summary| !numbers.contains(&self.layout.partition_of(summary.id));
+            let open = fold.open.values().filter(elsewhere);
+            let unknown = |summary: &&Summary| wanted(summary) && !known.contains(&summary.id);
+            let others = open.chain(&fold.finished).filter(unknown);
+            let mut others: Vec<&Summary> = others.collect();
+            // Only those that are answered are put in order and copied: this holds the lock.
+            if list.limit < others.len() {
+                others.select_nth_unstable_by_key(list.limit, |summary| place(summary));
+                others.truncate(list.limit);
             }
-            for summary in &fold.finished {
-                found.insert(summary.id, summary.clone());
-            }
+            found.extend(others.into_iter().cloned());
         }
-        let mut found: Vec<Summary> = found.into_values().filter(wanted).collect();
-        found.sort_unstable_by_key(|summary| (Reverse(summary.started_at), summary.id));
+        found.sort_unstable_by_key(place);
         found.truncate(list.limit);
         found
     }

@@ -82,7 +82,7 @@ impl Shared {
             permits: Arc::new(Semaphore::new(turns)),
             reading: Semaphore::new(READERS),
             presence: Presence::new(config.participant_concurrency, config.probe.0),
-            partitions: RwLock::new(vec![Weak::new(); partitions]),
+            partitions: RwLock::new((0..partitions).map(|_| Weak::new()).collect()),
             config,
             store: deps.store,
             checkpoints: deps.checkpoints,

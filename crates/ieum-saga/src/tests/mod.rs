@@ -3,6 +3,7 @@
 mod absence;
 mod crashes;
 mod fixtures;
+mod handover;
 mod operators;
 mod rules;
 mod running;
@@ -11,3 +12,4 @@ mod starting;
 mod takeover;
 mod traces;
 mod triggers;
+mod zombies;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ieum_base::testing::pass;
 use ieum_base::{ManualClock, Timestamp, Uuid};
-use ieum_eventstore::{Append, EventStore, Expect, NewEvent, StreamName};
+use ieum_eventstore::{Append, EventStore, Expect, Fences, NewEvent, StreamName};
 use serde_json::json;
 
 use super::fixtures::{STEPS, from_json, input, order, order_json};
@@ -13,10 +13,10 @@ use crate::engine::{ErrorKind, Handle, List, Obeyed, Start};
 use crate::state::Status;
 use crate::testing::{Behaviour, Process, Rig};
 
-const LEASE: Duration = Duration::from_secs(5);
+pub(super) const LEASE: Duration = Duration::from_secs(5);
 
 /// Starts the saga of `key` on one engine, without waiting.
-async fn start(handle: &Handle, key: &str) -> Uuid {
+pub(super) async fn start(handle: &Handle, key: &str) -> Uuid {
     let start = Start {
         definition: "place-order".to_owned(),
         key: key.to_owned(),
@@ -26,13 +26,13 @@ async fn start(handle: &Handle, key: &str) -> Uuid {
     handle.start(start).await.expect("started").id
 }
 
-fn owned(process: &Process) -> usize {
+pub(super) fn owned(process: &Process) -> usize {
     let view = process.handle.ownership().expect("it shares the log");
     view.own_count()
 }
 
 /// Waits until the partitions are fairly divided among `processes`, the triggers too.
-async fn settle(processes: &[&Process]) {
+pub(super) async fn settle(processes: &[&Process]) {
     for _ in 0..1_000 {
         let shares: Vec<usize> = processes.iter().map(|process| owned(process)).collect();
         let least = shares.iter().min().copied().unwrap_or(0);
@@ -56,7 +56,7 @@ async fn two(rig: &Rig) -> (Process, Process) {
 }
 
 /// A key whose saga `process` owns, or does not.
-fn key_for(process: &Process, own: bool) -> String {
+pub(super) fn key_for(process: &Process, own: bool) -> String {
     let view = process.handle.ownership().expect("shared");
     let is_own = |key: &str| {
         let id = crate::events::saga_id("place-order", key);
@@ -407,4 +407,39 @@ async fn a_saga_that_goes_back_is_undone_once_though_its_owner_dies_in_the_middl
         })
         .collect();
     assert!(epochs.is_sorted(), "the epoch never goes down: {epochs:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_from_before_partitions_goes_on_above_its_epoch_and_shuts_its_engine_out() {
+    let rig = Rig::new();
+    let mut old = rig
+        .log
+        .raise("saga-engine")
+        .await
+        .expect("an earlier engine");
+    for _ in 0..6 {
+        old = rig.log.raise("saga-engine").await.expect("raised");
+    }
+    let process = rig.boot().await.expect("open");
+    let ended = process.run(&order(), "o-1", input()).await;
+    assert_eq!(ended.expect("it lives").1, Status::Completed);
+    process.stop().await;
+    let process = rig.boot().await.expect("open");
+    process
+        .run(&order(), "o-2", input())
+        .await
+        .expect("it lives");
+    let calls = rig.world.calls();
+    let epochs: Vec<_> = calls.iter().map(|call| call.header("ieum-epoch")).collect();
+    assert_eq!(
+        (old.epoch, epochs[0], epochs[11]),
+        (7, Some("8"), Some("9"))
+    );
+    let event = NewEvent::new(Uuid::from_u128(7), "saga.parked", &json!({})).expect("json");
+    let stream = StreamName::new("saga", "1").expect("a name");
+    let late = Append::to(stream, Expect::Any, vec![event]).fenced(old);
+    rig.log
+        .append(late)
+        .await
+        .expect_err("an old engine is shut out");
 }
