@@ -59,9 +59,10 @@ async fn a_wrong_url_is_refused_with_what_to_do_and_without_its_password() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_without_disk_is_said_to_be_full() {
-    // No disk has that much left.
-    let server = RabbitMq::with("disk_free_limit.absolute = 100TB").expect("RabbitMQ starts");
+async fn a_server_without_memory_is_said_to_be_full() {
+    // No server does with so little.
+    let server = RabbitMq::with("vm_memory_high_watermark.absolute = 1MB");
+    let server = server.expect("RabbitMQ starts");
     let url: EngineUrl = server.url().parse().expect("a URL");
     let tasks = Tasks::new(Stop::new());
     let broker = ieum_rabbitmq::connect(&url, &tasks)
