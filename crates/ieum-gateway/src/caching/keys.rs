@@ -30,7 +30,7 @@ impl Target {
     pub(crate) fn beside(&self, location: &str) -> Option<Self> {
         let uri: http::Uri = location.parse().ok()?;
         let is_ours = match (uri.scheme_str(), uri.authority()) {
-            (None, None) => location.starts_with('/'),
+            (None, None) => location.starts_with('/') && !location.starts_with("//"),
             (Some(scheme), Some(authority)) => {
                 self.scheme.eq_ignore_ascii_case(scheme)
                     && self.authority.eq_ignore_ascii_case(authority.as_str())

@@ -5,6 +5,7 @@
 mod broker;
 mod cache;
 mod crash;
+mod differential;
 mod limits;
 mod refusals;
 mod server;
