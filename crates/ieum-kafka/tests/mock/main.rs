@@ -3,3 +3,5 @@
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod faults;
