@@ -18,6 +18,8 @@ pub(crate) async fn connect(url: &EngineUrl, tasks: &Tasks) -> Result<Broker> {
         "nats" => ieum::nats::connect(url, tasks).await,
         #[cfg(feature = "redis")]
         "redis" | "rediss" => ieum::redis::connect(url, tasks).await,
+        #[cfg(feature = "kafka")]
+        "kafka" => ieum::kafka::connect(url, tasks).await,
         _ => {
             // Which is all that is left where no engine is built in.
             let _ = tasks;

@@ -68,7 +68,7 @@ fn a_demo_that_was_killed_goes_on_from_its_databases_alone() -> Result<()> {
     };
     let ended = second.to_the_end()?;
     assert_balanced(&ended);
-    audit_says_the_same(&url, &ended.1)
+    audit_says_the_same(&url, &ended.summary)
 }
 
 /// `shop audit --database` counts what the demo counted.
@@ -103,9 +103,10 @@ fn the_auditor_finds_defects_in_postgresql_too() -> Result<()> {
             arguments: &["--orders", "20", "--sabotage", defect, "--json"],
             environment: &[("SHOP_DATABASE_URL", &url)],
         };
-        let (status, summary) = run.to_the_end()?;
-        assert!(summary[counter].as_u64() > Some(0), "{defect}: {summary}");
-        assert_eq!(status, Some(1), "{defect}: {summary}");
+        let ended = run.to_the_end()?;
+        let count = ended.summary[counter].as_u64();
+        assert!(count > Some(0), "{defect}: {}", ended.output);
+        assert_eq!(ended.status, Some(1), "{defect}: {}", ended.output);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod platform;
 mod platforms;
 mod redis_gone;
 mod refusals;
+mod shop_platforms;
 
 use std::path::Path;
 use std::process::Command;
@@ -59,8 +60,8 @@ impl Run<'_> {
         Process::start(command.envs(self.environment.iter().copied()))
     }
 
-    /// Runs a demo to its end; answers its status and the summary.
-    fn to_the_end(&self) -> Result<(Option<i32>, Value)> {
+    /// Runs a demo to its end.
+    fn to_the_end(&self) -> Result<Ended> {
         let _alone = alone();
         finish(self.start()?)
     }
@@ -70,7 +71,7 @@ impl Run<'_> {
         &self,
         placed: impl Fn() -> Option<i64>,
         mut crash: impl FnMut() -> Result<()>,
-    ) -> Result<(Option<i32>, Value)> {
+    ) -> Result<Ended> {
         let _alone = alone();
         let mut process = self.start()?;
         for number in 1..=CRASHES {
@@ -82,25 +83,46 @@ impl Run<'_> {
                 (placed()? >= enough).then_some(true)
             });
             let goes_on = reached.with_context(|| process.output())?;
-            ensure!(goes_on, "it ended before crash {number}\n{}", process.output());
+            ensure!(
+                goes_on,
+                "it ended before crash {number}\n{}",
+                process.output()
+            );
             crash().with_context(|| format!("crash {number}"))?;
         }
         finish(process)
     }
 }
 
-fn finish(mut process: Process) -> Result<(Option<i32>, Value)> {
-    let status = process.wait(DEMO)?;
+/// How a demo ended.
+struct Ended {
+    status: Option<i32>,
+    summary: Value,
+    /// Everything that it said.
+    output: String,
+}
+
+fn finish(mut process: Process) -> Result<Ended> {
+    let status = process.wait(DEMO)?.code();
     let summary = serde_json::from_str(&process.last_line());
-    let summary = summary.with_context(|| process.output())?;
-    Ok((status.code(), summary))
+    let output = process.output();
+    Ok(Ended {
+        status,
+        summary: summary.with_context(|| output.clone())?,
+        output,
+    })
 }
 
 /// All orders ended as planned, and nothing is lost or there twice.
 #[track_caller]
-fn assert_balanced((status, summary): &(Option<i32>, Value)) {
+fn assert_balanced(ended: &Ended) {
+    let Ended {
+        status,
+        summary,
+        output,
+    } = ended;
     for (name, count) in ENDED {
-        assert_eq!(summary[name], count, "{name} in {summary}");
+        assert_eq!(summary[name], count, "{name} in {output}");
     }
     for name in [
         "stuck",
@@ -109,9 +131,9 @@ fn assert_balanced((status, summary): &(Option<i32>, Value)) {
         "stockDrift",
         "lostEvents",
     ] {
-        assert_eq!(summary[name], 0, "{name} in {summary}");
+        assert_eq!(summary[name], 0, "{name} in {output}");
     }
-    assert_eq!(*status, Some(0), "{summary}");
+    assert_eq!(*status, Some(0), "{output}");
 }
 
 /// How long a run may take until so many orders were placed.
