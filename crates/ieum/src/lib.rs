@@ -13,7 +13,7 @@
 //! |---|---|
 //! | [`base`] | time, ids, units, tasks, secrets, the trace context |
 //! | [`http`] | connections, problem details, header propagation |
-//! | [`resilience`] | timeout, retry, circuit breaker, bulkhead, rate limit, fallback |
+//! | [`resilience`] | timeout, retry, circuit breaker, bulkhead, rate limit, fallback, cache |
 //! | [`eventstore`] | streams, deciders, projections |
 //! | [`messaging`] | CloudEvents, topics, outbox and inbox |
 //! | [`discovery`] | which instances of a service live where |
