@@ -124,6 +124,8 @@ impl Server {
             .connect_timeout(config.connect_timeout)
             .tcp_user_timeout(config.statement_timeout)
             .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3)
             .target_session_attrs(TargetSessionAttrs::Any)
             .load_balance_hosts(LoadBalanceHosts::Disable);
         let tls = TlsMode::parse(url)?;

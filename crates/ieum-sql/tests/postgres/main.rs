@@ -25,6 +25,8 @@ mod restore;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod storing;
+#[cfg(test)]
 mod topics;
 #[cfg(test)]
 mod transport;

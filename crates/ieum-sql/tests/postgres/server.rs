@@ -69,3 +69,8 @@ pub(crate) async fn everything(log: &Log) -> Vec<Event> {
         events.extend(page.events);
     }
 }
+
+/// Where those events stand.
+pub(crate) fn positions(events: &[Event]) -> Vec<u64> {
+    events.iter().map(|event| event.position.0).collect()
+}

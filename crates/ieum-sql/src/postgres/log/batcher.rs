@@ -195,8 +195,9 @@ impl Batcher {
         let head: i64 = row
             .try_get("head")
             .map_err(|error| Failure::All(error.into()))?;
-        self.hints.moved(Position(unsigned(head)));
-        self.hints.tell();
+        if self.hints.moved(Position(unsigned(head))) {
+            self.hints.tell();
+        }
         batch.answers(&row).map_err(internal)
     }
 }

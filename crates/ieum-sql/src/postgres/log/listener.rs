@@ -54,13 +54,13 @@ impl Hints {
         self.seen.subscribe()
     }
 
-    /// The head is at least there.
-    pub(super) fn moved(&self, to: Position) {
+    /// The head is at least there. True if that is news.
+    pub(super) fn moved(&self, to: Position) -> bool {
         self.seen.send_if_modified(|seen| {
             let moves = seen.position < to;
             seen.position = seen.position.max(to);
             moves
-        });
+        })
     }
 
     /// The head is there. In another incarnation it may have gone back.
@@ -135,10 +135,12 @@ impl Listener {
             }
             Err(Error::new(ErrorKind::Io, "the connection was closed"))
         };
+        let limit = self.pool.config().connect_timeout;
         let work = async {
             client.batch_execute(LISTEN).await?;
             loop {
-                self.hints.is_at(read::head_of(&client).await?);
+                let head = tokio::time::timeout(limit, read::head_of(&client));
+                self.hints.is_at(head.await.map_err(|_elapsed| silent())??);
                 self.until_poll(&client).await?;
             }
         };
@@ -168,6 +170,10 @@ impl Listener {
             self.pool.clock().sleep(self.config.tell_every).await;
         }
     }
+}
+
+fn silent() -> Error {
+    Error::new(ErrorKind::Io, "the server does not answer")
 }
 
 /// This connection writes nothing that could be lost, so it waits for no disk.
