@@ -72,7 +72,10 @@ async fn a_server_without_memory_is_said_to_be_full() {
     // What it takes before it notices, it keeps.
     let mut refused = None;
     for _ in 0..20 {
-        let published = broker.publisher.publish("things", &[message.clone()]).await;
+        let published = broker
+            .publisher
+            .publish("things", std::slice::from_ref(&message))
+            .await;
         refused = published.err();
         if refused.is_some() {
             break;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join;
 
 use super::super::kit::{Failure, Verdict, message, same, unique};
-use super::room::{GROUP, ONE, Room, at, broker_cases, ids, keyed, numbers};
+use super::room::{GROUP, ONE, Room, at, broker_cases, ids, keyed, numbers, turn};
 
 broker_cases![
     Nothing: a_group_gets_what_is_published_after_it_subscribed,
@@ -203,7 +203,7 @@ async fn h30_a_subscription_looks_past_what_is_not_acknowledged(room: Room) -> V
     // It does not wait: what has not come yet is seen at the next look.
     while behind.len() < 2 {
         behind = reader.subscription.ahead(last, 2).await?;
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        turn().await;
     }
     same("behind", &ids(&behind), &numbers(3..=4))?;
     same(

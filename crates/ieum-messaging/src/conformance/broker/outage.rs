@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join;
 
 use super::super::kit::{Failure, Verdict, message, same};
-use super::room::{ONE, REASON, Room, broker_cases, ids, numbers};
+use super::room::{ONE, REASON, Room, broker_cases, ids, numbers, turn};
 use crate::{Durable, Message};
 
 broker_cases![
@@ -27,7 +27,7 @@ async fn publish_until_taken(room: &Room, batch: &[Message]) -> Verdict {
             match publisher.publish(&room.topic, batch).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.retry().is_worthwhile() => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    turn().await;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -85,7 +85,7 @@ async fn a_subscription_goes_on_after_an_outage(room: Room) -> Verdict {
                 Err(error) if error.retry().is_worthwhile() => {}
                 Err(error) => return Err(Failure::from(error)),
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            turn().await;
         }
         Ok(())
     };
@@ -104,7 +104,7 @@ async fn publishing_through_outages_loses_nothing_and_keeps_the_order(room: Room
             let batch = (first..first + 3).map(|n| message(&room.source, n, "a"));
             let batch = batch.collect::<Result<Vec<_>, _>>()?;
             publish_until_taken(&room, &batch).await?;
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            turn().await;
         }
         Ok(())
     };

@@ -132,7 +132,7 @@ impl Member {
                 if found.len() >= count {
                     return Ok(());
                 }
-                tokio::time::sleep(PAUSE).await;
+                turn().await;
             }
         };
         let read: Option<Verdict> = tokio::time::timeout(PATIENCE, reading).await.ok();
@@ -185,6 +185,12 @@ impl Member {
             Ok(Err(error)) => Err(error.into()),
         }
     }
+}
+
+/// Lets a moment pass before the engine is asked again whether a condition holds.
+pub(super) async fn turn() {
+    let next = tokio::time::Instant::now() + PAUSE;
+    tokio::time::interval_at(next, PAUSE).tick().await;
 }
 
 /// Why the cases give up on a message. It has letters that a header cannot carry as they are.
