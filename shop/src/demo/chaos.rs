@@ -14,14 +14,14 @@ use tokio::time::Instant;
 
 use super::children::Children;
 use super::pace::Pace;
-use super::processes::PLATFORM;
+use super::processes::PLATFORMS;
 use super::progress::Progress;
 use super::report::Kills;
 use super::site::Site;
 use crate::audit::Open;
 use crate::cli::DemoArgs;
 
-/// Of this many kills one is the platform's.
+/// Of this many kills one is the platform's, or of several platforms' the next.
 const EVERY: u32 = 4;
 /// Which part of a batch has begun, at least and at most, when the kill comes.
 const BEGUN: (f64, f64) = (0.2, 0.8);
@@ -122,10 +122,12 @@ impl Chaos {
 
     fn victim(&self, kill: u32, children: &Children, rng: &Rng) -> &'static str {
         if kill.is_multiple_of(EVERY) {
-            return PLATFORM;
+            let mut platforms = children.names();
+            platforms.retain(|name| PLATFORMS.contains(name));
+            return platforms[(kill / EVERY) as usize % platforms.len()];
         }
         let mut names = children.names();
-        names.retain(|name| *name != PLATFORM);
+        names.retain(|name| !PLATFORMS.contains(name));
         names[rng.below(names.len())]
     }
 
@@ -145,7 +147,7 @@ impl Chaos {
         let hit = before.meets(&after);
         toll.kills.all += 1;
         toll.kills.while_open += u64::from(hit);
-        if victim == PLATFORM {
+        if PLATFORMS.contains(&victim) {
             toll.kills.platform += 1;
             toll.interrupted.extend(after.sagas.iter().cloned());
         }

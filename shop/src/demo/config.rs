@@ -56,6 +56,20 @@ pub(super) fn write(
     saga: Saga,
     key: &SigningKey,
 ) -> Result<PathBuf> {
+    write_as(FILE, site, listeners, saga, key)
+}
+
+/// The platform's configuration.
+pub(super) const FILE: &str = "ieum.toml";
+
+/// The same as `file`, for one of several platforms.
+pub(super) fn write_as(
+    file: &str,
+    site: &Site,
+    listeners: &Listeners,
+    saga: Saga,
+    key: &SigningKey,
+) -> Result<PathBuf> {
     let put = |name: &str, content: &[u8]| {
         let file = site.data().join(name);
         std::fs::write(&file, content)
@@ -74,7 +88,7 @@ pub(super) fn write(
         let mirror = TOPICS.map(|topic| format!("\"{topic}\"")).join(", ");
         text.push_str(&format!("{BROKER}mirror = [{mirror}]\n"));
     }
-    put("ieum.toml", text.as_bytes())
+    put(file, text.as_bytes())
 }
 
 /// Writes a URL, which may have a password in it, to a file that only its owner may read. False if

@@ -1,5 +1,7 @@
 //! The shop as its customers see it: HTTP through the gateway, and patience.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -11,16 +13,19 @@ use ieum::base::{Backoff, Deadline, Rng, Secret, Tasks};
 use ieum::http::{HttpClient, Problem};
 use serde_json::Value;
 
-/// How long one attempt may take.
+/// How long one attempt may take; less where another gateway may answer.
 const ATTEMPT: Duration = Duration::from_secs(20);
+const ATTEMPT_AT_ONE: Duration = Duration::from_secs(5);
 /// How long it is tried again.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The gateway, from outside. Clones share connections.
+/// The gateway, or one of several, from outside. Clones share connections.
 #[derive(Clone)]
 pub(super) struct Gateway {
     http: HttpClient,
-    base: String,
+    bases: Arc<[String]>,
+    /// Which of them is asked.
+    present: Arc<AtomicUsize>,
     backoff: Backoff,
 }
 
@@ -34,11 +39,12 @@ pub(super) struct Ask<'a> {
 }
 
 impl Gateway {
-    /// The gateway at `base`, like `http://127.0.0.1:8080`.
-    pub(super) fn new(base: String, tasks: Tasks) -> Self {
+    /// The gateways at `bases`, at least one, like `http://127.0.0.1:8080`.
+    pub(super) fn new(bases: Vec<String>, tasks: Tasks) -> Self {
         Self {
             http: HttpClient::new(tasks),
-            base,
+            bases: bases.into(),
+            present: Arc::default(),
             backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(2)),
         }
     }
@@ -53,8 +59,13 @@ impl Gateway {
         let deadline = Deadline::after(PATIENCE);
         let mut attempt = 0;
         loop {
-            let request = self.request(&method, path, ask)?;
-            let answer = self.http.request(request, ATTEMPT).await;
+            let at = self.present.load(Ordering::Relaxed);
+            let request = self.request(at, &method, path, ask)?;
+            let patience = match self.bases.len() {
+                1 => ATTEMPT,
+                _ => ATTEMPT_AT_ONE,
+            };
+            let answer = self.http.request(request, patience).await;
             let (trouble, wait) = match &answer {
                 Ok(answer) if !is_passing(answer.status()) => return Ok(read(answer)),
                 Ok(answer) => {
@@ -64,7 +75,13 @@ impl Gateway {
                         .map_or(Duration::ZERO, Duration::from_secs);
                     (anyhow!("{problem}"), wait)
                 }
-                Err(error) => (anyhow!("{error}"), Duration::ZERO),
+                Err(error) => {
+                    // It does not answer: another may. Of many who find out, one turns.
+                    let next = (at + 1) % self.bases.len();
+                    let (now, turned) = (Ordering::Relaxed, Ordering::Relaxed);
+                    let _ = self.present.compare_exchange(at, next, now, turned);
+                    (anyhow!("{error}"), Duration::ZERO)
+                }
             };
             attempt += 1;
             let pause = self.backoff.delay(attempt, &Rng::system()).max(wait);
@@ -84,10 +101,16 @@ impl Gateway {
         Ok(body)
     }
 
-    fn request(&self, method: &Method, path: &str, ask: Ask<'_>) -> Result<Request<Full<Bytes>>> {
+    fn request(
+        &self,
+        at: usize,
+        method: &Method,
+        path: &str,
+        ask: Ask<'_>,
+    ) -> Result<Request<Full<Bytes>>> {
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.base));
+            .uri(format!("{}{path}", self.bases[at]));
         if let Some(token) = ask.token {
             request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose()));
         }

@@ -22,12 +22,44 @@ pub(super) struct Places {
     pub(super) api: SocketAddr,
     /// The configuration that the platform was started with.
     pub(super) config: PathBuf,
+    /// The platforms on the same log beside that one.
+    pub(super) others: Vec<Another>,
     /// What the processes print, if they are not this one.
     pub(super) logs: Option<PathBuf>,
     /// Where each service listens.
     pub(super) services: BTreeMap<&'static str, SocketAddr>,
     /// The staff's password, made at this start.
     pub(super) password: Secret,
+}
+
+/// Another platform on the same log.
+#[derive(Clone, Debug)]
+pub(super) struct Another {
+    /// The name of its process.
+    pub(super) name: &'static str,
+    /// Where customers may come in, too.
+    pub(super) gateway: SocketAddr,
+    /// Where its API is.
+    pub(super) api: SocketAddr,
+    /// Its configuration.
+    pub(super) config: PathBuf,
+}
+
+impl Places {
+    /// The bases of all gateways.
+    pub(super) fn gateways(&self) -> Vec<String> {
+        let others = self.others.iter().map(|another| another.gateway);
+        let all = std::iter::once(self.gateway).chain(others);
+        all.map(|address| format!("http://{address}")).collect()
+    }
+
+    /// The URL of the platform, or of all platforms on the log.
+    pub(super) fn platforms(&self) -> String {
+        let others = self.others.iter().map(|another| another.api);
+        let all = std::iter::once(self.api).chain(others);
+        let all: Vec<String> = all.map(|address| format!("http://{address}")).collect();
+        all.join(",")
+    }
 }
 
 /// Everything that runs.
@@ -43,7 +75,7 @@ impl House {
     pub(super) async fn start(args: &DemoArgs, site: &Site) -> Result<Self> {
         let kit = polyglot::prepare(args, site).await?;
         let kit = kit.as_ref();
-        if args.processes || args.chaos {
+        if args.processes || args.chaos || args.platforms > 1 {
             return Ok(Self::Many(Processes::start(args, site, kit).await?));
         }
         let process = Process::start(site, args.sabotage, kit).await?;

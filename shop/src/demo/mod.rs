@@ -66,7 +66,7 @@ pub(crate) async fn run(args: &DemoArgs, site: &Site, stop: &Stop) -> Result<boo
     let house = House::start(args, site).await?;
     let places = house.places();
     let tasks = Tasks::new(Stop::new());
-    let gateway = Gateway::new(format!("http://{}", places.gateway), tasks.clone());
+    let gateway = Gateway::new(places.gateways(), tasks.clone());
     say(args, &guide::places(places));
     if !args.exit {
         say(args, &guide::walk(places));

@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use ieum::base::{Secret, Stop, Tasks};
 
 use super::children::{Children, Program};
 use super::config::{self, Listeners, Saga};
-use super::house::Places;
+use super::house::{Another, Places};
 use super::polyglot::Kit;
 use super::ports::Ports;
 use super::registered;
@@ -27,8 +27,14 @@ use crate::support::keys;
 use crate::support::sabotage::Sabotage;
 use crate::support::service::Spec;
 
-/// The name of the platform's process.
-pub(super) const PLATFORM: &str = "platform";
+/// The names of the platforms' processes.
+pub(super) const PLATFORMS: [&str; 5] = [
+    "platform",
+    "platform-2",
+    "platform-3",
+    "platform-4",
+    "platform-5",
+];
 /// The folder of what the processes print, in the data folder.
 const LOGS: &str = "logs";
 /// The ports of the gateway and of the platform's API, where they are free.
@@ -138,6 +144,10 @@ impl Processes {
 fn places(ports: fn() -> Ports, site: &Site, args: &DemoArgs) -> Result<(Places, Ports)> {
     let (mut first, mut ports) = (ports(), ports());
     let (gateway, api) = (first.take(PORTS.0)?, first.take(PORTS.1)?);
+    ensure!(
+        args.platforms == 1 || site.engines().database.is_some(),
+        "several platforms share a log in PostgreSQL: name it with --database"
+    );
     let mut services = BTreeMap::new();
     for service in ServiceName::value_variants() {
         let Spec { name, port, .. } = spec(*service);
@@ -153,7 +163,23 @@ fn places(ports: fn() -> Ports, site: &Site, args: &DemoArgs) -> Result<(Places,
         gateway,
         api: Some(api),
     };
+    let mut others = Vec::new();
+    for name in PLATFORMS.iter().take(args.platforms.into()).skip(1) {
+        let (gateway, api) = (first.take(PORTS.0)?, first.take(PORTS.1)?);
+        let listeners = Listeners {
+            gateway,
+            api: Some(api),
+        };
+        let file = format!("ieum-{name}.toml");
+        others.push(Another {
+            name,
+            gateway,
+            api,
+            config: config::write_as(&file, site, &listeners, saga, &key)?,
+        });
+    }
     let places = Places {
+        others,
         gateway,
         api,
         config: config::write(site, &listeners, saga, &key)?,
@@ -174,22 +200,26 @@ struct Table<'a> {
 
 impl Table<'_> {
     fn programs(&self) -> Result<Vec<Program>> {
-        let mut programs = vec![self.platform()];
+        let Places { api, config, .. } = self.places;
+        let mut programs = vec![self.platform(PLATFORMS[0], config, *api)];
+        for another in &self.places.others {
+            programs.push(self.platform(another.name, &another.config, another.api));
+        }
         for service in ServiceName::value_variants() {
             programs.push(self.service(*service)?);
         }
         Ok(programs)
     }
 
-    fn platform(&self) -> Program {
+    fn platform(&self, name: &'static str, config: &Path, api: SocketAddr) -> Program {
         let arguments = words(&["platform", "--lifeline", "--config"]);
         Program {
-            name: PLATFORM,
+            name,
             stage: FIRST,
             executable: self.executable.clone(),
-            arguments: [arguments, vec![self.places.config.clone().into()]].concat(),
+            arguments: [arguments, vec![config.into()]].concat(),
             environment: Vec::new(),
-            health: health(self.places.api),
+            health: health(api),
         }
     }
 
@@ -197,7 +227,7 @@ impl Table<'_> {
         let name = spec(service).name;
         let address = self.places.services.get(name);
         let address = *address.with_context(|| format!("{name} has no address"))?;
-        let (platform, listen) = (format!("http://{}", self.places.api), address.to_string());
+        let (platform, listen) = (self.places.platforms(), address.to_string());
         let flags = words(&[
             "serve",
             service.as_str(),

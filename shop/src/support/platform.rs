@@ -23,25 +23,17 @@ pub(super) struct Platform {
 }
 
 impl Platform {
-    /// The platform at `url`, like `http://127.0.0.1:8500` or `ieum://127.0.0.1:8500`. It is
-    /// connected to when it is first used, with `token` if there is one. A `broker` carries the topics
-    /// in its place, and is waited for.
+    /// The platform at `url`, like `http://127.0.0.1:8500` or `ieum://127.0.0.1:8500`; several on one
+    /// log are joined by commas. It is connected to when it is first used, with `token` if there is
+    /// one. A `broker` carries the topics in its place, and is waited for.
     pub(super) async fn connect(
         url: &str,
         token: Option<Secret>,
         broker: Option<&EngineUrl>,
         chassis: &Chassis,
     ) -> Result<Self> {
-        let address = url
-            .strip_prefix("http://")
-            .unwrap_or(url)
-            .trim_end_matches('/');
-        let engine = match address.contains("://") {
-            true => address.to_owned(),
-            false => format!("{}://{address}", remote::SCHEME),
-        };
         let shown = redact::text(url);
-        let mut engine: EngineUrl = engine.parse().with_context(|| format!("`{shown}`"))?;
+        let mut engine = remote::locate(url)?;
         if let Some(token) = token {
             engine = engine.with_password(token);
         }

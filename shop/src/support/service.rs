@@ -126,7 +126,8 @@ impl Service {
             listen: settings.listen,
             advertise: settings.advertise,
             next_free_port: settings.next_free_port,
-            platform: Some(settings.platform.clone()),
+            // Spans go to the first of several.
+            platform: settings.platform.split(',').next().map(str::to_owned),
             platform_token: settings.token.clone(),
             owner: Some(spec.owner.to_owned()),
             linger: HumanDuration(settings.linger),
