@@ -93,8 +93,6 @@ fn the_auditor_finds_defects_in_postgresql_too() -> Result<()> {
     for (defect, counter) in [
         ("double-charge", "chargedTwice"),
         ("lose-event", "lostEvents"),
-        ("leak-stock", "stockDrift"),
-        ("forget-undo", "notRefunded"),
     ] {
         let folder = TempFolder::new()?;
         let url = server.url(&defect.replace('-', "_"));
