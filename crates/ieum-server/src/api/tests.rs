@@ -11,11 +11,9 @@ use futures_util::FutureExt;
 use http::{Method, Request, Response, header};
 use http_body_util::Full;
 use ieum_base::{Clock, EngineUrl, Stop, TaskKind, Tasks, Uuid};
-use ieum_discovery::peers::Heard;
 use ieum_eventstore::{Append, Expect, NewEvent, Position, StreamName};
 use ieum_http::{HttpClient, listener, server};
 use ieum_messaging::Message;
-use ieum_remote::wire::platforms::Platforms;
 use ieum_sql::sqlite::{Config, Location, Log as SqliteLog, topics};
 use serde_json::{Value, json};
 
@@ -126,14 +124,7 @@ fn parts(tasks: &Tasks, broken: &Arc<AtomicBool>) -> Parts {
             registry,
             routes: Arc::new(|| vec![json!({"name": "users"})]),
         },
-        company: Some(super::Company {
-            platforms: Arc::new(|| Platforms {
-                shared: false,
-                platforms: Vec::new(),
-                unowned: 0,
-            }),
-            heard: Arc::new(Heard::default),
-        }),
+        company: None,
         vitals: Vitals {
             checks: Arc::new(BTreeMap::from([("log", check)])),
             remarks: Arc::default(),

@@ -124,25 +124,26 @@ impl Engine {
     }
 
     /// The engine among `engines` that `url` names; an error says what is wrong and what to do.
-    pub(crate) fn of(engines: &'static [Self], url: &EngineUrl) -> Result<&'static Self, Problem> {
+    pub(crate) fn of(
+        engines: &'static [Self],
+        url: &EngineUrl,
+    ) -> Result<&'static Self, Box<Problem>> {
         let scheme = url.scheme();
         let engine = engines.iter().find(|e| e.schemes.contains(&scheme));
         let Some(engine) = engine else {
             let known: Vec<_> = engines.iter().flat_map(|e| e.schemes).copied().collect();
-            return Err(
-                Problem::new(format!("there is no engine `{scheme}` for this"))
-                    .help(format!("the schemes here are `{}`", known.join("`, `"))),
-            );
+            let problem = Problem::new(format!("there is no engine `{scheme}` for this"))
+                .help(format!("the schemes here are `{}`", known.join("`, `")));
+            return Err(Box::new(problem));
         };
         match engine.feature {
             Some(feature) if !engine.is_built_in => {
                 let Self { name, .. } = engine;
-                Err(
-                    Problem::new(format!("{name} is not built into this program")).help(format!(
-                        "build it with `cargo build --release -p ieum-server --features {feature}` \
+                let problem = Problem::new(format!("{name} is not built into this program"));
+                Err(Box::new(problem.help(format!(
+                    "build it with `cargo build --release -p ieum-server --features {feature}` \
                      (`engines` brings all of them)"
-                    )),
-                )
+                ))))
             }
             _ => Ok(engine),
         }
@@ -217,7 +218,7 @@ impl Given<'_> {
                     .help("put the whole URL into a variable or a file, and name it with `url-env` or `url-file`")
                     .without_value(),
             ),
-            Ok(Some(url)) => problems.extend(Engine::of(engines, &url).err().map(|p| p.key(key))),
+            Ok(Some(url)) => problems.extend(Engine::of(engines, &url).err().map(|p| (*p).key(key))),
             Err(wrong) => problems.push(
                 Problem::new(wrong.to_string())
                     .key(key)

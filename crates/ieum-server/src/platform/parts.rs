@@ -90,6 +90,11 @@ impl Parts {
         let token = config.token()?;
         let followed = config.followed()?;
         let bound = listen::api(config)?;
+        // Its name among those on the log is where it listens in the end: two that took the next free
+        // port must not have one name.
+        let mut config = config.clone();
+        config.platform.listen = Some(bound.address);
+        let config = &config;
         let clock = Clock::system();
         let tasks = Tasks::new(Stop::new());
         let storage = match &followed {
@@ -274,12 +279,14 @@ impl Parts {
         });
         let own = own.await?;
         let consul = consul::router(own.registry.clone(), own.kv.clone(), &plan.config.registry);
-        let (registry, kv) = (own.registry.clone(), own.kv);
+        let (registry, kv, run) = (own.registry.clone(), own.kv, plan.clock.new_id());
         Ok(Opened {
             registry: own.registry,
             consul: Some(consul),
             members: own.members,
-            heard: Arc::new(move || Heard::here(registry.live().told(), kv.told())),
+            heard: Arc::new(move || {
+                Heard::here(registry.live().told(), kv.told()).in_run(run)
+            }),
         })
     }
 

@@ -1,6 +1,6 @@
 //! The other platforms on the same log, asked over their APIs with the token that all of them have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};
-use ieum_base::{Secret, Tasks};
+use ieum_base::{Secret, Tasks, Uuid};
 use ieum_discovery::peers::{Gathered, Heard, Peers};
 use ieum_eventstore::ownership::{Handle, Member};
 use ieum_http::HttpClient;
@@ -21,10 +21,36 @@ pub(super) struct Others {
     members: Arc<dyn Fn() -> Vec<Member> + Send + Sync>,
     http: HttpClient,
     token: Option<Secret>,
-    /// Who answered when they were last asked.
-    answered: Mutex<BTreeSet<String>>,
+    known: Mutex<Known>,
     /// The last answers: many checks may be due at once, and one round of questions serves all.
     last: AsyncMutex<Option<(Instant, Gathered)>>,
+}
+
+/// What came of the last round of questions.
+#[derive(Debug, Default)]
+struct Known {
+    /// Who answered, and in which run.
+    answered: BTreeMap<String, Uuid>,
+    /// Who was to answer, and did not.
+    silent: BTreeSet<String>,
+    losses: u64,
+}
+
+impl Known {
+    /// Learns of a round in which `asked` were asked. Answers how many losses there were by now: one
+    /// more if a run that answered is over or silent, or somebody new does not answer.
+    fn learn(&mut self, asked: BTreeSet<String>, answered: BTreeMap<String, Uuid>) -> u64 {
+        let is_there = |(name, run): (&String, &Uuid)| answered.get(name) == Some(run);
+        let silent: BTreeSet<String> = asked
+            .into_iter()
+            .filter(|name| !answered.contains_key(name))
+            .collect();
+        if !self.answered.iter().all(is_there) || !silent.is_subset(&self.silent) {
+            self.losses += 1;
+        }
+        (self.answered, self.silent) = (answered, silent);
+        self.losses
+    }
 }
 
 impl Others {
@@ -43,7 +69,7 @@ impl Others {
             members,
             http: HttpClient::new(tasks.clone()),
             token,
-            answered: Mutex::default(),
+            known: Mutex::default(),
             last: AsyncMutex::default(),
         }
     }
@@ -86,21 +112,22 @@ impl Peers for Others {
         }
         let members = (self.members)().into_iter();
         let others = members.filter(|member| !member.own && member.alive);
-        let asked = join_all(others.map(|member| self.ask(member.name))).await;
+        let names: BTreeSet<String> = others.map(|member| member.name).collect();
+        let asked = join_all(names.iter().map(|name| self.ask(name.clone()))).await;
         let answers: Vec<(String, Heard)> = asked.into_iter().flatten().collect();
-        let names = answers.iter().map(|(name, _)| name.clone()).collect();
-        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *answered, names);
+        let runs = answers
+            .iter()
+            .map(|(name, heard)| (name.clone(), heard.run));
+        let runs = runs.collect();
+        let losses = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.learn(names, runs)
+        };
         let gathered = Gathered {
-            lost: !before.is_subset(&answered),
             heard: answers.into_iter().map(|(_, heard)| heard).collect(),
+            losses,
         };
-        // The loss is told once; what was heard is told to all who ask at this moment.
-        let told = Gathered {
-            lost: false,
-            ..gathered.clone()
-        };
-        *last = Some((Instant::now(), told));
+        *last = Some((Instant::now(), gathered.clone()));
         gathered
     }
 }

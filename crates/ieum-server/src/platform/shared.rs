@@ -95,7 +95,7 @@ mod engine {
     /// The configuration's rules say the same before; no engine comes this far.
     fn left_out(url: &EngineUrl, key: &str) -> StartError {
         match Engine::of(SHARED, url) {
-            Err(problem) => StartError::of(problem, key),
+            Err(problem) => StartError::of(*problem, key),
             Ok(engine) => StartError::new(format!("{} is not built in", engine.name)),
         }
     }

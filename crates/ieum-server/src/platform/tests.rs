@@ -378,3 +378,13 @@ async fn a_registry_that_asks_for_a_token_is_followed_with_it() {
     }
     stop(owner).await;
 }
+
+#[tokio::test]
+async fn a_platform_is_named_after_the_port_that_it_got() {
+    let folder = Folder::new("named");
+    let running = folder.start().await;
+    let list = json(&get(running.api_addr, "/api/v1/platforms").await);
+    let name = list["platforms"][0]["name"].as_str();
+    assert_eq!(name, Some(&*running.api_addr.to_string()), "{list}");
+    stop(running).await;
+}

@@ -32,7 +32,7 @@ async fn platform(check: &'static str, tasks: &Tasks) -> Member {
 }
 
 #[tokio::test]
-async fn the_others_say_what_they_heard_and_a_loss_is_told_once() {
+async fn the_others_say_what_they_heard_and_a_loss_is_told_to_all_who_ask() {
     let (mine, theirs) = (Tasks::new(Stop::new()), Tasks::new(Stop::new()));
     let (one, two) = (platform("a", &mine).await, platform("b", &theirs).await);
     let own = Member {
@@ -45,10 +45,29 @@ async fn the_others_say_what_they_heard_and_a_loss_is_told_once() {
     let fresh = async || {
         *others.last.lock().await = None;
         let gathered = others.gather().await;
-        (gathered.heard.len(), gathered.lost)
+        (gathered.heard.len(), gathered.losses)
     };
-    assert_eq!(fresh().await, (2, false));
+    assert_eq!(fresh().await, (2, 0));
     theirs.shut_down(Duration::from_secs(5)).await;
-    assert_eq!(fresh().await, (1, true));
-    assert_eq!(fresh().await, (1, false), "it is known to be gone");
+    assert_eq!(fresh().await, (1, 1));
+    assert_eq!(fresh().await, (1, 1), "it is known to be gone");
+}
+
+#[test]
+fn who_began_anew_or_never_answered_is_a_loss_once() {
+    let mut known = Known::default();
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let runs = |runs: &[(&str, u128)]| {
+        let runs = runs.iter();
+        runs.map(|(name, run)| ((*name).to_owned(), Uuid::from_u128(*run)))
+            .collect()
+    };
+    assert_eq!(known.learn(names(&["a"]), runs(&[("a", 1)])), 0);
+    assert_eq!(known.learn(names(&["a"]), runs(&[("a", 1)])), 0);
+    // It was killed and is back under its name: what it had heard is gone.
+    assert_eq!(known.learn(names(&["a"]), runs(&[("a", 2)])), 1);
+    // Another one joined, heard something, and died before it was ever asked.
+    assert_eq!(known.learn(names(&["a", "b"]), runs(&[("a", 2)])), 2);
+    assert_eq!(known.learn(names(&["a", "b"]), runs(&[("a", 2)])), 2);
+    assert_eq!(known.learn(names(&["a"]), runs(&[("a", 2)])), 2);
 }

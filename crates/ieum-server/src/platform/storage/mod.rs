@@ -99,7 +99,7 @@ pub(super) async fn open(
 ) -> Result<Storage, StartError> {
     let url = config.log_url().map_err(StartError::from)?;
     if let Some(url) = &url {
-        Engine::of(LOGS, url).map_err(|problem| StartError::of(problem, "log.url"))?;
+        Engine::of(LOGS, url).map_err(|problem| StartError::of(*problem, "log.url"))?;
     }
     match url {
         #[cfg(feature = "postgres")]

@@ -18,7 +18,7 @@ pub(in crate::platform) async fn connect(
     let Some(url) = config.topics_url()? else {
         return Ok(None);
     };
-    Engine::of(BROKERS, &url).map_err(|problem| StartError::of(problem, "topics.url"))?;
+    Engine::of(BROKERS, &url).map_err(|problem| StartError::of(*problem, "topics.url"))?;
     let opening = || open(&url, tasks);
     let broker = patience::wait(config.topics.wait.0, stop, opening, |error| {
         error.kind() == ieum_messaging::ErrorKind::Unavailable
