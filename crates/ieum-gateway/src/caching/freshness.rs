@@ -102,17 +102,18 @@ impl Asked {
     }
 }
 
-/// The names of the request's headers that choose the answer; `None` if it is anything (`*`), cannot
-/// be read, or is too much.
+/// The names of the request's headers that choose the answer; `None` if it is anything (`*`), what we
+/// tell the upstream anew with each request, cannot be read, or is too much.
 pub(crate) fn varies_by(headers: &HeaderMap) -> Option<Vec<String>> {
     let mut names = Vec::new();
     for line in headers.get_all(VARY) {
         for name in line.to_str().ok()?.split(',').map(str::trim) {
-            if name == "*" || names.len() >= MOST_NAMES {
+            let name = name.to_ascii_lowercase();
+            if name == "*" || OURS.contains(&&*name) || names.len() >= MOST_NAMES {
                 return None;
             }
             if !name.is_empty() {
-                names.push(name.to_ascii_lowercase());
+                names.push(name);
             }
         }
     }
@@ -166,6 +167,13 @@ fn seconds(at: Timestamp) -> u64 {
 /// The statuses whose answers may be kept.
 const KEPT: [u16; 9] = [200, 203, 204, 300, 301, 308, 404, 410, 451];
 const MOST_NAMES: usize = 16;
+/// Headers that the upstream has from us: the caller's own say nothing of them.
+const OURS: [&str; 4] = [
+    "x-forwarded-for",
+    "x-request-id",
+    "traceparent",
+    "tracestate",
+];
 
 #[cfg(test)]
 mod tests {
@@ -242,6 +250,7 @@ mod tests {
             "cache-control: private=\"x\", max-age=60",
             "cache-control: max-age=60\nset-cookie: a=b",
             "cache-control: max-age=60\nvary: accept, *",
+            "cache-control: max-age=60\nvary: X-Forwarded-For",
             "cache-control: max-age=60\ncontent-range: bytes 0-1/2",
             "cache-control: max-age=0",
             "cache-control: max-age=many",

@@ -2,19 +2,20 @@
 //!
 //! Its rules are in [`caching`](crate::caching); this is where they meet a request.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, COOKIE, DATE, ETAG,
-    EXPIRES, IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LOCATION, RANGE, VARY,
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_LOCATION, COOKIE, DATE,
+    ETAG, EXPIRES, IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LOCATION, RANGE, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body::Body as _;
+use http_body::Body;
 use ieum_base::TaskKind;
 
 use super::accept::Exchange;
-use super::{forwarded, normalise};
+use super::{forwarded, normalise, transform};
 use crate::body::ResponseBody;
 use crate::caching::{Asked, Caching, Directives, Entry, Place, Recorder, Target, is_modified};
 use crate::config::RouteCacheConfig;
@@ -71,7 +72,8 @@ fn target<B>(exchange: &Exchange, path: &str, request: &Request<B>) -> Target {
 }
 
 /// Looks whether an answer to the request is kept.
-pub(super) async fn look_up<B>(
+pub(super) async fn look_up<B: Body>(
+    table: &Table,
     cache: &RouteCache,
     route: &Route,
     exchange: &Exchange,
@@ -81,15 +83,15 @@ pub(super) async fn look_up<B>(
     let count = |outcome| {
         route.metrics.cache(outcome).inc();
     };
-    let headers = request.headers();
-    let directives = Directives::of(headers);
-    let is_read = [Method::GET, Method::HEAD].contains(&exchange.method);
-    if !is_read || directives.no_store || PAST.iter().any(|name| headers.contains_key(name)) {
+    let directives = Directives::of(request.headers());
+    if !may_ask_the_cache(exchange, request) || directives.no_store {
         count(CacheOutcome::Bypass);
         return Looked::Past;
     }
     let target = target(exchange, path, request);
-    let place = cache.caching.place(&target, &identity(exchange)).await;
+    let headers = &chosen_by(request.headers());
+    let told = told(table, exchange, headers);
+    let place = cache.caching.place(&target, &told).await;
     let now = exchange.worker.clock.now();
     if !directives.no_cache
         && let Some(entry) = cache.caching.find(&place, headers).await
@@ -104,10 +106,10 @@ pub(super) async fn look_up<B>(
     }
     Looked::Miss(Box::new(Pending {
         place,
-        headers: headers.clone(),
+        headers: headers.clone().into_owned(),
         asked: Asked {
             at: now,
-            with_credentials: headers.contains_key(AUTHORIZATION) || headers.contains_key(COOKIE),
+            with_credentials: has_credentials(request.headers()),
             ttl: cache.config.ttl.map(|ttl| ttl.0),
         },
     }))
@@ -176,19 +178,56 @@ fn is_safe(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
 }
 
-/// Whose answers are kept together: what the upstream is told of the caller.
-fn identity(exchange: &Exchange) -> String {
-    let Some(identity) = &exchange.identity else {
-        return String::new();
-    };
-    let mut text = format!("{}\n{}", identity.user, identity.roles.join(","));
-    for (name, value) in &identity.headers {
-        text.push_str(&format!(
-            "\n{name}: {}",
-            String::from_utf8_lossy(value.as_bytes())
-        ));
+/// True for requests that a kept answer may answer. An upstream may answer by a body, which is no
+/// part of where an answer is kept.
+fn may_ask_the_cache<B: Body>(exchange: &Exchange, request: &Request<B>) -> bool {
+    let headers = request.headers();
+    [Method::GET, Method::HEAD].contains(&exchange.method)
+        && request.body().is_end_stream()
+        && !PAST.iter().any(|name| headers.contains_key(name))
+}
+
+fn has_credentials(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION) || headers.contains_key(COOKIE)
+}
+
+/// The headers that reach the upstream: those that the caller's `Connection` names do not, and an
+/// answer that was made without them is not the answer to who sends them.
+fn chosen_by(headers: &HeaderMap) -> Cow<'_, HeaderMap> {
+    if !headers.contains_key(CONNECTION) {
+        return Cow::Borrowed(headers);
+    }
+    let mut left = headers.clone();
+    transform::drop_hop_by_hop(&mut left);
+    Cow::Owned(left)
+}
+
+/// Whose answers are kept together: what the upstream is told of the caller, and in headers by which
+/// upstreams make answers although no `Vary` names them. Whoever could send one of those unnoticed
+/// would choose what others are answered.
+fn told(table: &Table, exchange: &Exchange, headers: &HeaderMap) -> String {
+    let mut text = String::new();
+    if let Some(identity) = &exchange.identity {
+        text = format!("{:?} {:?}", identity.user, identity.roles);
+        for (name, value) in &identity.headers {
+            text.push_str(&format!("\n{name}: {}", value.as_bytes().escape_ascii()));
+        }
+    }
+    let believes = forwarded::is_trusted(table, &exchange.peer);
+    let told = headers
+        .iter()
+        .filter(|(name, _)| changes_answers(name) && (believes || !forwarded::is_forwarding(name)));
+    for (name, value) in told {
+        text.push_str(&format!("\n{name}: {}", value.as_bytes().escape_ascii()));
     }
     text
+}
+
+/// True for headers that say what was really asked for. Not for the caller's address: an answer that
+/// depends on it says so (`Vary`, `private`).
+fn changes_answers(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-forwarded-") && name != "x-forwarded-for" || TELLING.contains(&name)
 }
 
 /// A kept answer, or that the caller has it already.
@@ -220,6 +259,18 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Requests with these are for the upstream alone.
 const PAST: [HeaderName; 4] = [RANGE, IF_RANGE, IF_MATCH, IF_UNMODIFIED_SINCE];
+
+/// Headers beside `X-Forwarded-*` by which upstreams take a request for another one.
+const TELLING: [&str; 8] = [
+    "forwarded",
+    "x-host",
+    "x-original-host",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+];
 
 /// What a 304 repeats (RFC 9110, section 15.4.5).
 const TOLD: [HeaderName; 6] = [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, VARY];

@@ -115,7 +115,7 @@ async fn ask(
         let work = dispatch(table, exchange, route, path.into(), request)?;
         return perform(table, exchange, work).await;
     };
-    let looked = cache::look_up(kept, route, exchange, path, &request).await;
+    let looked = cache::look_up(table, kept, route, exchange, path, &request).await;
     if let Looked::Hit(answer) = looked {
         return Ok(*answer);
     }

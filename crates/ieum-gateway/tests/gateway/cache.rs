@@ -206,6 +206,87 @@ fn credentials_keep_an_answer_apart() {
     assert_eq!(world.get("/").text(), "2");
 }
 
+/// Two requests that differ in what the upstream may answer by, and in nothing else that is kept apart.
+fn are_kept_apart(world: &World, one: &Request, other: &Request) {
+    let first = world.send(one).text();
+    kept(world, 1.0);
+    assert_eq!(world.send(one).text(), first, "{one:?} is kept");
+    assert_ne!(world.send(other).text(), first, "{other:?}");
+    assert_eq!(world.send(one).text(), first, "{one:?} is still kept");
+}
+
+#[test]
+fn nobody_chooses_what_others_are_answered_by_a_header_that_no_vary_names() {
+    for (name, value) in [
+        ("x-forwarded-prefix", "//evil"),
+        ("x-forwarded-port", "1"),
+        ("x-original-url", "/admin"),
+        ("x-rewrite-url", "/admin"),
+        ("x-host", "evil"),
+        ("x-http-method-override", "DELETE"),
+    ] {
+        let (upstream, _) = counting(MINUTE);
+        let world = caching(&upstream, "");
+        let (plain, crafted) = (Request::new("GET", "/"), Request::new("GET", "/"));
+        let crafted = crafted.header(name, value);
+        are_kept_apart(&world, &plain, &crafted);
+    }
+}
+
+#[test]
+fn what_a_trusted_proxy_says_of_a_request_keeps_its_answer_apart() {
+    for (name, value) in [
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "other"),
+        ("forwarded", "proto=https"),
+    ] {
+        let (upstream, _) = counting(MINUTE);
+        let trusting = "[gateway]\ntrusted-proxies = ['127.0.0.0/8']\n".to_owned();
+        let world = gateway(&(trusting + &routes(&upstream, "")));
+        let (plain, told) = (Request::new("GET", "/"), Request::new("GET", "/"));
+        are_kept_apart(&world, &plain, &told.header(name, value));
+    }
+    let (upstream, _) = counting(MINUTE);
+    let world = caching(&upstream, "");
+    assert_eq!(world.get("/").text(), "1");
+    kept(&world, 1.0);
+    let claimed = Request::new("GET", "/").header("x-forwarded-proto", "https");
+    assert_eq!(world.send(&claimed).text(), "1", "nobody is told of it");
+}
+
+#[test]
+fn a_request_with_a_body_is_for_the_upstream_alone() {
+    let (upstream, _) = counting(MINUTE);
+    let world = caching(&upstream, "");
+    let with_body = Request::new("GET", "/").json(&serde_json::json!({"q": "evil"}));
+    assert_eq!(world.send(&with_body).text(), "1");
+    assert_eq!(
+        world.get("/").text(),
+        "2",
+        "an answer to a body is not kept"
+    );
+    kept(&world, 1.0);
+    assert_eq!(world.send(&with_body).text(), "3");
+    assert_eq!(world.get("/").text(), "2");
+}
+
+#[test]
+fn an_answer_without_a_header_is_not_kept_for_those_who_send_it() {
+    let (upstream, _) = counting(&[("cache-control", "max-age=60"), ("vary", "Accept-Language")]);
+    let world = caching(&upstream, "");
+    let korean = Request::new("GET", "/").header("accept-language", "ko");
+    let taken_away = Request::new("GET", "/").header("accept-language", "ko");
+    let taken_away = taken_away.header("connection", "accept-language");
+    let crafted = world.send(&taken_away).text();
+    kept(&world, 1.0);
+    assert_ne!(world.send(&korean).text(), crafted);
+    assert_eq!(
+        world.get("/").text(),
+        crafted,
+        "who sends none is answered with it"
+    );
+}
+
 #[test]
 fn a_fallbacks_answer_is_not_kept() {
     let world = gateway(
