@@ -53,8 +53,11 @@ impl Link {
     }
 
     /// Connects unless it is connected. At the start its error says what is wrong with the URL.
+    /// Waits no longer behind others who try than a connection may take.
     pub(crate) async fn connect(&self) -> Result<Arc<Connection>> {
-        let mut current = self.current.lock().await;
+        let limit = self.config.connect_timeout + self.config.settling;
+        let locked = timeout(limit, self.current.lock()).await;
+        let mut current = locked.map_err(|_| too_late("waiting for others who connect"))?;
         let alive = current.connection.take_if(|c| c.status().connected());
         if let Some(connection) = alive {
             return Ok(Arc::clone(current.connection.insert(connection)));
@@ -90,7 +93,9 @@ impl Link {
 
     /// Lets go of a connection that does not answer; the next channel has a new one.
     pub(crate) async fn give_up(&self, connection: &Arc<Connection>) {
-        let mut current = self.current.lock().await;
+        let locked = timeout(self.config.answer_timeout, self.current.lock()).await;
+        // Whoever holds it for longer is making another one.
+        let Ok(mut current) = locked else { return };
         let is_it = |c: &mut Arc<Connection>| Arc::ptr_eq(c, connection);
         if current.connection.take_if(is_it).is_some() {
             current.is_fresh = true;

@@ -9,7 +9,7 @@ use ieum_messaging::{Error, ErrorKind, Message, Result};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, PublisherConfirm};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout};
 
 use crate::connection::Link;
@@ -46,7 +46,7 @@ impl Publisher {
     }
 
     async fn open(&self) -> Result<Open> {
-        let mut current = self.current.lock().await;
+        let mut current = self.turn(&self.current).await?;
         if let Some(open) = current.as_ref().filter(|o| o.channel.status().connected()) {
             return Ok(open.clone());
         }
@@ -62,8 +62,15 @@ impl Publisher {
         Ok(current.insert(open).clone())
     }
 
+    /// Waits no longer behind others than an answer may take: a broker that stands still lets them go
+    /// one after the other.
+    async fn turn<'m, T>(&self, shared: &'m Mutex<T>) -> Result<MutexGuard<'m, T>> {
+        let locked = timeout(self.link.config().answer_timeout, shared.lock()).await;
+        locked.map_err(|_| too_late("waiting for others who publish"))
+    }
+
     async fn declare(&self, open: &Open, exchange: &ShortString) -> Result<()> {
-        let mut declared = open.declared.lock().await;
+        let mut declared = self.turn(&open.declared).await?;
         if declared.contains(exchange) {
             return Ok(());
         }
@@ -112,22 +119,40 @@ impl Publisher {
         written: Vec<(BasicProperties, Vec<u8>)>,
     ) -> Result<()> {
         let open = self.open().await?;
+        let delivered = self.deliver_over(&open, place, written).await;
+        if matches!(&delivered, Err(error) if error.kind() == ErrorKind::Unavailable) {
+            // Unanswered or lost: what is on its way must not pile up behind it.
+            self.let_go(&open).await;
+        }
+        delivered
+    }
+
+    async fn deliver_over(
+        &self,
+        open: &Open,
+        place: &Place,
+        written: Vec<(BasicProperties, Vec<u8>)>,
+    ) -> Result<()> {
         refuse_if_blocked(&open.connection)?;
         if let Place::Topic(exchange) = place {
-            self.declare(&open, exchange).await?;
+            self.declare(open, exchange).await?;
         }
         let mut confirms = Vec::with_capacity(written.len());
         for (properties, body) in written {
             confirms.push(send(&open.channel, place, properties, &body).await?);
         }
         let limit = self.link.config().answer_timeout;
-        let confirmed = confirmed(&open.connection, confirms, limit).await;
-        if matches!(&confirmed, Err(error) if error.kind() == ErrorKind::Unavailable) {
-            // Unanswered or lost: what is on its way must not pile up behind it.
-            *self.current.lock().await = None;
-            self.link.give_up(&open.connection).await;
+        confirmed(&open.connection, confirms, limit).await
+    }
+
+    /// Publishes no more over this channel, nor over its connection. Another one that somebody has
+    /// opened since stays.
+    async fn let_go(&self, open: &Open) {
+        // Whoever holds it for long is opening another one.
+        if let Ok(mut current) = self.turn(&self.current).await {
+            current.take_if(|now| Arc::ptr_eq(&now.connection, &open.connection));
         }
-        confirmed
+        self.link.give_up(&open.connection).await;
     }
 }
 

@@ -1,7 +1,11 @@
 //! What goes wrong, and what is said about it.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use ieum_base::{EngineUrl, Level, Secret, Stop, Tasks};
 use ieum_messaging::{ErrorKind, Message};
+use ieum_rabbitmq::{Config, connect_with};
 use ieum_testkit::engines::RabbitMq;
 use serde_json::json;
 
@@ -85,4 +89,38 @@ async fn a_server_without_memory_is_said_to_be_full() {
     let found = ieum_rabbitmq::examine(&url).await;
     let alarm = found.iter().find(|f| f.what.contains("alarm"));
     assert_eq!(alarm.map(|f| f.level), Some(Level::Broken), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_publishes_to_a_frozen_server_does_not_wait_for_all_others_who_do() {
+    let server = RabbitMq::start().expect("RabbitMQ starts");
+    let url: EngineUrl = server.url().parse().expect("a URL");
+    let tasks = Tasks::new(Stop::new());
+    let config = Config {
+        connect_timeout: Duration::from_secs(1),
+        answer_timeout: Duration::from_secs(1),
+        settling: Duration::ZERO,
+        ..Config::default()
+    };
+    let broker = connect_with(&url, config, &tasks).await.expect("connects");
+    let message = Message::new("/s", "1", "t", &json!(1)).expect("a message");
+    let messages = std::slice::from_ref(&message);
+    let publish = || broker.publisher.publish("things", messages);
+    publish().await.expect("published");
+
+    server.freeze().expect("frozen");
+    // From here on there is no connection, and each attempt takes its whole time.
+    publish().await.expect_err("frozen");
+    let all = join_all((0..60).map(|_| publish()));
+    let all = tokio::time::timeout(Duration::from_secs(15), all).await;
+    server.thaw().expect("thawed");
+    for published in all.expect("everybody is answered") {
+        assert_eq!(
+            published.map_err(|error| error.kind()),
+            Err(ErrorKind::Unavailable)
+        );
+    }
+    let again = async { while publish().await.is_err() {} };
+    let again = tokio::time::timeout(Duration::from_secs(15), again).await;
+    again.expect("it goes on by itself");
 }
