@@ -24,6 +24,9 @@ pub struct Heard {
     /// Sessions that were renewed there.
     #[serde(default)]
     pub sessions: BTreeMap<Uuid, u64>,
+    /// The run of that platform: another one has forgotten what the one before it heard.
+    #[serde(default)]
+    pub run: Uuid,
 }
 
 impl Heard {
@@ -39,7 +42,14 @@ impl Heard {
                 .into_iter()
                 .map(|(id, age)| (id, millis(age)))
                 .collect(),
+            run: Uuid::nil(),
         }
+    }
+
+    /// The same, said by the run `run` of a platform.
+    #[must_use]
+    pub fn in_run(self, run: Uuid) -> Self {
+        Self { run, ..self }
     }
 }
 
@@ -48,8 +58,9 @@ impl Heard {
 pub struct Gathered {
     /// What those that answered heard.
     pub heard: Vec<Heard>,
-    /// True if one that answered before does not any more.
-    pub lost: bool,
+    /// How many times by now a platform was lost with what it had heard. A count and no flag: several
+    /// ask, and each of them must learn of every loss.
+    pub losses: u64,
 }
 
 /// The other platforms on the same log.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +25,8 @@ pub struct Judge {
     registry: Arc<Registry>,
     tenure: Tenure,
     peers: Arc<dyn Peers>,
+    /// The losses after which every time was started anew.
+    losses: Arc<Mutex<u64>>,
 }
 
 impl Judge {
@@ -35,6 +37,7 @@ impl Judge {
             registry,
             tenure,
             peers,
+            losses: Arc::default(),
         }
     }
 
@@ -52,8 +55,13 @@ impl Judge {
     async fn ask_the_others(&self) {
         let gathered = self.peers.gather().await;
         let live = &self.registry.live;
-        if gathered.lost {
-            live.hear_everything();
+        {
+            // Held meanwhile: nobody who was told the same may judge before every time starts anew.
+            let mut known = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+            if *known < gathered.losses {
+                *known = gathered.losses;
+                live.hear_everything();
+            }
         }
         let now = Instant::now();
         for (check, age) in gathered.heard.iter().flat_map(|heard| &heard.checks) {

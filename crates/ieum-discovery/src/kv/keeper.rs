@@ -16,16 +16,22 @@ pub(super) struct Keeper {
     shared: Arc<Shared>,
     /// Under which it ends them, and whom it asks before, where several platforms share the log.
     turn: Option<(Fence, Arc<dyn Peers>)>,
+    /// The losses of peers after which every session's time was started anew.
+    losses: u64,
 }
 
 impl Keeper {
     pub(super) fn new(shared: Arc<Shared>, turn: Option<(Fence, Arc<dyn Peers>)>) -> Self {
-        Self { shared, turn }
+        Self {
+            shared,
+            turn,
+            losses: 0,
+        }
     }
 
     /// Runs for ever; the caller drops it at the stop.
-    pub(super) async fn run(self) {
-        let shared = &self.shared;
+    pub(super) async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
         let mut registry = shared.live().changes();
         loop {
             registry.mark_unchanged();
@@ -71,12 +77,13 @@ impl Keeper {
     }
 
     /// False if the log cannot be written: then the sessions end later.
-    async fn end_those_over(&self) -> bool {
-        let shared = &self.shared;
+    async fn end_those_over(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
         let mut over = self.over();
         if let (Some((_, peers)), false) = (&self.turn, over.is_empty()) {
             // They may have been renewed elsewhere.
-            shared.learn(&peers.gather().await);
+            let gathered = peers.gather().await;
+            shared.learn(&gathered, &mut self.losses);
             over = self.over();
         }
         let fence = self.turn.as_ref().map(|(fence, _)| fence);

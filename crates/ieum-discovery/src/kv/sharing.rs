@@ -84,10 +84,11 @@ impl Shared {
             });
     }
 
-    /// Learns what was renewed elsewhere.
-    pub(super) fn learn(&self, gathered: &Gathered) {
+    /// Learns what was renewed elsewhere; `losses` are those that are known.
+    pub(super) fn learn(&self, gathered: &Gathered, losses: &mut u64) {
         let mut state = self.state();
-        if gathered.lost {
+        if *losses < gathered.losses {
+            *losses = gathered.losses;
             state.hear_everything();
         }
         let now = Instant::now();

@@ -284,9 +284,7 @@ impl Parts {
             registry: own.registry,
             consul: Some(consul),
             members: own.members,
-            heard: Arc::new(move || {
-                Heard::here(registry.live().told(), kv.told()).in_run(run)
-            }),
+            heard: Arc::new(move || Heard::here(registry.live().told(), kv.told()).in_run(run)),
         })
     }
 

@@ -24,25 +24,22 @@ struct Other {
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     Well,
-    Dead { noticed: bool },
+    Dead,
 }
 
 #[async_trait]
 impl Peers for Other {
     async fn gather(&self) -> Gathered {
-        let mut state = self.gathered.lock().expect("not poisoned");
+        let state = self.gathered.lock().expect("not poisoned");
         match *state {
             State::Well => Gathered {
                 heard: vec![Heard::here(self.registry.live().told(), BTreeMap::new())],
-                lost: false,
+                losses: 0,
             },
-            State::Dead { noticed } => {
-                *state = State::Dead { noticed: true };
-                Gathered {
-                    heard: Vec::new(),
-                    lost: !noticed,
-                }
-            }
+            State::Dead => Gathered {
+                heard: Vec::new(),
+                losses: 1,
+            },
         }
     }
 }
@@ -180,7 +177,7 @@ async fn heartbeats_may_arrive_at_any_platform_and_write_nothing() {
 async fn a_platform_that_dies_condemns_nobody_who_reports_elsewhere() {
     let bench = Bench::new().await;
     bench.beat(&bench.there, 3 * TTL).await;
-    *bench.other.gathered.lock().expect("not poisoned") = State::Dead { noticed: false };
+    *bench.other.gathered.lock().expect("not poisoned") = State::Dead;
     // The service notices too and reports here, a while later.
     pass(TTL - Duration::from_secs(1)).await;
     bench.beat(&bench.here, 3 * TTL).await;

@@ -29,7 +29,20 @@ impl Peers for Other {
     async fn gather(&self) -> Gathered {
         Gathered {
             heard: vec![Heard::here(BTreeMap::new(), self.0.told())],
-            lost: false,
+            losses: 0,
+        }
+    }
+}
+
+/// A process that is gone with what it had heard; another one who asked learnt of it before.
+struct Gone;
+
+#[async_trait]
+impl Peers for Gone {
+    async fn gather(&self) -> Gathered {
+        Gathered {
+            heard: Vec::new(),
+            losses: 1,
         }
     }
 }
@@ -58,8 +71,13 @@ impl Bench {
 
     /// Lets the first process end sessions from here on.
     async fn one_looks_after(&self) {
+        self.one_asks(Arc::new(Other(self.two.clone()))).await;
+    }
+
+    /// The same, with these as the others.
+    async fn one_asks(&self, peers: Arc<dyn Peers>) {
         let fence = self.log.raise("sessions").await.expect("a fence");
-        let (one, peers) = (self.one.clone(), Arc::new(Other(self.two.clone())));
+        let one = self.one.clone();
         self.tasks
             .spawn(TaskKind::Background, "sessions", async move {
                 one.look_after_sessions(fence, peers).await;
@@ -167,4 +185,15 @@ async fn h13_whose_turn_is_over_ends_no_session() {
     bench.log.raise("sessions").await.expect("a successor");
     pass(10 * TTL).await;
     assert!(bench.is_alive(id).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_lost_process_may_have_heard_lets_a_session_live_once_more() {
+    let bench = Bench::new().await;
+    bench.one_asks(Arc::new(Gone)).await;
+    let id = bench.session().await;
+    pass(2 * TTL + Duration::from_secs(2)).await;
+    assert!(bench.is_alive(id).await, "it may have been renewed there");
+    pass(2 * TTL + Duration::from_secs(2)).await;
+    assert!(!bench.is_alive(id).await, "one loss is counted once");
 }
