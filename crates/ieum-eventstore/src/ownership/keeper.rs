@@ -192,6 +192,11 @@ impl Keeper {
         self.held.values().map(|held| held.until).chain(seat).min()
     }
 
+    /// When the lease of an item is over if it is not renewed.
+    pub(super) fn end_of(&self, name: &str) -> Option<Instant> {
+        self.held.get(name).map(|held| held.until)
+    }
+
     /// The item is given back as soon as its work has ended.
     pub(super) fn leave(&mut self, name: &str) {
         if let Some(held) = self.held.get_mut(name) {

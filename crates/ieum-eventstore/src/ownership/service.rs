@@ -147,6 +147,11 @@ impl Service {
         let renewed = self.in_time(self.leases.0.renew(&fences)).await?;
         let lost = self.keeper.renewed(started, &fences, &renewed);
         self.end(lost, "somebody else took it");
+        for (name, tenure) in &self.tenures {
+            if let Some(end) = self.keeper.end_of(name) {
+                tenure.hold_until(end);
+            }
+        }
         Ok(())
     }
 
@@ -192,7 +197,12 @@ impl Service {
             "a lease was taken"
         );
         let name = fence.name.clone();
-        let tenure = Tenure::new(item.to_owned(), fence, Arc::clone(&self.hint));
+        let tenure = Tenure::new(
+            item.to_owned(),
+            fence,
+            self.keeper.end_of(&name),
+            Arc::clone(&self.hint),
+        );
         if self.won.try_send(tenure.clone()).is_err() {
             tenure.finished();
             self.keeper.leave(&name);

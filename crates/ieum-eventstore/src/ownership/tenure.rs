@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use ieum_base::Stop;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::Fence;
 
@@ -19,6 +20,8 @@ struct Inner {
     lost: Stop,
     stop: Stop,
     finished: Stop,
+    /// Until when it holds by the owner's own clock; `None` for one that nobody watches over.
+    until: Option<watch::Sender<Instant>>,
     /// Wakes the service.
     hint: Arc<Notify>,
 }
@@ -27,10 +30,15 @@ impl Tenure {
     /// A tenure that nobody watches over: for an owner that is alone on its log and took the lease
     /// itself.
     pub fn alone(item: impl Into<String>, fence: Fence) -> Self {
-        Self::new(item.into(), fence, Arc::default())
+        Self::new(item.into(), fence, None, Arc::default())
     }
 
-    pub(super) fn new(item: String, fence: Fence, hint: Arc<Notify>) -> Self {
+    pub(super) fn new(
+        item: String,
+        fence: Fence,
+        until: Option<Instant>,
+        hint: Arc<Notify>,
+    ) -> Self {
         let lost = Stop::new();
         Self(Arc::new(Inner {
             item,
@@ -38,6 +46,7 @@ impl Tenure {
             stop: lost.child(),
             lost,
             finished: Stop::new(),
+            until: until.map(watch::Sender::new),
             hint,
         }))
     }
@@ -62,6 +71,24 @@ impl Tenure {
     /// is to be dropped at once.
     pub fn lost(&self) -> &Stop {
         &self.0.lost
+    }
+
+    /// Waits until the lease holds by the owner's own clock: not at all, unless this process was frozen
+    /// past its end and does not know yet whether it was lost. To be asked before what no fence can
+    /// refuse, such as a call to another service. If it was lost this never resolves, but
+    /// [`lost`](Self::lost) does. Cancel safe.
+    pub async fn held(&self) {
+        let Some(until) = &self.0.until else { return };
+        let mut until = until.subscribe();
+        // It cannot fail: this value has the sender.
+        drop(until.wait_for(|until| *until > Instant::now()).await);
+    }
+
+    /// It was renewed.
+    pub(super) fn hold_until(&self, until: Instant) {
+        if let Some(now) = &self.0.until {
+            now.send_replace(until);
+        }
     }
 
     /// Says that the work has ended. Idempotent.

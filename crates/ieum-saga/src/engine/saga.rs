@@ -250,6 +250,8 @@ impl<'a> Saga<'a> {
             .map(|turn| Absent::expected(&turn.participant, host));
         self.stage(intent)?;
         self.flush().await?;
+        // Whoever was frozen until now must not call under a lease that ran out meanwhile.
+        self.part.right.tenure.held().await;
         self.shared.counters.calls.add(1);
         self.shared
             .counters

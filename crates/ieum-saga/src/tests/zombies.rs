@@ -4,21 +4,26 @@
 //! does its clock, like a virtual machine that is paused. That is worse than `SIGSTOP`, after which a
 //! process at least sees that time has passed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use futures_util::FutureExt;
 use ieum_base::testing::pass;
 use ieum_base::{Rng, Uuid};
 use ieum_eventstore::{Append, EventStore, Expect, Filter, NewEvent, Position, StreamName};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::fixtures::{STEPS, from_json, input, order_json};
+use super::fixtures::{STEPS, from_json, input, order, order_json};
 use super::sharing::{LEASE, owned, start};
 use crate::decide::Operation::Do;
 use crate::definition::Definition;
-use crate::port::{CallResult, Participants};
+use crate::engine::{Deps, Service, Sharing};
+use crate::port::{Call, CallResult, Participants};
 use crate::state::Status;
-use crate::testing::{Behaviour, Process, Rig};
+use crate::testing::{Behaviour, Process, Rig, World};
 
 /// A platform on a machine of its own.
 struct Machine {
@@ -123,6 +128,64 @@ fn h13_a_platform_that_was_stopped_past_its_lease_can_do_nothing() {
         let audit = rig.world.audit(&id.to_string(), Status::Completed, &STEPS);
         assert_eq!(audit, Ok(()));
     }
+}
+
+/// Services whose host freezes the process once, in the middle of an attempt: time passes, and no other
+/// task sees it before this one has gone on.
+struct Freezing {
+    world: World,
+    freezes: AtomicBool,
+}
+
+#[async_trait]
+impl Participants for Freezing {
+    async fn call(&self, call: Call) -> CallResult {
+        self.world.call(call).await
+    }
+
+    fn presence(&self, service: &str) -> u64 {
+        if self.freezes.swap(false, Ordering::SeqCst) {
+            let _yields = tokio::time::advance(LEASE * 2).now_or_never();
+        }
+        self.world.presence(service)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h13_a_platform_that_goes_on_calls_nobody_before_it_knows_that_it_owns_the_saga() {
+    let rig = Rig::new();
+    let freezing = Arc::new(Freezing {
+        world: rig.world.clone(),
+        freezes: AtomicBool::new(false),
+    });
+    let log = Arc::new(rig.log.clone());
+    let deps = Deps {
+        store: Arc::clone(&log) as _,
+        checkpoints: Arc::clone(&log) as _,
+        leases: log,
+        sharing: Sharing::Shared {
+            name: "one".to_owned(),
+        },
+        participants: Arc::clone(&freezing) as _,
+        clock: rig.clock.clone(),
+        rng: Rng::seeded(1),
+        spans: None,
+        service: "ieum".into(),
+    };
+    let opened = Service::open(rig.config.clone(), deps).await;
+    let (_service, handle) = opened.expect("open");
+    pass(Duration::from_secs(1)).await;
+    let own = handle.ownership().map(|view| view.own_count());
+    assert_eq!(own, Some(17));
+    handle.define(order()).await.expect("defined");
+
+    freezing.freezes.store(true, Ordering::SeqCst);
+    let id = start(&handle, "o-1").await;
+    assert_eq!(handle.settled(id).await.expect("ends"), Status::Completed);
+    assert!(!freezing.freezes.load(Ordering::SeqCst), "it was frozen");
+    let calls = rig.world.calls();
+    let epochs: Vec<_> = calls.iter().map(|call| call.header("ieum-epoch")).collect();
+    assert_eq!(epochs, [Some("2"); STEPS.len()], "the lease was lost and taken again");
 }
 
 /// Three platforms that are stopped, killed and started again at random, under load.
