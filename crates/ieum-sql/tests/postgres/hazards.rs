@@ -371,6 +371,36 @@ async fn h28_a_commit_waits_for_the_disk_whatever_the_session_says() {
 }
 
 #[tokio::test]
+async fn h10_a_hint_that_was_wrong_wakes_once_and_not_for_ever() {
+    let (log, name) = new_log().await;
+    log.append(one("a-1", Expect::Any)).await.expect("appends");
+    let limit = Duration::from_secs(20);
+    let lie = "SELECT pg_notify('ieum_log', 'ieum_log'::regclass::oid::text || ' 1000000')";
+    let waits = async |wait: Duration| {
+        let begun = Instant::now();
+        let head = log.wait(Position(1), wait).await.expect("waits");
+        assert_eq!(head.position, Position(1));
+        begun.elapsed() < wait
+    };
+    let lying = async {
+        loop {
+            settled(&log).await;
+            shared().sql(&name, lie).expect("lies");
+        }
+    };
+    tokio::select! {
+        woken = waits(limit) => assert!(woken, "nobody heard the lie"),
+        () = lying => {}
+    }
+    // The last lie may be heard yet.
+    let mut woken = 0;
+    for _ in 0..5 {
+        woken += u32::from(waits(Duration::from_millis(100)).await);
+    }
+    assert!(woken <= 1, "woken {woken} times");
+}
+
+#[tokio::test]
 async fn h35_a_position_is_never_used_twice_after_the_tail_was_deleted() {
     let (log, name) = new_log().await;
     for _ in 0..2 {

@@ -178,7 +178,8 @@ BEGIN
     IF head > first THEN
         UPDATE ieum_log l SET position = head WHERE l.one;
         IF tell THEN
-            PERFORM pg_notify('ieum_log', head::text);
+            -- All logs of a database, each in a schema of its own, share the channel.
+            PERFORM pg_notify('ieum_log', 'ieum_log'::regclass::oid::text || ' ' || head::text);
         END IF;
     END IF;
 END $$;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use ieum_base::{Backoff, Rng, Stop, Uuid};
 use ieum_eventstore::{Append, Appended, Error, ErrorKind, Position, Result};
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::Config;
 use super::batch::{self, Batch};
@@ -25,6 +25,8 @@ pub(super) struct Request {
     append: Append,
     answer: oneshot::Sender<Result<Appended>>,
     give_up: Instant,
+    /// A call with it was made, and what became of that is not known.
+    in_doubt: bool,
 }
 
 /// Where appends wait.
@@ -75,15 +77,17 @@ impl Queue {
     pub(super) async fn append_checked(&self, append: Append) -> Result<Appended> {
         let closed = || Error::new(ErrorKind::Unavailable, "the log was closed");
         let (answer, answered) = oneshot::channel();
-        let request = Request {
+        let give_up = Instant::now() + self.timeout;
+        let Ok(place) = timeout_at(give_up, self.requests.reserve()).await else {
+            let context = "no place to wait for an append became free; it was not tried";
+            return Err(Error::new(ErrorKind::Unavailable, context));
+        };
+        place.map_err(|_closed| closed())?.send(Request {
             append,
             answer,
-            give_up: Instant::now() + self.timeout,
-        };
-        self.requests
-            .send(request)
-            .await
-            .map_err(|_returned| closed())?;
+            give_up,
+            in_doubt: false,
+        });
         answered.await.map_err(|_dropped| closed())?
     }
 }
@@ -135,8 +139,9 @@ impl Batcher {
     async fn settle(&self, requests: Vec<Request>) {
         let rng = Rng::system();
         let mut open = vec![requests];
-        let mut attempt = 0;
-        while let Some(mut requests) = open.pop() {
+        let (mut attempt, mut cause) = (0, None);
+        while let Some(requests) = open.pop() {
+            let mut requests = in_time(requests, cause.as_ref());
             if requests.is_empty() {
                 continue;
             }
@@ -149,12 +154,16 @@ impl Batcher {
                 Err(failure) => failure,
             };
             match failure {
-                Failure::Again(error) => {
+                Failure::Again { error, in_doubt } => {
+                    for request in &mut requests {
+                        request.in_doubt |= in_doubt;
+                    }
                     attempt += 1;
                     let delay = Backoff::default().delay(attempt, &rng);
                     tracing::debug!(%error, attempt, "an append is tried again");
                     self.pool.clock().sleep(delay).await;
-                    open.push(in_time(requests, &error));
+                    cause = Some(error);
+                    open.push(requests);
                 }
                 // One of them may be what the server refuses: the others must not suffer for it.
                 Failure::Refused(_) if requests.len() > 1 => {
@@ -178,34 +187,32 @@ impl Batcher {
         };
         let appends = requests.iter().map(|request| &request.append);
         let batch = Batch::of(appends, self.pool.clock().now(), false).map_err(internal)?;
-        let client = tokio::time::timeout_at(limit, self.pool.get())
+        let client = timeout_at(limit, self.pool.get())
             .await
-            .map_err(|_elapsed| Failure::Again(silent()))?
+            .map_err(|_elapsed| Failure::again(silent()))?
             .map_err(Failure::unopened)?;
         let called = async {
             let statement = client.prepare_cached(batch::CALL).await?;
             client.query_one(&statement, &batch.parameters()).await
         };
-        let Ok(row) = tokio::time::timeout_at(limit, called).await else {
+        let Ok(row) = timeout_at(limit, called).await else {
             // It may still answer the old call: nobody else may be given that answer.
             drop(Client::take(client));
-            return Err(Failure::Again(silent()));
+            return Err(Failure::doubt(silent()));
         };
         let row = row.map_err(|error| Failure::of(error.into()))?;
         let head: i64 = row
             .try_get("head")
             .map_err(|error| Failure::All(error.into()))?;
-        if self.hints.moved(Position(unsigned(head))) {
-            self.hints.tell();
-        }
+        self.hints.appended(Position(unsigned(head)));
         batch.answers(&row).map_err(internal)
     }
 }
 
 /// Why a call answered nobody.
 enum Failure {
-    /// Nothing happened, or nobody knows; calling again settles it.
-    Again(crate::Error),
+    /// Nothing happened, or, in doubt, nobody knows; calling again settles it.
+    Again { error: crate::Error, in_doubt: bool },
     /// The server refuses something in it.
     Refused(crate::Error),
     /// The server refuses everybody.
@@ -216,17 +223,30 @@ impl Failure {
     fn of(error: crate::Error) -> Self {
         use crate::ErrorKind as Kind;
         match error.kind() {
-            Kind::Busy | Kind::Io | Kind::Unreachable => Self::Again(error),
+            Kind::Io => Self::doubt(error),
+            Kind::Busy | Kind::Unreachable => Self::again(error),
             Kind::Full | Kind::Denied | Kind::ReadOnly | Kind::Corrupt => Self::All(error),
             _ => Self::Refused(error),
         }
     }
 
+    /// No connection was opened: nothing was asked for.
     fn unopened(error: crate::Error) -> Self {
         match Self::of(error) {
             Self::Refused(error) => Self::All(error),
+            Self::Again { error, .. } => Self::again(error),
             other => other,
         }
+    }
+
+    const fn again(error: crate::Error) -> Self {
+        let in_doubt = false;
+        Self::Again { error, in_doubt }
+    }
+
+    const fn doubt(error: crate::Error) -> Self {
+        let in_doubt = true;
+        Self::Again { error, in_doubt }
     }
 }
 
@@ -275,24 +295,44 @@ fn answer_each(requests: Vec<Request>, answers: Vec<Result<Appended>>) {
     }
 }
 
+/// Answers each with a failure of the call. What the server refuses now says nothing about a call
+/// whose answer was lost.
 fn answer_all(requests: Vec<Request>, error: &crate::Error) {
     for request in requests {
-        let _ = request.answer.send(Err(error.clone().into()));
+        let failure = if request.in_doubt {
+            unknown().caused_by(error.clone())
+        } else {
+            error.clone().into()
+        };
+        let _ = request.answer.send(Err(failure));
     }
 }
 
-/// Those that may still wait; the others are told that nobody knows.
-fn in_time(requests: Vec<Request>, error: &crate::Error) -> Vec<Request> {
+/// Those that may still wait; the others are told what is known of them.
+fn in_time(requests: Vec<Request>, cause: Option<&crate::Error>) -> Vec<Request> {
     let now = Instant::now();
     let (waiting, over): (Vec<_>, Vec<_>) = requests
         .into_iter()
         .partition(|request| request.give_up > now);
     for request in over {
-        let context = "appending, and whether it happened is unknown";
-        let unknown = Error::new(ErrorKind::Unavailable, context).caused_by(error.clone());
-        let _ = request.answer.send(Err(unknown));
+        let failure = if request.in_doubt {
+            unknown()
+        } else {
+            let context = "PostgreSQL takes no appends in time; nothing was appended";
+            Error::new(ErrorKind::Unavailable, context)
+        };
+        let failure = match cause {
+            Some(cause) => failure.caused_by(cause.clone()),
+            None => failure,
+        };
+        let _ = request.answer.send(Err(failure));
     }
     waiting
+}
+
+fn unknown() -> Error {
+    let context = "appending, and whether it happened is unknown";
+    Error::new(ErrorKind::Unavailable, context)
 }
 
 fn silent() -> crate::Error {

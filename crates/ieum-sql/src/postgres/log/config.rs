@@ -12,8 +12,8 @@ pub struct Config {
     pub calls: usize,
     /// How many appends may wait for a call; beyond it `append` waits. Default 1,024.
     pub queue: usize,
-    /// How long an append is tried, while the server is away or the answer to it was lost, before it
-    /// is answered `Unavailable`. Default 10 s.
+    /// How long an append waits for its turn and is tried, while the server is away or the answer to
+    /// it was lost, before it is answered `Unavailable`. Default 10 s.
     pub append_timeout: Duration,
     /// How often the head is looked at while somebody waits for it and no notification comes: the
     /// longest that a lost one delays a reader. Default 500 ms.

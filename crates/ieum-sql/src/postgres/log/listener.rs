@@ -5,14 +5,15 @@
 //! processes hear `NOTIFY`, sent after the commit by a connection of its own, at most every few
 //! milliseconds: in the commit itself it would serialise all databases of the server.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use ieum_base::{Backoff, Rng, Stop};
 use ieum_eventstore::{Head, Position};
 use tokio::sync::{Notify, watch};
-use tokio_postgres::AsyncMessage;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{AsyncMessage, Client};
 
 use super::Config;
 use super::read;
@@ -32,6 +33,8 @@ pub(super) struct Hints {
 pub(super) struct Seen {
     head: Option<Head>,
     pub(super) position: Position,
+    /// What all processes were told.
+    told: Position,
 }
 
 /// Listens, tells and polls on a connection of its own, which it opens again for ever.
@@ -54,35 +57,56 @@ impl Hints {
         self.seen.subscribe()
     }
 
-    /// The head is at least there. True if that is news.
-    pub(super) fn moved(&self, to: Position) -> bool {
+    /// What is believed of the head now, for [`is_at`](Self::is_at).
+    pub(super) fn believed(&self) -> Position {
+        self.seen.borrow().position
+    }
+
+    /// An append of this process was answered: the head is at least there. Other processes are to be
+    /// told, soon, unless somebody has told them. (That a reader of this process has seen it before
+    /// says nothing about them.)
+    pub(super) fn appended(&self, to: Position) {
+        self.moved(to);
+        if self.seen.borrow().told < to {
+            self.untold.notify_one();
+        }
+    }
+
+    /// All processes were told that the head is at least there.
+    fn heard(&self, to: Position) {
+        self.seen.send_if_modified(|seen| {
+            seen.told = seen.told.max(to);
+            false
+        });
+        self.moved(to);
+    }
+
+    fn moved(&self, to: Position) {
         self.seen.send_if_modified(|seen| {
             let moves = seen.position < to;
             seen.position = seen.position.max(to);
             moves
-        })
+        });
     }
 
-    /// The head is there. In another incarnation it may have gone back.
-    pub(super) fn is_at(&self, head: Head) {
+    /// The head was read, and is there. It was `believed` to be elsewhere before it was read: if it
+    /// is not that far, the belief was wrong, and who waits beyond it would be woken for ever.
+    pub(super) fn is_at(&self, head: Head, believed: Position) {
         self.seen.send_if_modified(|seen| {
             let same = seen
                 .head
                 .is_none_or(|known| known.incarnation == head.incarnation);
-            let position = if same {
+            let wrong = head.position < believed && seen.position == believed;
+            let position = if same && !wrong {
                 head.position.max(seen.position)
             } else {
                 head.position
             };
             let before = std::mem::replace(&mut seen.position, position);
+            seen.told = seen.told.min(position);
             seen.head = Some(head);
             before != position
         });
-    }
-
-    /// Other processes are to be told, soon.
-    pub(super) fn tell(&self) {
-        self.untold.notify_one();
     }
 
     fn is_awaited(&self) -> bool {
@@ -126,21 +150,28 @@ impl Listener {
             client,
             mut messages,
         } = connection;
+        let own: OnceLock<String> = OnceLock::new();
         let hear = async {
             while let Some(message) = messages.next().await {
-                if let AsyncMessage::Notification(told) = message.map_err(Error::from)? {
-                    let position = told.payload().parse().unwrap_or(0);
-                    self.hints.moved(Position(position));
+                if let AsyncMessage::Notification(told) = message.map_err(Error::from)?
+                    && let Some(position) = own.get().and_then(|own| told_of(own, told.payload()))
+                {
+                    self.hints.heard(position);
                 }
             }
             Err(Error::new(ErrorKind::Io, "the connection was closed"))
         };
         let limit = self.pool.config().connect_timeout;
         let work = async {
-            client.batch_execute(LISTEN).await?;
+            let begun = tokio::time::timeout(limit, listen(&client));
+            // What was told before this is found by the look at the head.
+            let oid = begun.await.map_err(|_elapsed| silent())??;
+            own.get_or_init(|| oid);
             loop {
+                let believed = self.hints.believed();
                 let head = tokio::time::timeout(limit, read::head_of(&client));
-                self.hints.is_at(head.await.map_err(|_elapsed| silent())??);
+                let head = head.await.map_err(|_elapsed| silent())??;
+                self.hints.is_at(head, believed);
                 self.until_poll(&client).await?;
             }
         };
@@ -154,7 +185,7 @@ impl Listener {
     }
 
     /// Tells what is to be told, until it is time to look at the head because somebody waits.
-    async fn until_poll(&self, client: &tokio_postgres::Client) -> Result<()> {
+    async fn until_poll(&self, client: &Client) -> Result<()> {
         loop {
             let polled = tokio::time::timeout(self.config.poll, self.hints.untold.notified());
             if polled.await.is_err() {
@@ -163,13 +194,29 @@ impl Listener {
                 }
                 continue;
             }
-            let position = self.hints.seen.borrow().position;
-            client
-                .execute("SELECT pg_notify('ieum_log', $1)", &[&position.to_string()])
-                .await?;
+            let position = self.hints.believed().to_string();
+            let parameters: [&(dyn ToSql + Sync); 1] = [&position];
+            let told = client.execute(TELL, &parameters);
+            let limit = self.pool.config().connect_timeout;
+            tokio::time::timeout(limit, told)
+                .await
+                .map_err(|_elapsed| silent())??;
             self.pool.clock().sleep(self.config.tell_every).await;
         }
     }
+}
+
+/// Begins to listen, and answers which table the log is, as notifications name it.
+async fn listen(client: &Client) -> Result<String> {
+    client.batch_execute(LISTEN).await?;
+    Ok(client.query_one(OWN, &[]).await?.try_get(0)?)
+}
+
+/// The position that a notification tells of, if it is of the log `own`: all logs of a database, each
+/// in a schema of its own, share the channel.
+fn told_of(own: &str, payload: &str) -> Option<Position> {
+    let position = payload.strip_prefix(own)?.strip_prefix(' ')?;
+    position.parse().ok().map(Position)
 }
 
 fn silent() -> Error {
@@ -179,4 +226,56 @@ fn silent() -> Error {
 /// This connection writes nothing that could be lost, so it waits for no disk.
 const LISTEN: &str = "SET synchronous_commit = off; LISTEN ieum_log";
 
+const OWN: &str = "SELECT 'ieum_log'::regclass::oid::text";
+
+const TELL: &str = "SELECT pg_notify('ieum_log', 'ieum_log'::regclass::oid::text || ' ' || $1)";
+
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use ieum_base::Clock;
+
+    use super::*;
+
+    fn head(position: u64) -> Head {
+        Head {
+            incarnation: Clock::system().new_id(),
+            position: Position(position),
+        }
+    }
+
+    #[test]
+    fn other_processes_are_told_of_what_only_a_reader_of_this_one_has_seen() {
+        let hints = Hints::new();
+        hints.is_at(head(1), Position::START);
+        hints.appended(Position(1));
+        assert!(hints.untold.notified().now_or_never().is_some());
+        hints.heard(Position(1));
+        hints.appended(Position(1));
+        assert!(hints.untold.notified().now_or_never().is_none());
+    }
+
+    #[test]
+    fn a_hint_beyond_the_head_is_forgotten_and_a_later_one_is_not() {
+        let (hints, head) = (Hints::new(), head(5));
+        hints.is_at(head, Position::START);
+        hints.heard(Position(1_000));
+        hints.is_at(head, hints.believed());
+        assert_eq!(hints.believed(), Position(5));
+        // Between the belief and the answer, an append was answered.
+        let believed = hints.believed();
+        hints.appended(Position(6));
+        hints.is_at(head, believed);
+        assert_eq!(hints.believed(), Position(6));
+    }
+
+    #[test]
+    fn a_notification_of_another_log_in_the_database_says_nothing() {
+        assert_eq!(told_of("16386", "16386 7"), Some(Position(7)));
+        for other in ["163865 7", "1638 67", "7", "16386 ", ""] {
+            assert_eq!(told_of("16386", other), None, "{other}");
+        }
+    }
+}

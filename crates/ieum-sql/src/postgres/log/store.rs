@@ -145,8 +145,9 @@ impl EventStore for Log {
     }
 
     async fn head(&self) -> Result<Head> {
+        let believed = self.0.hints.believed();
         let head = read::head(self.pool()).await?;
-        self.0.hints.is_at(head);
+        self.0.hints.is_at(head, believed);
         Ok(head)
     }
 
