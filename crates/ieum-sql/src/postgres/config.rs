@@ -126,8 +126,14 @@ impl Server {
             .keepalives_idle(Duration::from_secs(10))
             .keepalives_interval(Duration::from_secs(5))
             .keepalives_retries(3)
-            .target_session_attrs(TargetSessionAttrs::Any)
             .load_balance_hosts(LoadBalanceHosts::Disable);
+        // Of several servers the primary is meant, wherever it is now. One alone that is a standby is
+        // told apart from one that does not answer.
+        client.target_session_attrs(if client.get_hosts().len() > 1 {
+            TargetSessionAttrs::ReadWrite
+        } else {
+            TargetSessionAttrs::Any
+        });
         let tls = TlsMode::parse(url)?;
         client.ssl_mode(match tls {
             TlsMode::Disable => SslMode::Disable,
@@ -135,6 +141,12 @@ impl Server {
             TlsMode::Require | TlsMode::VerifyFull(_) => SslMode::Require,
         });
         Ok(Self { client, tls })
+    }
+
+    /// The longest wait for a connection to one of the hosts: the first ones may be silent.
+    pub(super) fn patience(&self, config: &Config) -> Duration {
+        let hosts = u32::try_from(self.client.get_hosts().len()).unwrap_or(u32::MAX);
+        config.connect_timeout.saturating_mul(hosts.max(1))
     }
 }
 
@@ -238,6 +250,14 @@ mod tests {
         assert_eq!(two.client.get_ports(), [5_432, 6_000]);
         assert_eq!(two.client.get_hosts().len(), 2);
         assert_eq!(two.tls, TlsMode::VerifyFull(None));
+        // Both may be silent, and one of them may be a standby.
+        assert_eq!(
+            two.patience(&Config::default()),
+            Config::default().connect_timeout * 2
+        );
+        let wanted = |server: &Server| server.client.get_target_session_attrs();
+        assert_eq!(wanted(&two), TargetSessionAttrs::ReadWrite);
+        assert_eq!(wanted(&server), TargetSessionAttrs::Any);
         let socket = parse("postgres://app@/shop?host=/run/postgresql").expect("valid");
         assert_eq!(socket.client.get_hosts().len(), 1);
     }

@@ -35,7 +35,7 @@ pub use topics::Topics;
 use ieum_base::EngineUrl;
 
 pub(crate) use rows::lock;
-use rows::{limited, status};
+use rows::{limited, readable, status};
 
 use crate::Result;
 

@@ -19,7 +19,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Row, Transaction};
 
 use super::relay_lease::Lease;
-use super::{Migration, Pool, limited};
+use super::{Migration, Pool, limited, readable};
 use crate::Result;
 use crate::participant::{incoming, outgoing};
 
@@ -182,6 +182,7 @@ impl Store {
     async fn set_aside(&self, id: i64, reason: &str) -> Result<()> {
         let client = self.pool.get().await?;
         let sql = "UPDATE ieum_outbox SET error = $2 WHERE id = $1 AND sent_at IS NULL";
+        let reason = readable(reason);
         client
             .execute_typed(sql, &[(&id, Type::INT8), (&reason, Type::TEXT)])
             .await?;

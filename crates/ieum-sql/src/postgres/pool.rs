@@ -90,7 +90,11 @@ impl Pool {
             };
             attempt += 1;
             let delay = Backoff::default().delay(attempt, &self.0.rng);
-            let hopeless = !matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Io);
+            // Busy: the server has no connection left, as for a moment after it was restarted.
+            let hopeless = !matches!(
+                error.kind(),
+                ErrorKind::Unreachable | ErrorKind::Io | ErrorKind::Busy
+            );
             if hopeless || Instant::now() + delay >= give_up {
                 return Err(error);
             }
@@ -179,7 +183,7 @@ impl Pool {
                 None => open(&self.0.server, NoTls).await,
             }
         };
-        let limit = self.0.config.connect_timeout;
+        let limit = self.0.server.patience(&self.0.config);
         match tokio::time::timeout(limit, connecting).await {
             Ok(opened) => opened.map_err(|error| error::connecting(self.url(), error)),
             Err(_elapsed) => Err(self.silent(limit)),
@@ -187,7 +191,8 @@ impl Pool {
     }
 
     fn explain(&self, error: PoolError) -> Error {
-        let limits = (self.0.config.acquire_timeout, self.0.config.connect_timeout);
+        let patience = self.0.server.patience(&self.0.config);
+        let limits = (self.0.config.acquire_timeout, patience);
         match error {
             PoolError::Backend(error) => error::connecting(self.url(), error),
             PoolError::PostCreateHook(HookError::Backend(error)) => {
@@ -277,7 +282,7 @@ fn deadpool(
     deadpool_postgres::Pool::builder(manager)
         .max_size(config.max_connections.max(1))
         .wait_timeout(Some(config.acquire_timeout))
-        .create_timeout(Some(config.connect_timeout))
+        .create_timeout(Some(server.patience(config)))
         .recycle_timeout(Some(RECYCLE_TIMEOUT))
         .post_create(prepare)
         .pre_recycle(test)

@@ -13,6 +13,12 @@ pub(crate) async fn lock(tx: &Transaction<'_>, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// A text for people, as it can be stored: PostgreSQL has no character NUL, and a reason that came
+/// from somebody's message must not keep that message from being set aside.
+pub(super) fn readable(text: &str) -> String {
+    text.replace('\0', "\u{FFFD}")
+}
+
 /// Runs a deletion of at most `$2` rows from before `$1`, and says how many it deleted.
 pub(super) async fn limited(
     tx: &Transaction<'_>,

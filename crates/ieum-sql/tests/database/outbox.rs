@@ -16,6 +16,7 @@ use crate::fixture::{LONG, balance, book, both, number, service};
 both![
     a_message_is_sent_if_and_only_if_its_transaction_commits,
     h29_a_row_is_sent_once_or_marked_and_kept,
+    a_row_is_set_aside_whatever_the_reason_holds,
     a_waiting_relay_is_woken_by_a_commit,
     what_no_engine_would_take_is_refused_to_its_writer,
 ];
@@ -157,4 +158,13 @@ async fn the_outbox_keeps_the_promises_of_its_port_in_sqlite() {
 async fn the_outbox_keeps_the_promises_of_its_port_in_postgres() {
     let report = suite(crate::fixture::postgres).await;
     record("outbox", "PostgreSQL", &report.passed, &report.failed, &[]);
+}
+
+async fn a_row_is_set_aside_whatever_the_reason_holds(url: EngineUrl) {
+    let database = service(&url).await;
+    let id = publish(&database, message("1")).await.expect("published");
+    let outbox = database.outbox();
+    let set_aside = outbox.mark_unsendable(id, "refused: `\0` is no key");
+    set_aside.await.expect("is set aside");
+    assert!(outbox.pending(9).await.expect("reads").is_empty());
 }

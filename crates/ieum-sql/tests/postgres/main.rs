@@ -11,6 +11,8 @@ mod doubt;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod hazards;
 #[cfg(test)]
 mod messaging;
@@ -22,6 +24,8 @@ mod refusals;
 mod restarts;
 #[cfg(test)]
 mod restore;
+#[cfg(test)]
+mod roles;
 #[cfg(test)]
 mod server;
 #[cfg(test)]

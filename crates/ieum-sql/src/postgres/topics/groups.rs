@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::group::Name;
 use super::{Topics, lock};
 use crate::postgres::log::{signed, unsigned};
+use crate::postgres::readable;
 
 #[async_trait]
 impl Groups for Topics {
@@ -93,7 +94,7 @@ impl Groups for Topics {
         position: u64,
         reason: &str,
     ) -> Result<()> {
-        let (place, now) = (signed(position), self.now());
+        let (place, reason, now) = (signed(position), readable(reason), self.now());
         self.call(
             "SELECT ieum_group_give_up($1, $2, $3, $4, $5, $6, $7)",
             &[

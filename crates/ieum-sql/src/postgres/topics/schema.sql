@@ -36,7 +36,8 @@ CREATE INDEX ieum_dead_letters_by_key ON ieum_dead_letters (topic, name, key, po
 CREATE FUNCTION ieum_note_topic(of_topic text, most bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM set_config('synchronous_commit', 'on', true);
+    PERFORM set_config('synchronous_commit', 'on', true)
+        WHERE current_setting('synchronous_commit') <> 'remote_apply';
     INSERT INTO ieum_topics (name) VALUES (of_topic) ON CONFLICT DO NOTHING;
     IF FOUND AND (SELECT count(*) FROM ieum_topics) > most THEN
         RAISE EXCEPTION 'there are at most % topics', most USING ERRCODE = 'IE002';
@@ -52,7 +53,8 @@ CREATE FUNCTION ieum_group_join(
 DECLARE
     found_row ieum_groups;
 BEGIN
-    PERFORM set_config('synchronous_commit', 'on', true);
+    PERFORM set_config('synchronous_commit', 'on', true)
+        WHERE current_setting('synchronous_commit') <> 'remote_apply';
     INSERT INTO ieum_groups (topic, name, member, epoch, incarnation, position)
         SELECT of_topic, of_name, new_member, 0, incarnation, 0 FROM ieum_log
         ON CONFLICT DO NOTHING;
@@ -83,7 +85,8 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'groups are changed under READ COMMITTED only' USING ERRCODE = 'IE003';
     END IF;
-    PERFORM set_config('synchronous_commit', 'on', true);
+    PERFORM set_config('synchronous_commit', 'on', true)
+        WHERE current_setting('synchronous_commit') <> 'remote_apply';
     SELECT * INTO found_row FROM ieum_groups
         WHERE topic = of_topic AND name = of_name AND epoch = of_epoch FOR UPDATE;
     IF NOT FOUND THEN
@@ -165,7 +168,8 @@ END $$;
 CREATE FUNCTION ieum_group_seek(of_topic text, of_name text, to_place bigint, OUT term bigint)
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM set_config('synchronous_commit', 'on', true);
+    PERFORM set_config('synchronous_commit', 'on', true)
+        WHERE current_setting('synchronous_commit') <> 'remote_apply';
     IF to_place > (SELECT position FROM ieum_log) THEN
         RAISE EXCEPTION 'position % lies beyond the end of the log', to_place
             USING ERRCODE = 'IE003';
@@ -185,7 +189,8 @@ CREATE FUNCTION ieum_group_release(
 DECLARE
     first bigint;
 BEGIN
-    PERFORM set_config('synchronous_commit', 'on', true);
+    PERFORM set_config('synchronous_commit', 'on', true)
+        WHERE current_setting('synchronous_commit') <> 'remote_apply';
     PERFORM 1 FROM ieum_groups WHERE topic = of_topic AND name = of_name FOR UPDATE;
     SELECT min(position) INTO first FROM ieum_dead_letters
         WHERE topic = of_topic AND name = of_name AND key = of_key;
