@@ -21,6 +21,7 @@ use crate::caching::{Asked, Caching, Directives, Entry, Place, Recorder, Target,
 use crate::config::RouteCacheConfig;
 use crate::table::{Route, Table};
 use crate::telemetry::CacheOutcome;
+use crate::worker::Worker;
 
 /// The rules of one route, and where its answers are kept.
 #[derive(Clone, Debug)]
@@ -46,17 +47,29 @@ pub(super) struct Pending {
     asked: Asked,
 }
 
-/// The target of a request that may change it, where anything is kept.
-pub(super) fn written<B>(
-    table: &Table,
+/// A request on its way that may change its target. If it is dropped without an answer, as when its
+/// caller leaves, nobody knows whether the upstream has changed it: then it is forgotten too.
+pub(super) struct Writer {
+    table: Arc<Table>,
+    worker: Arc<Worker>,
+    target: Option<Target>,
+}
+
+/// The writer that a request is, where anything is kept.
+pub(super) fn writer<B>(
+    table: &Arc<Table>,
     exchange: &Exchange,
     request: &Request<B>,
-) -> Option<Box<Target>> {
+) -> Option<Box<Writer>> {
     if table.caching.is_none() || is_safe(&exchange.method) {
         return None;
     }
     let path = normalise::request(exchange.target.path()).ok()?;
-    Some(Box::new(target(exchange, &path, request)))
+    Some(Box::new(Writer {
+        table: Arc::clone(table),
+        worker: Arc::clone(&exchange.worker),
+        target: Some(target(exchange, &path, request)),
+    }))
 }
 
 /// What a request asks for, as it is kept.
@@ -148,28 +161,50 @@ pub(super) fn keep(
     answer
 }
 
-/// What a writer made stale: its target, and those of the same authority that its answer names
-/// (RFC 9111, section 4.4).
-pub(super) fn stale(target: Target, answer: &Response<ResponseBody>) -> Vec<Target> {
-    // An error of the caller's says that nothing was changed; of a 5xx nobody knows.
-    if answer.status().is_client_error() {
-        return Vec::new();
+impl Writer {
+    /// What it made stale: its target, and those of the same authority that its answer names
+    /// (RFC 9111, section 4.4).
+    pub(super) fn made_stale(&self, answer: &Response<ResponseBody>) -> Vec<Target> {
+        // An error of the caller's says that nothing was changed; of a 5xx nobody knows.
+        let target = self.target.as_ref();
+        let Some(target) = target.filter(|_| !answer.status().is_client_error()) else {
+            return Vec::new();
+        };
+        let headers = answer.headers();
+        let named = [LOCATION, CONTENT_LOCATION].into_iter();
+        let named = named.filter_map(|name| headers.get(name)?.to_str().ok());
+        let mut stale: Vec<_> = named.filter_map(|named| target.beside(named)).collect();
+        stale.push(target.clone());
+        stale
     }
-    let headers = answer.headers();
-    let named = [LOCATION, CONTENT_LOCATION].into_iter();
-    let named = named.filter_map(|name| headers.get(name)?.to_str().ok());
-    let mut stale: Vec<_> = named.filter_map(|named| target.beside(named)).collect();
-    stale.push(target);
-    stale
+
+    /// Forgets what is kept of these targets, before it is answered.
+    pub(super) async fn forget(mut self: Box<Self>, targets: Vec<Target>) {
+        if let Some(caching) = &self.table.caching {
+            for target in targets {
+                caching.forget(&target).await;
+            }
+        }
+        self.target = None;
+    }
 }
 
-/// Forgets what is kept of these targets, before their writer is answered.
-pub(super) async fn forget(table: &Table, targets: Vec<Target>) {
-    let Some(caching) = &table.caching else {
-        return;
-    };
-    for target in targets {
-        caching.forget(&target).await;
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let Some(target) = self.target.take() else {
+            return;
+        };
+        // A process that ends drops what it has left outside of everything.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let table = Arc::clone(&self.table);
+        let tasks = &self.worker.tasks;
+        tasks.spawn(TaskKind::Request, "cache-forget", async move {
+            if let Some(caching) = &table.caching {
+                caching.forget(&target).await;
+            }
+        });
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) async fn answer(
     mut exchange: Box<Exchange>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
-    let written = cache::written(&table, &exchange, &request);
+    let writer = cache::writer(&table, &exchange, &request);
     let answer = match prepare(&table, &mut exchange, request) {
         Err(refusal) => Err(refusal),
         Ok(Work::Ask(route, path, request)) => {
@@ -67,9 +67,9 @@ pub(crate) async fn answer(
         Ok(answer) => answer,
         Err(refusal) => respond::refuse(&mut exchange, *refusal),
     };
-    if let Some(target) = written {
-        let stale = cache::stale(*target, &answer);
-        Box::pin(cache::forget(&table, stale)).await;
+    if let Some(writer) = writer {
+        let stale = writer.made_stale(&answer);
+        Box::pin(writer.forget(stale)).await;
     }
     Ok(respond::finish(table, exchange, answer))
 }

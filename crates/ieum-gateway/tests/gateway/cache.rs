@@ -1,5 +1,7 @@
 //! Answers that are kept.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -189,6 +191,42 @@ fn a_write_makes_everybody_forget_its_target() {
     assert_eq!(ask("/a", "en"), "7");
     assert_eq!(ask("/beside", "ko"), "8", "the answer named it");
     assert_eq!(ask("/c", "ko"), "4", "another target is kept");
+}
+
+#[test]
+fn a_writer_that_leaves_before_its_answer_makes_everybody_forget_too() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let count = AtomicUsize::new(0);
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let upstream = Stub::start(move |request| {
+        if request.method == "POST" {
+            begun.send(()).expect("somebody waits for it");
+            // Until the test is over.
+            let _ = released.lock().expect("one writer").recv();
+        }
+        Reply {
+            status: 200,
+            headers: vec![("cache-control".into(), "max-age=60".into())],
+            body: count
+                .fetch_add(1, Ordering::SeqCst)
+                .to_string()
+                .into_bytes(),
+        }
+    });
+    let upstream = upstream.expect("a stub");
+    let world = caching(&upstream, "");
+    assert_eq!(world.get("/").text(), "0");
+    kept(&world, 1.0);
+    let mut caller = TcpStream::connect(world.address()).expect("connected");
+    let post = "POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 0\r\n\r\n";
+    let post = post.replace("HOST", &world.address());
+    caller.write_all(post.as_bytes()).expect("sent");
+    has_begun.recv().expect("the upstream is asked");
+    assert_eq!(world.get("/").text(), "0", "nothing is known yet");
+    drop(caller);
+    wait_for("it is forgotten", || world.get("/").text() != "0");
+    drop(release);
 }
 
 #[test]
