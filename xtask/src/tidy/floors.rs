@@ -19,6 +19,7 @@ const FLOORS: [&[&str]; 7] = [
     &["ieum-saga", "ieum-gateway"],
     &[
         "ieum-sql",
+        "ieum-aws",
         "ieum-nats",
         "ieum-kafka",
         "ieum-rabbitmq",
