@@ -48,6 +48,7 @@ const EXPECTED: [(&str, &[&str]); 7] = [
             "NATS JetStream",
             "Redis Streams",
             "Kafka (mock cluster)",
+            "SNS/SQS (fake endpoint)",
         ],
     ),
     ("cache", &["memory", "Redis"]),

@@ -23,7 +23,7 @@
 //! | [`remote`] | every port over the API of a running ieum (`ieum://`) |
 //! | `contract` | contracts with other services, for tests (feature `contract`) |
 //! | `sql` | every port on SQLite (feature `sqlite`) and PostgreSQL (feature `postgres`) |
-//! | `nats`, `kafka`, `rabbitmq`, `redis` | brokers by URL (a feature each) |
+//! | `nats`, `kafka`, `rabbitmq`, `redis`, `aws` | brokers by URL (a feature each) |
 
 pub use ieum_base as base;
 pub use ieum_http as http;
@@ -45,6 +45,8 @@ pub use ieum_contract as contract;
 #[cfg(feature = "sqlite")]
 pub use ieum_sql as sql;
 
+#[cfg(feature = "aws")]
+pub use ieum_aws as aws;
 #[cfg(feature = "kafka")]
 pub use ieum_kafka as kafka;
 #[cfg(feature = "nats")]

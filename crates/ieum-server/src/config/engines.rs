@@ -46,8 +46,8 @@ pub struct Log {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Topics {
-    /// `amqp://…`, `nats://…`, `redis://…` or `kafka://…`, each a feature. What is published through
-    /// the platform goes there; topics that start sagas, and those of `mirror`, are copied into the
+    /// `amqp://…`, `nats://…`, `redis://…`, `kafka://…` or `sqs://…`, each a feature. What is published
+    /// through the platform goes there; topics that start sagas, and those of `mirror`, are copied into the
     /// log. By default topics are in the log.
     pub url: Option<String>,
     /// The environment variable with that URL, for one with a password. Not together with `url`.
@@ -110,6 +110,12 @@ pub(crate) const BROKERS: &[Engine] = &[
         schemes: &["kafka"],
         feature: Some("kafka"),
         is_built_in: cfg!(feature = "kafka"),
+    },
+    Engine {
+        name: "Amazon SNS/SQS",
+        schemes: &["sqs"],
+        feature: Some("aws"),
+        is_built_in: cfg!(feature = "aws"),
     },
 ];
 

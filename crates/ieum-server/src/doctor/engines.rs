@@ -44,6 +44,8 @@ pub(super) async fn examine(config: &Config, url: Option<&EngineUrl>) -> Vec<Fin
         "nats" => ieum_nats::examine(url).await,
         #[cfg(feature = "redis")]
         "redis" | "rediss" => ieum_redis::examine(url).await,
+        #[cfg(feature = "aws")]
+        ieum_aws::SCHEME => ieum_aws::examine(url).await,
         _ => not_built_in(url),
     }
 }

@@ -49,6 +49,8 @@ async fn open(url: &EngineUrl, tasks: &Tasks) -> ieum_messaging::Result<Broker> 
         "redis" | "rediss" => ieum_redis::connect(url, tasks).await,
         #[cfg(feature = "kafka")]
         "kafka" => ieum_kafka::connect(url, tasks).await,
+        #[cfg(feature = "aws")]
+        ieum_aws::SCHEME => ieum_aws::connect(url, tasks).await,
         // The schemes were looked at above; what is left is an engine whose adapter is not here.
         _ => {
             let _ = tasks;
