@@ -182,7 +182,8 @@ impl Mirror {
                         "a message cannot be copied into the log; it is a dead letter at the broker"
                     );
                     let why = format!("the log cannot take it: {error}");
-                    subscription.dead_letter(delivery, &why).await?;
+                    // What follows on its key may wait behind it now: the rest is read again.
+                    return subscription.dead_letter(delivery, &why).await;
                 }
                 Err(error) => return Err(error),
             }

@@ -141,6 +141,21 @@ async fn what_the_log_can_never_take_is_a_dead_letter_at_the_broker() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_behind_a_dead_letter_is_not_copied_before_it() {
+    let bench = Bench::new();
+    bench.publish(&["a"], "poison").await;
+    bench.publish(&["b", "c"], "order.placed").await;
+    let (_tasks, _) = bench.platform("one");
+    pass(Duration::from_secs(5)).await;
+    assert_eq!(bench.copied().await, Vec::<String>::new());
+    let every = DeadLetterFilter::default();
+    let letters = bench.broker.dead_letters(&every, 10);
+    let ids = letters.await.expect("letters").into_iter();
+    let ids: Vec<_> = ids.map(|letter| letter.message.id).collect();
+    assert_eq!(ids, ["a", "b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_two_platforms_one_copies_and_the_other_takes_over() {
     let bench = Bench::new();
     let (first, here) = bench.platform("one");
