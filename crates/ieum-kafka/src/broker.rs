@@ -23,6 +23,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
         "a message that is published again is delivered again; inboxes drop it",
         "members of a group share its partitions; the order is kept per key",
         "a dead letter leaves its topic alone: what follows on its key is delivered",
+        "a record that is no CloudEvent is passed over, with an error in the log",
     ],
 };
 

@@ -175,8 +175,8 @@ impl Subscription {
         }
     }
 
-    /// Waits for one message and puts it into the window; cancel safe. What is no message becomes a
-    /// dead letter of its own when it is at the front of the window.
+    /// Waits for one message and puts it into the window; cancel safe. What is no message
+    /// is passed over: it stays in the topic, and no group is given it.
     async fn arrive(&mut self) -> Result<()> {
         let Some(term) = &self.term else {
             return Ok(());
