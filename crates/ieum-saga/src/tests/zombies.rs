@@ -185,7 +185,11 @@ async fn h13_a_platform_that_goes_on_calls_nobody_before_it_knows_that_it_owns_t
     assert!(!freezing.freezes.load(Ordering::SeqCst), "it was frozen");
     let calls = rig.world.calls();
     let epochs: Vec<_> = calls.iter().map(|call| call.header("ieum-epoch")).collect();
-    assert_eq!(epochs, [Some("2"); STEPS.len()], "the lease was lost and taken again");
+    assert_eq!(
+        epochs,
+        [Some("2"); STEPS.len()],
+        "the lease was lost and taken again"
+    );
 }
 
 /// Three platforms that are stopped, killed and started again at random, under load.

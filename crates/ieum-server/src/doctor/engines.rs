@@ -40,6 +40,10 @@ pub(super) async fn examine(config: &Config, url: Option<&EngineUrl>) -> Vec<Fin
         consul::SCHEME => registry::examine_consul(url).await,
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => ieum_sql::postgres::examine(url).await,
+        #[cfg(feature = "rabbitmq")]
+        "amqp" | "amqps" => ieum_rabbitmq::examine(url).await,
+        #[cfg(feature = "kafka")]
+        ieum_kafka::SCHEME => ieum_kafka::examine(url).await,
         #[cfg(feature = "nats")]
         "nats" => ieum_nats::examine(url).await,
         #[cfg(feature = "redis")]
