@@ -67,7 +67,7 @@ pub(super) enum House {
     /// In this process.
     One(Box<Process>),
     /// In many.
-    Many(Processes),
+    Many(Box<Processes>),
 }
 
 impl House {
@@ -76,7 +76,9 @@ impl House {
         let kit = polyglot::prepare(args, site).await?;
         let kit = kit.as_ref();
         if args.processes || args.chaos || args.platforms > 1 {
-            return Ok(Self::Many(Processes::start(args, site, kit).await?));
+            return Ok(Self::Many(Box::new(
+                Processes::start(args, site, kit).await?,
+            )));
         }
         let process = Process::start(site, args.sabotage, kit).await?;
         Ok(Self::One(Box::new(process)))

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -45,7 +45,7 @@ fn things(effects: &Effects) -> Result<Stub> {
     let effects = Arc::clone(effects);
     Stub::start(move |request| {
         if let Some(key) = request.get("idempotency-key") {
-            let mut effects = effects.lock().expect("not poisoned");
+            let mut effects = effects.lock().unwrap_or_else(PoisonError::into_inner);
             *effects.entry(key.to_owned()).or_default() += 1;
         }
         Reply::json_of(200, &json!({}))
@@ -175,7 +175,7 @@ fn each_of_three_is_killed_and_frozen_and_nothing_is_lost_or_done_twice() -> Res
         outcome
     })?;
     assert!(beats.load(Ordering::Relaxed) > 10);
-    let effects = effects.lock().expect("not poisoned");
+    let effects = effects.lock().unwrap_or_else(PoisonError::into_inner);
     let expected = 2 * three.started;
     assert_eq!(
         effects.len() as u64,

@@ -57,6 +57,10 @@ fn a_database_that_refuses_says_why_and_what_to_do() -> Result<()> {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "black-box tests wait on real time"
+)]
 fn a_host_where_nothing_listens_is_named_at_once() -> Result<()> {
     let port = free_port()?;
     let begun = Instant::now();
