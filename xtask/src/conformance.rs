@@ -43,7 +43,6 @@ const EXPECTED: [(&str, &[&str]); 7] = [
         &[
             "memory",
             "SQLite",
-            "PostgreSQL",
             "RabbitMQ",
             "NATS JetStream",
             "Redis Streams",
@@ -84,7 +83,8 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
         [] => (false, false),
         ["--json"] => (true, false),
         ["--write"] => (false, true),
-        _ => bail!("usage: cargo xtask conformance [--json | --write]"),
+        ["--page"] => return write_page(&read(&folder())?),
+        _ => bail!("usage: cargo xtask conformance [--json | --write | --page]"),
     };
     let folder = fresh_folder()?;
     let mut command = cargo();
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     if is_json {
         println!("{}", to_json(&ports));
     } else if is_written {
-        std::fs::write(workspace::root().join(PAGE), page(&ports))?;
+        write_page(&ports)?;
     } else {
         print!("{}", tables(&ports));
     }
@@ -111,9 +111,21 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Writes the page of the docs, unless an engine was silent.
+fn write_page(ports: &Ports) -> Result<()> {
+    let missing = missing(ports);
+    ensure!(missing.is_empty(), "no findings of {}", missing.join(", "));
+    std::fs::write(workspace::root().join(PAGE), page(ports)).context(PAGE)
+}
+
+/// Where the findings of the last run are.
+fn folder() -> PathBuf {
+    workspace::root().join("target").join("conformance")
+}
+
 /// An empty folder for findings.
 pub(crate) fn fresh_folder() -> Result<PathBuf> {
-    let folder = workspace::root().join("target").join("conformance");
+    let folder = folder();
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }

@@ -21,9 +21,9 @@ usage: cargo xtask COMMAND
   bench proxy   plain proxying beside nginx, CPU per request in paired rounds
   bench graphql [--json]
                 a federated query beside Apollo Gateway, CPU per query in paired rounds
-  conformance [--json | --write]
+  conformance [--json | --write | --page]
                 every suite on every engine: prints the table of engines and cases, or writes it
-                into the docs
+                into the docs; --page writes what the last run found, also that of all tests
   bench log --engine postgres [--json]
                 batched appends to the log in PostgreSQL beside one call per append, in paired rounds
   torture shop  the chaos demo ten times, one line of JSON each and one for all;

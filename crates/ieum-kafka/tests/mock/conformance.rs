@@ -55,7 +55,7 @@ async fn kafka_keeps_the_promises_of_brokers() {
     }
     let report = run_broker(engine).await;
     let (passed, failed, skipped) = (&report.passed, &report.failed, &report.skipped);
-    ieum_testkit::conformance::record("broker", "kafka", passed, failed, skipped);
+    ieum_testkit::conformance::record("broker", "Kafka (mock cluster)", passed, failed, skipped);
     assert_eq!(report.failed, []);
     let expected = |name: &str| {
         let unproven = UNPROVEN.iter().any(|(case, _)| *case == name);

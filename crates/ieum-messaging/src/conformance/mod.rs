@@ -77,6 +77,13 @@ mod tests {
             },
         );
         let report = run_broker(engine).await;
+        record(
+            "broker",
+            "memory",
+            &report.passed,
+            &report.failed,
+            &report.skipped,
+        );
         assert_eq!(report.failed, []);
         let skipped: Vec<&str> = report.skipped.iter().map(|(case, _)| *case).collect();
         let outages = broker_names().into_iter();

@@ -32,7 +32,7 @@ async fn rabbitmq_keeps_the_promises_of_brokers() {
     .only(std::env::var("IEUM_CASE").ok());
     let report = run_broker(engine).await;
     let (passed, failed, skipped) = (&report.passed, &report.failed, &report.skipped);
-    ieum_testkit::conformance::record("broker", "rabbitmq", passed, failed, skipped);
+    ieum_testkit::conformance::record("broker", "RabbitMQ", passed, failed, skipped);
     assert_eq!(report.failed, []);
     let left_out: Vec<&str> = report.skipped.iter().map(|(case, _)| *case).collect();
     let expected = [

@@ -16,7 +16,7 @@ async fn the_store_of_limits_keeps_its_promises() {
     let (one, tasks) = connect(&calm()).await;
     let connecting = async || Arc::new(Limits::new(one.clone())) as Arc<dyn Store>;
     let report = conformance::run(connecting, tokio::time::sleep).await;
-    record("limits", "Redis", &report.passed, &report.failed, &[]);
+    record("rate limit", "Redis", &report.passed, &report.failed, &[]);
     assert_eq!(report.failed, []);
     assert_eq!(report.passed, conformance::names());
     tasks.stop().request();

@@ -15,6 +15,7 @@ use super::*;
 async fn the_cache_in_memory_keeps_its_promises() {
     let fresh = async || std::sync::Arc::new(Memory::new(&Config::default())) as _;
     let report = conformance::run(fresh, pass, Time::Virtual).await;
+    ieum_testkit::conformance::record("cache", "memory", &report.passed, &report.failed, &[]);
     assert_eq!(report.failed, []);
     assert_eq!(report.passed, conformance::names());
 }

@@ -75,6 +75,7 @@ async fn the_store_in_memory_keeps_its_promises() {
     let store = Arc::new(MemoryStore::new(1_000));
     let connect = async || Arc::clone(&store) as Arc<dyn Store>;
     let report = conformance::run(connect, ieum_base::testing::pass).await;
+    ieum_testkit::conformance::record("rate limit", "memory", &report.passed, &report.failed, &[]);
     assert_eq!(report.failed, []);
     assert_eq!(report.passed, conformance::names());
 }

@@ -36,7 +36,7 @@ async fn topics_keep_the_promises_of_brokers() {
     let report = run_broker(engine).await;
     ieum_testkit::conformance::record(
         "broker",
-        "sqlite",
+        "SQLite",
         &report.passed,
         &report.failed,
         &report.skipped,
