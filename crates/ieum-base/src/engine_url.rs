@@ -177,6 +177,13 @@ impl fmt::Display for EngineUrl {
             return f.write_str("memory:");
         }
         write!(f, "{}://", self.scheme)?;
+        // A password with a slash that was not encoded stands in what is taken for the path; in the
+        // path of a file an `@` is nothing special.
+        let beyond = self.rest.rfind('@').filter(|_| self.scheme != "sqlite");
+        if let Some(at) = beyond {
+            let hidden = crate::redact::HIDDEN;
+            return write!(f, "{hidden}{}", crate::redact::text(&self.rest[at..]));
+        }
         match (&self.user, &self.password) {
             (Some(user), Some(password)) => write!(f, "{user}:{password}@")?,
             // Alone it may be a token, as for NATS, or a password whose scheme was forgotten.
@@ -267,6 +274,10 @@ mod tests {
         assert_eq!(
             parse("pg://db/shop?password=s3cret").to_string(),
             "pg://db/shop?password=***"
+        );
+        assert_eq!(
+            parse("pg://app:a/s3cret@db/shop").to_string(),
+            "pg://***@db/shop"
         );
         let url = parse("amqp://app:s3cret@broker");
         assert_eq!(
