@@ -11,7 +11,7 @@ use crate::conformance;
 use crate::workspace::{self, cargo};
 
 /// Programs that the black-box tests call, and the Debian package that has each.
-const PROGRAMS: [(&str, &str); 14] = [
+const PROGRAMS: [(&str, &str); 15] = [
     ("bash", "bash"),
     ("curl", "curl"),
     ("cc", "gcc"),
@@ -26,6 +26,7 @@ const PROGRAMS: [(&str, &str); 14] = [
     ("rabbitmq-server", "rabbitmq-server"),
     ("nats-server", "nats-server"),
     ("redis-server", "redis-server"),
+    ("chromium", "chromium"),
 ];
 
 /// The engines that are built for the tests beside the embedded ones.
