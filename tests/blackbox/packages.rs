@@ -1,4 +1,5 @@
-//! Clients that others wrote: the npm and PyPI packages that `tests/clients/NAME/` pins.
+//! Clients that others wrote: the npm and PyPI packages that `tests/clients/NAME/` pins, and what
+//! drives a browser in `tests/browser/`.
 //!
 //! They are installed below `target/` once. Where they cannot be installed the test fails: a green
 //! suite means that real clients were served.
@@ -13,23 +14,41 @@ use ieum_testkit::Process;
 
 /// `node PROGRAM` of `tests/clients/CLIENT/`, with the packages of its `package.json`.
 pub(crate) fn node(client: &str, program: &str) -> Result<Command> {
-    let folder = install(client, "package.json", |folder| {
-        let mut command = Command::new("npm");
-        command
-            .args(["install", "--ignore-scripts", "--no-package-lock"])
-            .args(["--no-audit", "--no-fund", "--loglevel=error"])
-            .current_dir(folder);
-        command
+    let sources = Path::new("clients").join(client);
+    let npm_install = |folder: &Path| npm(folder, &["install", "--no-package-lock"]);
+    let folder = install(&sources, "package.json", npm_install)?;
+    Ok(run_node(&folder, program))
+}
+
+/// `node PROGRAM` of `tests/browser/`, with the packages of its lock file.
+pub(crate) fn browser(program: &str) -> Result<Command> {
+    let folder = install(Path::new("browser"), "package-lock.json", |folder| {
+        npm(folder, &["ci"])
     })?;
+    Ok(run_node(&folder, program))
+}
+
+fn npm(folder: &Path, what: &[&str]) -> Command {
+    let mut command = Command::new("npm");
+    command
+        .args(what)
+        .args(["--ignore-scripts", "--no-audit", "--no-fund"])
+        .arg("--loglevel=error")
+        .current_dir(folder);
+    command
+}
+
+fn run_node(folder: &Path, program: &str) -> Command {
     let mut command = Command::new("node");
     command.arg(program).current_dir(folder);
-    Ok(command)
+    command
 }
 
 /// `python3 PROGRAM` of `tests/clients/CLIENT/`, with the packages of its `requirements.txt`, which
 /// names those that they need too.
 pub(crate) fn python(client: &str, program: &str) -> Result<Command> {
-    let folder = install(client, "requirements.txt", |folder| {
+    let sources = Path::new("clients").join(client);
+    let folder = install(&sources, "requirements.txt", |folder| {
         let mut command = Command::new("python3");
         command
             .args(["-m", "pip", "install", "--quiet", "--upgrade"])
@@ -47,23 +66,18 @@ pub(crate) fn python(client: &str, program: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Installs what `manifest` names into a folder below `target/`, unless exactly that is there, and
-/// puts the client's programs beside it, where they find it.
+/// Installs what `manifest` of the folder `place` of `tests/` names into a folder below `target/`,
+/// unless exactly that is there, and puts the programs beside it, where they find it.
 fn install(
-    client: &str,
+    place: &Path,
     manifest: &str,
     command: impl FnOnce(&Path) -> Command,
 ) -> Result<PathBuf> {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("clients")
-        .join(client);
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join(place);
     let test = std::env::current_exe()?;
     // A test runs as `target/PROFILE/deps/NAME-HASH`.
     let target = test.ancestors().nth(3).context("the target folder")?;
-    let folder = target
-        .join("clients")
-        .join(client)
-        .join(manifest.replace('.', "-"));
+    let folder = target.join(place).join(manifest.replace('.', "-"));
     fs::create_dir_all(&folder)?;
     // Other tests want the same, in this process or in others.
     let alone = File::create(folder.join("lock"))?;
@@ -86,7 +100,10 @@ fn install(
     let status = installer.wait(LONG)?;
     if !status.success() {
         let output = installer.output();
-        bail!("the packages of {client}/{manifest} cannot be installed:\n{output}");
+        bail!(
+            "the packages of {}/{manifest} cannot be installed:\n{output}",
+            place.display()
+        );
     }
     fs::write(done, wanted)?;
     Ok(folder)
