@@ -2,6 +2,7 @@
 
 mod bench;
 mod conformance;
+mod documents;
 mod generate;
 mod shutdown;
 mod test;
@@ -17,6 +18,8 @@ usage: cargo xtask COMMAND
   tidy          check what the compiler does not: floors, dependencies, licences, docs, file sizes
   test          build the binaries, run every test, end with one summary line
   test FILTER   the same for the tests whose names contain FILTER
+  twins         which pages lack a Korean twin, or have one that fell behind, and the line it must
+                open with; --stamp FILE… writes that line when a translation was compared
   gen           code and descriptors from the .proto files; --check only compares
   bench proxy   plain proxying beside nginx, CPU per request in paired rounds
   bench graphql [--json]
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["tidy"] => tidy::run(),
         ["test", rest @ ..] => test::run(rest),
+        ["twins", rest @ ..] => documents::twins::run(rest),
         ["gen", rest @ ..] => generate::run(rest),
         ["conformance", rest @ ..] => conformance::run(rest),
         ["torture", "shop", rest @ ..] => torture::run(rest),

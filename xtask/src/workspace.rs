@@ -24,7 +24,7 @@ pub(crate) fn files(ending: &str) -> Result<Vec<Source>> {
     let root = root();
     let mut found = Vec::new();
     for folder in [
-        "crates", "shop", "tests", "xtask", "docs", "examples", "bench", "fuzz",
+        "crates", "shop", "console", "tests", "xtask", "docs", "examples", "bench", "fuzz",
     ] {
         collect(&root.join(folder), ending, &mut found)?;
     }
