@@ -21,9 +21,14 @@ pub(crate) enum Segment {
 }
 
 impl Pattern {
-    /// Reads `/api/v1/users`, `/api/v1/users/{id}`, `/files/{id}/{*rest}`.
+    /// Reads `/api/v1/users`, `/api/v1/users/{id}`, `/files/{id}/{*rest}`, `/favicon.svg/{$}`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let inner = text
+        let (path, is_exact) = match text.strip_suffix(END) {
+            Some("") => ("/", true),
+            Some(path) => (path, true),
+            None => (text, false),
+        };
+        let inner = path
             .strip_prefix('/')
             .ok_or("must begin with `/`".to_owned())?;
         let mut segments = Vec::new();
@@ -46,9 +51,12 @@ impl Pattern {
         {
             return Err(format!("has two parameters called `{}`", twice.1));
         }
+        if has_rest && is_exact {
+            return Err("has something behind `{*…}`, which must be last".to_owned());
+        }
         Ok(Self {
             text: text.into(),
-            is_prefix: has_rest || names.is_empty(),
+            is_prefix: has_rest || names.is_empty() && !is_exact,
             segments,
         })
     }
@@ -136,6 +144,9 @@ fn literal(part: &str) -> Result<Segment, String> {
     }
 }
 
+/// The mark at the end of a path that is only itself, as Go's `http.ServeMux` has it.
+const END: &str = "/{$}";
+
 fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name
@@ -172,6 +183,20 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_ends_in_the_mark_is_only_itself() {
+        for (text, shape) in [
+            ("/{$}", ""),
+            ("/app.js/{$}", "/app.js"),
+            ("/a/{x}/{$}", "/a/{}"),
+        ] {
+            let pattern = parse(text);
+            assert!(!pattern.is_prefix, "{text}");
+            assert_eq!(pattern.shape(), shape, "{text}");
+        }
+        assert_ne!(parse("/{$}").shape(), parse("/").shape());
+    }
+
+    #[test]
     fn captures_by_name() {
         let pattern = parse("/users/{id}/orders/{order}");
         assert_eq!(pattern.capture("/users/7/orders/9", "order"), Some("9"));
@@ -194,7 +219,19 @@ mod tests {
     #[test]
     fn what_no_request_can_match_is_refused() {
         for text in [
-            "users", "/a//b", "/a/{id", "/a/x{id}", "/{*a}/b", "/{a}/{a}", "/a;b", "/../a", "/{}",
+            "users",
+            "/a//b",
+            "/a/{id",
+            "/a/x{id}",
+            "/{*a}/b",
+            "/{a}/{a}",
+            "/a;b",
+            "/../a",
+            "/{}",
+            "/{*a}/{$}",
+            "/{$}/a",
+            "{$}",
+            "/a{$}",
         ] {
             assert!(Pattern::parse(text).is_err(), "{text}");
         }

@@ -113,7 +113,7 @@ fn choose(entries: &[Entry], method: &Method, others: &mut Vec<Method>) -> Optio
 mod tests {
     use super::*;
 
-    const ROUTES: [(&str, &[Method]); 8] = [
+    const ROUTES: [(&str, &[Method]); 9] = [
         ("/api/v1/users", &[]),
         ("/api/v1/users/{id}", &[Method::GET]),
         ("/api/v1/users/me", &[Method::GET]),
@@ -122,6 +122,7 @@ mod tests {
         ("/files/{id}/{*rest}", &[]),
         ("/files/{id}", &[Method::PUT]),
         ("/a/{x}/c", &[]),
+        ("/{$}", &[Method::GET]),
     ];
 
     fn find(path: &str, method: &Method) -> Found {
@@ -156,6 +157,17 @@ mod tests {
         assert_eq!(find("/files/7", &Method::GET), Found::Route(5));
         assert_eq!(find("/a/b/c", &Method::GET), Found::Route(7));
         assert_eq!(find("/a/b/d", &Method::GET), Found::Nothing);
+    }
+
+    #[test]
+    fn the_root_alone_shadows_nothing() {
+        assert_eq!(find("/", &Method::GET), Found::Route(8));
+        let only = Found::OtherMethods(vec![Method::GET]);
+        assert_eq!(find("/", &Method::POST), only);
+        for path in ["/api", "/api/v1/nothing", "/b"] {
+            assert_eq!(find(path, &Method::GET), Found::Nothing, "{path}");
+            assert_eq!(find(path, &Method::POST), Found::Nothing, "{path}");
+        }
     }
 
     #[test]
