@@ -21,6 +21,9 @@ use crate::publisher::RemotePublisher;
 use crate::registry::RemoteRegistry;
 use crate::sagas::Sagas;
 use crate::spread::Spread;
+use crate::wire::breakers::{BreakerView, Breakers, ListBreakers};
+use crate::wire::log::{ListStreams, Streams};
+use crate::wire::overview::{GetOverview, Overview};
 use crate::wire::paths;
 use crate::wire::platforms::Platforms;
 use crate::wire::services::{Routes, ServiceView, Services};
@@ -166,9 +169,31 @@ impl Platform {
         answer.map_err(|failure| failure.into_error("listing routes"))
     }
 
-    /// The latest traces that it keeps.
-    pub async fn traces(&self, limit: Option<usize>) -> Result<Vec<TraceSummary>> {
-        let path = paths::with_query(paths::TRACES, &ListTraces { limit });
+    /// The map of its services with the totals of everything else; at most `limit` services and edges.
+    pub async fn overview(&self, limit: Option<usize>) -> Result<Overview> {
+        let path = paths::with_query(paths::OVERVIEW, &GetOverview { limit });
+        let answer = self.api.get(&path, Duration::ZERO).await;
+        answer.map_err(|failure| failure.into_error("reading the overview"))
+    }
+
+    /// The circuit breakers that it knows, those that changed last first.
+    pub async fn breakers(&self, limit: Option<usize>) -> Result<Vec<BreakerView>> {
+        let path = paths::with_query(paths::BREAKERS, &ListBreakers { limit });
+        let answer = self.api.get::<Breakers>(&path, Duration::ZERO).await;
+        let answer = answer.map_err(|failure| failure.into_error("listing breakers"));
+        Ok(answer?.breakers)
+    }
+
+    /// The streams of its log that were written to last.
+    pub async fn streams(&self, list: &ListStreams) -> Result<Streams> {
+        let path = paths::with_query(paths::STREAMS, list);
+        let answer = self.api.get(&path, Duration::ZERO).await;
+        answer.map_err(|failure| failure.into_error("listing streams"))
+    }
+
+    /// The latest traces that it keeps and `list` asks for.
+    pub async fn traces(&self, list: &ListTraces) -> Result<Vec<TraceSummary>> {
+        let path = paths::with_query(paths::TRACES, list);
         let answer = self.api.get::<Traces>(&path, Duration::ZERO).await;
         let answer = answer.map_err(|failure| failure.into_error("listing traces"));
         Ok(answer?.traces)

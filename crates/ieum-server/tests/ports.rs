@@ -10,6 +10,7 @@ use ieum_eventstore::{
     Append, Checkpoint, ErrorKind, Expect, Filter, NewEvent, Position, StreamName, Version,
 };
 use ieum_messaging::conformance::{Engine, run_topics, topics_names};
+use ieum_remote::wire::traces::ListTraces;
 use ieum_server::config;
 use ieum_server::platform::{Platform, Running};
 
@@ -110,7 +111,13 @@ async fn the_rest_of_the_platform_answers_its_adapter() {
         let services = platform.services().await.expect("services");
         let users = services.iter().find(|s| s.name == "users").expect("users");
         assert_eq!(users.owner.as_deref(), Some("accounts"));
-        assert_eq!(platform.traces(Some(10)).await.expect("traces"), []);
+        assert_eq!(
+            platform
+                .traces(&ListTraces::default())
+                .await
+                .expect("traces"),
+            []
+        );
         let none = platform.trace("o-1").await.expect_err("no trace");
         assert_eq!(none.kind(), ieum_remote::ErrorKind::NotFound);
         platform.routes().await.expect("routes");

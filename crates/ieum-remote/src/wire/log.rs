@@ -2,6 +2,7 @@
 //!
 //! | call | body or query | answer |
 //! |---|---|---|
+//! | `GET /api/v1/log/streams` | [`ListStreams`] | 200 [`Streams`] |
 //! | `POST /api/v1/log/streams/{stream}` | [`AppendToStream`] | 201 [`Appended`], 200 if a duplicate |
 //! | `GET /api/v1/log/streams/{stream}` | [`ReadStream`] | 200 [`StreamPage`] |
 //! | `POST /api/v1/log` | [`AppendToLog`] | 201 [`Appended`], 200 if a duplicate |
@@ -11,7 +12,7 @@
 //! | `PUT /api/v1/log/checkpoints/{name}` | [`StoreCheckpoint`] | 204 |
 //! | `POST /api/v1/log/fences/{name}` | | 201 [`Fence`] |
 
-use ieum_base::HumanDuration;
+use ieum_base::{HumanDuration, Timestamp};
 use ieum_eventstore::{
     Append, Checkpoint, Condition, Event, Expect, Filter, NewEvent, Position, StreamName, Version,
     Write,
@@ -99,6 +100,51 @@ impl From<AppendToLog> for Append {
             fence: wire.fence,
         }
     }
+}
+
+/// The query of a list of streams.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListStreams {
+    /// Only streams whose names begin with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// The most in the answer; the server's bound by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Only streams whose last event lies before this position: the `next` of an earlier answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Position>,
+}
+
+/// The streams that were written to last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Streams {
+    /// The one with the latest event first.
+    pub streams: Vec<StreamSummary>,
+    /// Where the list goes on; absent at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Position>,
+    /// False if the list is of the log's tail only: streams whose last event lies before it are
+    /// missing, and are read by their names.
+    #[serde(default)]
+    pub whole: bool,
+}
+
+/// One line about a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamSummary {
+    /// Its name.
+    pub stream: StreamName,
+    /// The version of its last event.
+    pub version: Version,
+    /// The position of that event.
+    pub position: Position,
+    /// When it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_at: Option<Timestamp>,
 }
 
 /// The query of a read of one stream.

@@ -5,7 +5,10 @@
 //! refuses unknown fields, an answer tolerates them (an old client reads a new server); durations
 //! are texts like `"30s"`; lists in a query are joined by commas.
 
+pub mod breakers;
+pub mod live;
 pub mod log;
+pub mod overview;
 pub mod paths;
 pub mod platforms;
 pub mod refusal;

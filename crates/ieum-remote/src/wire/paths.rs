@@ -36,6 +36,12 @@ pub const HEARD: &str = "/api/v1/platforms/heard";
 pub const ROUTES: &str = "/api/v1/routes";
 /// Traces; an id follows.
 pub const TRACES: &str = "/api/v1/traces";
+/// The map of services and the totals.
+pub const OVERVIEW: &str = "/api/v1/overview";
+/// Circuit breakers.
+pub const BREAKERS: &str = "/api/v1/breakers";
+/// The live stream of the console.
+pub const LIVE: &str = "/api/v1/live";
 
 /// What stays as it is in a path segment: RFC 3986's unreserved characters.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC

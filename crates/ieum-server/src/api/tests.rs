@@ -14,6 +14,7 @@ use ieum_base::{Clock, EngineUrl, Stop, TaskKind, Tasks, Uuid};
 use ieum_eventstore::{Append, Expect, NewEvent, Position, StreamName};
 use ieum_http::{HttpClient, listener, server};
 use ieum_messaging::Message;
+use ieum_remote::wire::traces::ListTraces;
 use ieum_sql::sqlite::{Config, Location, Log as SqliteLog, topics};
 use serde_json::{Value, json};
 
@@ -284,7 +285,8 @@ async fn spans_that_were_exported_are_found_by_the_order_they_are_about() {
     );
     let trace = api.remote().trace("o-1").await.expect("indexed");
     assert_eq!(&*trace.spans[0].service, "orders");
-    assert_eq!(api.remote().traces(None).await.expect("lists").len(), 1);
+    let traces = api.remote().traces(&ListTraces::default()).await;
+    assert_eq!(traces.expect("lists").len(), 1);
     assert_eq!(api.get("/api/v1/traces/o-2").await.1["code"], "IEUM-5009");
 }
 

@@ -105,7 +105,11 @@ impl Store {
         let mut spans = inner.traces.get(&trace_id)?.spans.clone();
         drop(inner);
         spans.sort_by_key(|span| (span.start, span.end));
-        Some(Trace { trace_id, spans })
+        Some(Trace {
+            trace_id,
+            spans,
+            logs: Vec::new(),
+        })
     }
 
     /// The latest `limit` traces, the latest first.

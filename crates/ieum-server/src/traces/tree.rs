@@ -149,6 +149,7 @@ mod tests {
         Trace {
             trace_id: spans[0].trace_id,
             spans,
+            logs: Vec::new(),
         }
     }
 
