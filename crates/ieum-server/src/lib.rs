@@ -17,6 +17,8 @@ pub mod platform;
 mod signals;
 mod telemetry;
 pub mod traces;
+#[cfg(feature = "console")]
+mod ui;
 
 pub use config::Config;
 pub use platform::{Platform, Running};

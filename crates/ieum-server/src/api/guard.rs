@@ -3,12 +3,15 @@
 //! On loopback without a token, any program of this machine may call. A web page may not: a browser
 //! tells the page's origin, and a page that made its own name point here (DNS rebinding) shows in
 //! the `Host` header, which must be an address, `localhost`, or a configured name.
+//!
+//! The console's own files hold no data: they need no token, and a link on a page elsewhere may lead to
+//! the console. What the console then asks comes from its own origin and is asked for the token.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use ieum_base::Secret;
@@ -23,7 +26,9 @@ pub(crate) struct Guard {
 }
 
 /// Load balancers ask this without a token; it tells nothing that is secret.
-const OPEN: &str = "/health";
+const HEALTH: &str = "/health";
+/// The console's page; its files are below.
+const CONSOLE: &str = "/ui";
 
 impl Guard {
     /// Asks for `token` if there is one; `hosts` are accepted beside addresses and `localhost`.
@@ -41,8 +46,10 @@ impl Guard {
         if let Some(host) = &host {
             self.check_host(host)?;
         }
-        check_origin(headers, host.as_deref())?;
-        if request.uri().path() == OPEN {
+        if !is_visit(request) {
+            check_origin(headers, host.as_deref())?;
+        }
+        if is_open(request.uri().path()) {
             return Ok(());
         }
         self.check_token(headers)
@@ -104,6 +111,26 @@ fn host_of(request: &Request) -> Option<String> {
         (Some(host), _) => Some(host.to_str().unwrap_or("?").to_owned()),
         (None, authority) => authority.map(ToString::to_string),
     }
+}
+
+/// True for what tells nothing of the platform: `/` only leads to the console.
+fn is_open(path: &str) -> bool {
+    let below = path.strip_prefix(CONSOLE);
+    let is_console = below.is_some_and(|below| below.is_empty() || below.starts_with('/'));
+    is_console || path == "/" || path == HEALTH
+}
+
+/// True if a person follows a link to the console: the page opens on its own, and not in a frame or by a
+/// script, so that the page with the link sees nothing of it.
+fn is_visit(request: &Request) -> bool {
+    let headers = request.headers();
+    let says = |name: &str, value: &str| headers.get(name).is_some_and(|said| said == value);
+    let to_console = matches!(request.uri().path(), CONSOLE | "/ui/");
+    to_console
+        && matches!(*request.method(), Method::GET | Method::HEAD)
+        && !headers.contains_key(header::ORIGIN)
+        && says("sec-fetch-mode", "navigate")
+        && says("sec-fetch-dest", "document")
 }
 
 /// A browser names the origin of the page that asks; programs name none.
@@ -213,7 +240,41 @@ mod tests {
             &[host, ("x-consul-token", "s3cret")],
             200,
         );
-        check(token, "/health", &[host], 200);
-        check(token, "/health/x", &[host], 401);
+        for open in ["/health", "/", "/ui", "/ui/", "/ui/app.js"] {
+            check(token, open, &[host], 200);
+        }
+        for asked in ["/health/x", "/uix", "/api/v1/services", "//ui"] {
+            check(token, asked, &[host], 401);
+        }
+    }
+
+    #[test]
+    fn a_link_elsewhere_leads_to_the_console_and_to_nothing_else() {
+        let host = ("host", "localhost:8500");
+        let site = ("sec-fetch-site", "cross-site");
+        let (mode, dest) = (
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+        );
+        check(None, "/ui", &[host, site, mode, dest], 200);
+        check(None, "/api/v1/services", &[host, site, mode, dest], 403);
+        check(None, "/ui/app.js", &[host, site, mode, dest], 403);
+        check(None, "/ui", &[host, site], 403);
+        check(
+            None,
+            "/ui",
+            &[host, site, mode, ("sec-fetch-dest", "iframe")],
+            403,
+        );
+        check(
+            None,
+            "/ui",
+            &[host, site, ("sec-fetch-mode", "cors"), dest],
+            403,
+        );
+        let origin = ("origin", "https://evil.example");
+        check(None, "/ui", &[host, site, mode, dest, origin], 403);
+        let rebound = ("host", "evil.example:8500");
+        check(None, "/ui", &[rebound, site, mode, dest], 403);
     }
 }

@@ -68,6 +68,7 @@ pub(crate) fn router(parts: Parts) -> Router {
     described(routes)
         .merge(otlp.map(otlp::grpc_routes).unwrap_or_default())
         .merge(parts.consul.unwrap_or_default())
+        .merge(console())
         .fallback(move |uri: Uri| {
             let absent = Arc::clone(&absent);
             async move { nobody_answers(&absent, uri.path()) }
@@ -76,6 +77,14 @@ pub(crate) fn router(parts: Parts) -> Router {
         .layer(DefaultBodyLimit::max(parts.max_body))
         .layer(from_fn(catch_panic))
         .layer(from_fn_with_state(parts.guard, guard::admit))
+}
+
+/// The console's files, if they are compiled in.
+fn console() -> Router {
+    #[cfg(feature = "console")]
+    return crate::ui::routes();
+    #[cfg(not(feature = "console"))]
+    Router::new()
 }
 
 /// The routes and, beside them, their own description.
