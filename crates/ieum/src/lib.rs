@@ -25,6 +25,9 @@
 //! | `sql` | every port on SQLite (feature `sqlite`) and PostgreSQL (feature `postgres`) |
 //! | `nats`, `kafka`, `rabbitmq`, `redis`, `aws` | brokers by URL (a feature each) |
 
+#[cfg(doctest)]
+mod documents;
+
 pub use ieum_base as base;
 pub use ieum_http as http;
 pub use ieum_resilience as resilience;
@@ -55,3 +58,6 @@ pub use ieum_nats as nats;
 pub use ieum_rabbitmq as rabbitmq;
 #[cfg(feature = "redis")]
 pub use ieum_redis as redis;
+
+#[cfg(any(doctest, test))]
+mod patterns;
