@@ -45,11 +45,11 @@ pub(crate) struct Entry {
 }
 
 impl Api {
-    pub(crate) fn new(config: Config, tasks: &Tasks) -> Self {
+    pub(crate) fn new(config: Config, clock: &Clock, tasks: &Tasks) -> Self {
         Self {
             client: HttpClient::new(tasks.clone()),
             config,
-            clock: Clock::system(),
+            clock: clock.clone(),
             rng: Rng::system(),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ieum_base::{EngineUrl, Tasks};
+use ieum_base::{Clock, EngineUrl, Tasks};
 use ieum_messaging::{Broker, Capabilities, Deduplicates, Durable, Message, Result};
 
 use crate::api::Api;
@@ -36,13 +36,13 @@ pub const CAPABILITIES: Capabilities = Capabilities {
 
 /// Connects to the services at `url`, or says what is wrong with it. Every call stands for itself, so
 /// nothing has to be connected again later. Connections end with `tasks`.
-pub async fn connect(url: &EngineUrl, tasks: &Tasks) -> Result<Broker> {
-    connect_with(Config::from_url(url)?, tasks).await
+pub async fn connect(url: &EngineUrl, clock: &Clock, tasks: &Tasks) -> Result<Broker> {
+    connect_with(Config::from_url(url)?, clock, tasks).await
 }
 
 /// The same with other settings.
-pub async fn connect_with(config: Config, tasks: &Tasks) -> Result<Broker> {
-    let api = Arc::new(Api::new(config, tasks));
+pub async fn connect_with(config: Config, clock: &Clock, tasks: &Tasks) -> Result<Broker> {
+    let api = Arc::new(Api::new(config, clock, tasks));
     doctor::look(&api).await?;
     let publisher = Arc::new(Publisher::new(Arc::clone(&api)));
     let subscriber = Arc::new(Subscriber::new(api, Arc::clone(&publisher)));
@@ -56,10 +56,11 @@ pub async fn connect_with(config: Config, tasks: &Tasks) -> Result<Broker> {
 /// The first dead letters of a group, at most ten, each with its reason. They stay where they are.
 pub async fn dead_letters(
     url: &EngineUrl,
+    clock: &Clock,
     tasks: &Tasks,
     topic: &str,
     group: &str,
 ) -> Result<Vec<(Message, String)>> {
-    let api = Api::new(Config::from_url(url)?, tasks);
+    let api = Api::new(Config::from_url(url)?, clock, tasks);
     queue::dead_letters(&api, topic, group).await
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ieum_base::{EngineUrl, Finding, Stop, Tasks};
+use ieum_base::{Clock, EngineUrl, Finding, Stop, Tasks};
 use ieum_messaging::{ErrorKind, Result};
 use serde_json::json;
 
@@ -21,6 +21,7 @@ pub async fn examine(url: &EngineUrl) -> Vec<Finding> {
             attempts: 2,
             ..config
         },
+        &Clock::system(),
         &tasks,
     );
     let looked = look(&api).await;

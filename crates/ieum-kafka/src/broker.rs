@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ieum_base::{EngineUrl, Tasks};
+use ieum_base::{Clock, EngineUrl, Tasks};
 use ieum_messaging::{Broker, Capabilities, Deduplicates, Durable, Error, ErrorKind, Result};
 
 use crate::config::Config;
@@ -28,13 +28,18 @@ pub const CAPABILITIES: Capabilities = Capabilities {
 };
 
 /// Connects to the brokers at `url`, or says what is wrong with it. The client library connects again
-/// by itself, for ever; its threads end with the broker that is answered.
-pub async fn connect(url: &EngineUrl, tasks: &Tasks) -> Result<Broker> {
-    connect_with(url, Config::default(), tasks).await
+/// by itself, for ever; its threads end with the broker that is answered. `clock` stamps and waits.
+pub async fn connect(url: &EngineUrl, clock: &Clock, tasks: &Tasks) -> Result<Broker> {
+    connect_with(url, Config::default(), clock, tasks).await
 }
 
 /// The same with other settings.
-pub async fn connect_with(url: &EngineUrl, config: Config, _tasks: &Tasks) -> Result<Broker> {
+pub async fn connect_with(
+    url: &EngineUrl,
+    config: Config,
+    clock: &Clock,
+    _tasks: &Tasks,
+) -> Result<Broker> {
     doctor::brokers(url, &config).await.map_err(|error| {
         if error.kind() == ErrorKind::Invalid {
             return error;
@@ -47,7 +52,7 @@ pub async fn connect_with(url: &EngineUrl, config: Config, _tasks: &Tasks) -> Re
         Error::new(ErrorKind::Unavailable, why).caused_by(error)
     })?;
     let publisher = Arc::new(Publisher::new(url, config)?);
-    let subscriber = Subscriber::new(url.clone(), config, Arc::clone(&publisher));
+    let subscriber = Subscriber::new(url.clone(), config, clock.clone(), Arc::clone(&publisher));
     Ok(Broker {
         publisher,
         subscriber: Arc::new(subscriber),

@@ -24,14 +24,21 @@ use crate::publisher::Publisher;
 pub struct Subscriber {
     url: EngineUrl,
     config: Config,
+    clock: Clock,
     publisher: Arc<Publisher>,
 }
 
 impl Subscriber {
-    pub(crate) const fn new(url: EngineUrl, config: Config, publisher: Arc<Publisher>) -> Self {
+    pub(crate) const fn new(
+        url: EngineUrl,
+        config: Config,
+        clock: Clock,
+        publisher: Arc<Publisher>,
+    ) -> Self {
         Self {
             url,
             config,
+            clock,
             publisher,
         }
     }
@@ -54,7 +61,7 @@ impl ieum_messaging::Subscriber for Subscriber {
             url: self.url.clone(),
             config: self.config,
             publisher: Arc::clone(&self.publisher),
-            clock: Clock::system(),
+            clock: self.clock.clone(),
             member: member.to_owned(),
             window: Window::default(),
             term: None,
@@ -302,7 +309,7 @@ impl ieum_messaging::Subscription for Subscription {
                 return Err(error);
             }
             tracing::debug!(group = self.places.group, %error, "asking again");
-            tokio::time::sleep(PAUSE).await;
+            self.clock.sleep(PAUSE).await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ieum_base::{EngineUrl, Tasks};
+use ieum_base::{Clock, EngineUrl, Tasks};
 use ieum_messaging::{Broker, Capabilities, Deduplicates, Durable, Result};
 
 use crate::config::{Config, DUPLICATES};
@@ -83,8 +83,8 @@ impl Engine {
 /// trying again does not mend (user, password or token, no JetStream, a wrong parameter),
 /// `Unavailable` if nobody answers there. Later losses of the connection are mended by itself, for
 /// ever. Dropping the last part of it closes the connection.
-pub async fn open(url: &EngineUrl, config: Config) -> Result<Engine> {
-    let connection = Box::pin(Connection::open(url, config)).await?;
+pub async fn open(url: &EngineUrl, config: Config, clock: &Clock) -> Result<Engine> {
+    let connection = Box::pin(Connection::open(url, config, clock)).await?;
     Ok(Engine {
         connection: Arc::new(connection),
         streams: Arc::default(),
@@ -95,8 +95,8 @@ pub async fn open(url: &EngineUrl, config: Config) -> Result<Engine> {
 ///
 /// Errors are those of [`open`]. The client library runs the connection in tasks of its own, which
 /// end with it; `tasks` is not used.
-pub async fn connect(url: &EngineUrl, _tasks: &Tasks) -> Result<Broker> {
-    let engine = open(url, Config::from_url(url)?).await?;
+pub async fn connect(url: &EngineUrl, clock: &Clock, _tasks: &Tasks) -> Result<Broker> {
+    let engine = open(url, Config::from_url(url)?, clock).await?;
     Ok(Broker {
         publisher: Arc::new(engine.publisher()),
         subscriber: Arc::new(engine.subscriber()),

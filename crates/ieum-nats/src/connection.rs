@@ -89,7 +89,7 @@ impl Which<'_> {
 
 impl Connection {
     /// Connects, and makes sure that there is JetStream.
-    pub(crate) async fn open(url: &EngineUrl, config: Config) -> Result<Self> {
+    pub(crate) async fn open(url: &EngineUrl, config: Config, clock: &Clock) -> Result<Self> {
         let (lost, losses) = watch::channel(0);
         let shown = url.to_string();
         let options = credentials(url, &config, options(&config, lost, shown)).await?;
@@ -110,7 +110,7 @@ impl Connection {
         let connection = Self {
             client,
             config,
-            clock: Clock::system(),
+            clock: clock.clone(),
             losses,
         };
         connection.check_jetstream(url).await?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ieum_base::{EngineUrl, Tasks};
+use ieum_base::{Clock, EngineUrl, Tasks};
 use ieum_messaging::{Broker, Capabilities, Deduplicates, Durable, Result};
 
 use crate::config::{Config, Queues};
@@ -32,16 +32,22 @@ const CAVEATS: &[&str] = &[
 ];
 
 /// Connects to the RabbitMQ at `url`, or says what is wrong with it. A connection that is lost later
-/// is made again when it is needed, for ever. What runs beside ends with `tasks`.
-pub async fn connect(url: &EngineUrl, tasks: &Tasks) -> Result<Broker> {
-    connect_with(url, Config::default(), tasks).await
+/// is made again when it is needed, for ever. What runs beside ends with `tasks`; `clock` stamps and
+/// waits.
+pub async fn connect(url: &EngineUrl, clock: &Clock, tasks: &Tasks) -> Result<Broker> {
+    connect_with(url, Config::default(), clock, tasks).await
 }
 
 /// The same with other settings.
-pub async fn connect_with(url: &EngineUrl, config: Config, tasks: &Tasks) -> Result<Broker> {
+pub async fn connect_with(
+    url: &EngineUrl,
+    config: Config,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Result<Broker> {
     let config = config.of(url)?;
-    let publishing = Arc::new(Link::new(url.clone(), "publisher", config));
-    let consuming = Arc::new(Link::new(url.clone(), "subscriber", config));
+    let link = |purpose| Arc::new(Link::new(url.clone(), purpose, config, clock.clone()));
+    let (publishing, consuming) = (link("publisher"), link("subscriber"));
     publishing.connect().await?;
     let publisher = Arc::new(Publisher::new(publishing));
     let subscriber = Subscriber::new(consuming, Arc::clone(&publisher), tasks.clone());

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use ieum_base::EngineUrl;
+use ieum_base::{Clock, EngineUrl};
 use ieum_messaging::{Error, ErrorKind, Result};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Channel, Connection, ConnectionProperties};
@@ -22,6 +22,7 @@ pub(crate) struct Link {
     url: EngineUrl,
     purpose: &'static str,
     config: Config,
+    clock: Clock,
     current: Mutex<Current>,
 }
 
@@ -43,11 +44,12 @@ impl std::fmt::Debug for Link {
 
 impl Link {
     /// A link that has not connected yet.
-    pub(crate) fn new(url: EngineUrl, purpose: &'static str, config: Config) -> Self {
+    pub(crate) fn new(url: EngineUrl, purpose: &'static str, config: Config, clock: Clock) -> Self {
         Self {
             url,
             purpose,
             config,
+            clock,
             current: Mutex::default(),
         }
     }
@@ -69,7 +71,7 @@ impl Link {
         if current.is_fresh && self.config.queues == Queues::Quorum {
             // A queue that is used before it has elected its leader may never elect one
             // (rabbitmq-server#10070).
-            tokio::time::sleep(self.config.settling).await;
+            self.clock.sleep(self.config.settling).await;
         }
         current.is_fresh = false;
         Ok(Arc::clone(current.connection.insert(connection)))
@@ -100,6 +102,11 @@ impl Link {
         if current.connection.take_if(is_it).is_some() {
             current.is_fresh = true;
         }
+    }
+
+    /// The clock that it waits and stamps by.
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The settings.

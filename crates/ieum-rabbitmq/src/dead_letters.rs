@@ -95,12 +95,18 @@ pub(crate) fn letter(
 /// known.
 pub async fn dead_letters(
     url: &EngineUrl,
+    clock: &Clock,
     topic: &str,
     group: &str,
     limit: usize,
 ) -> Result<Vec<DeadLetter>> {
     let places = Places::of(topic, group)?;
-    let link = Link::new(url.clone(), "dead letters", Config::default());
+    let link = Link::new(
+        url.clone(),
+        "dead letters",
+        Config::default(),
+        clock.clone(),
+    );
     let mut letters = Vec::new();
     let mut seen = HashSet::new();
     for (properties, body) in browse(&link, &places.dead, limit).await? {
@@ -148,7 +154,7 @@ async fn browse(
         let taking = channel.queue_declare(turn.clone(), exclusive, FieldTable::default());
         let taken = timeout(link.config().answer_timeout, taking).await;
         if matches!(taken, Ok(Ok(_))) {
-            let looking = look(&connection, &channel, queue, limit);
+            let looking = look(link.clock(), (&connection, &channel), queue, limit);
             let looked = timeout(link.config().answer_timeout, looking).await;
             let freed = channel.queue_delete(turn, QueueDeleteOptions::default());
             let freed = timeout(link.config().answer_timeout, freed).await;
@@ -162,13 +168,13 @@ async fn browse(
         if Instant::now() >= limit_of_all {
             return Err(too_late("waiting for another who reads the dead letters"));
         }
-        tokio::time::sleep(PAUSE).await;
+        link.clock().sleep(PAUSE).await;
     }
 }
 
 async fn look(
-    connection: &Connection,
-    counting: &Channel,
+    clock: &Clock,
+    (connection, counting): (&Connection, &Channel),
     queue: &ShortString,
     limit: usize,
 ) -> lapin::Result<Vec<(BasicProperties, Vec<u8>)>> {
@@ -183,7 +189,7 @@ async fn look(
     channel.close(REPLY_SUCCESS, "done".into()).await?;
     // The next one who looks must see all of them.
     while count(counting, queue).await? < there {
-        tokio::time::sleep(PAUSE).await;
+        clock.sleep(PAUSE).await;
     }
     found
 }

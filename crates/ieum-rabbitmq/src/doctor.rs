@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use ieum_base::{EngineUrl, Finding};
+use ieum_base::{Clock, EngineUrl, Finding};
 use ieum_messaging::{ErrorKind, Result};
 use lapin::BasicProperties;
-use lapin::options::{BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::options::{
+    BasicPublishOptions, BasicQosOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use tokio::time::timeout;
 
@@ -28,7 +30,7 @@ pub async fn examine(url: &EngineUrl) -> Vec<Finding> {
 
 async fn look(url: &EngineUrl) -> Result<Vec<Finding>> {
     let config = Config::default().of(url)?;
-    let link = Link::new(url.clone(), "doctor", config);
+    let link = Link::new(url.clone(), "doctor", config, Clock::system());
     let connection = link.connect().await?;
     let mut findings = vec![Finding::fine(format!(
         "`{url}` answers, virtual host `{}`",
@@ -46,8 +48,10 @@ async fn look(url: &EngineUrl) -> Result<Vec<Finding>> {
     let published = channel.basic_publish(ShortString::default(), nowhere, options, b"", nothing);
     let published = published.await;
     published.map_err(|error| failed("publishing", error))?;
-    tokio::time::sleep(ALARM).await;
-    findings.push(if connection.status().blocked() {
+    // Behind what was published it reads nothing, hence answers nothing, while it has an alarm.
+    let asked = channel.basic_qos(1, BasicQosOptions::default());
+    let is_blocked = timeout(ALARM, asked).await.is_err() || connection.status().blocked();
+    findings.push(if is_blocked {
         Finding::broken(
             "a memory or disk alarm: it takes no messages",
             "free disk or memory on the server, or raise `disk_free_limit` and \
@@ -56,7 +60,7 @@ async fn look(url: &EngineUrl) -> Result<Vec<Finding>> {
     } else {
         Finding::fine("no memory or disk alarm")
     });
-    if connection.status().blocked() {
+    if is_blocked {
         return Ok(findings);
     }
     findings.push(may_declare(&link).await?);
@@ -128,5 +132,5 @@ async fn may_declare(link: &Link) -> Result<Finding> {
     ))
 }
 
-/// How soon a server tells that it blocks a connection.
+/// How long a server that has no alarm may take to answer.
 const ALARM: Duration = Duration::from_millis(500);

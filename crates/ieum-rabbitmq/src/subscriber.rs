@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ieum_base::{Clock, Deadline, Rng, Tasks};
+use ieum_base::{Deadline, Rng, Tasks};
 use ieum_messaging::{DeadLetterReason, Delivery, Error, ErrorKind, Message, Result, Window};
 use lapin::types::ShortString;
 
@@ -52,7 +52,6 @@ impl ieum_messaging::Subscriber for Subscriber {
             publisher: Arc::clone(&self.publisher),
             tasks: self.tasks.clone(),
             rng: Rng::system(),
-            clock: Clock::system(),
             window: Window::default(),
             session: None,
             places,
@@ -66,7 +65,6 @@ struct Subscription {
     publisher: Arc<Publisher>,
     tasks: Tasks,
     rng: Rng,
-    clock: Clock,
     places: Places,
     turn: ShortString,
     /// Each message with its delivery tag.
@@ -133,7 +131,7 @@ impl Subscription {
                 let as_it_came = (front.properties.clone(), front.data.clone());
                 let known = read.as_ref().is_ok_and(|message| parked.holds(message));
                 if !known {
-                    let letter = vec![letter(as_it_came, &reason, &self.clock)];
+                    let letter = vec![letter(as_it_came, &reason, self.link.clock())];
                     let place = Place::Queue(self.places.dead.clone());
                     self.publisher.deliver(&place, letter).await?;
                     if let Ok(message) = &read {
@@ -165,7 +163,7 @@ impl Subscription {
 
     /// Sets a message aside unless it is; durable at return.
     async fn set_aside(&mut self, message: &Message, reason: &DeadLetterReason) -> Result<()> {
-        let written = letter(binding::write(message)?, reason, &self.clock);
+        let written = letter(binding::write(message)?, reason, self.link.clock());
         let place = Place::Queue(self.places.dead.clone());
         self.publisher.deliver(&place, vec![written]).await
     }
@@ -247,7 +245,7 @@ impl ieum_messaging::Subscription for Subscription {
                 return Err(error);
             }
             tracing::debug!(queue = self.places.queue.as_str(), %error, "asking again");
-            tokio::time::sleep(pause).await;
+            self.link.clock().sleep(pause).await;
         }
     }
 

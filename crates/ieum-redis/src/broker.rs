@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ieum_base::{EngineUrl, Tasks};
+use ieum_base::{Clock, EngineUrl, Tasks};
 use ieum_messaging::{Broker, Capabilities, Deduplicates, Durable, Error, ErrorKind, Result};
 
 use crate::connection::Connection;
@@ -29,8 +29,10 @@ pub const CAPABILITIES: Capabilities = Capabilities {
 ///
 /// # Errors
 /// At once for a URL that makes no sense, a server that refuses us, and one that does not answer.
-pub async fn connect(url: &EngineUrl, tasks: &Tasks) -> Result<Broker> {
-    let connection = Connection::open(url, tasks).await.map_err(at_start)?;
+pub async fn connect(url: &EngineUrl, clock: &Clock, tasks: &Tasks) -> Result<Broker> {
+    let connection = Connection::open(url, clock, tasks)
+        .await
+        .map_err(at_start)?;
     let settings = Settings::read(&connection).await?;
     let config = connection.config();
     let capabilities = Capabilities {

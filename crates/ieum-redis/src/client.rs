@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use ieum_base::EngineUrl;
+use ieum_base::{Clock, EngineUrl};
 use redis::aio::MultiplexedConnection;
 use redis::{
     Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisResult,
@@ -69,9 +69,10 @@ fn host_and_port(authority: &str) -> Result<(String, u16), String> {
 pub(crate) async fn examine(
     connection: &mut MultiplexedConnection,
     url: &EngineUrl,
+    clock: &Clock,
     limit: Duration,
 ) -> Result<()> {
-    let asked = tokio::time::timeout(limit, info_when_loaded(connection)).await;
+    let asked = tokio::time::timeout(limit, info_when_loaded(connection, clock)).await;
     let why = "it stands still, or is still reading its data";
     let answer = asked.map_err(|_| Error::unavailable(url, why))?;
     let info = answer.map_err(|error| Error::native(url, error))?;
@@ -96,13 +97,16 @@ pub(crate) async fn examine(
 }
 
 /// What `INFO` answers once the server has read its data, which it does after each start.
-async fn info_when_loaded(connection: &mut MultiplexedConnection) -> RedisResult<Info> {
+async fn info_when_loaded(
+    connection: &mut MultiplexedConnection,
+    clock: &Clock,
+) -> RedisResult<Info> {
     loop {
         let info = Info(redis::cmd("INFO").query_async(connection).await?);
         if info.get("loading") != Some("1") {
             return Ok(info);
         }
-        tokio::time::sleep(LOADING).await;
+        clock.sleep(LOADING).await;
     }
 }
 

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ieum_base::{Backoff, EngineUrl, Rng, TaskKind, Tasks};
+use ieum_base::{Backoff, Clock, EngineUrl, Rng, TaskKind, Tasks};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::{Notify, watch};
@@ -28,6 +28,7 @@ pub struct Connection(Arc<Shared>);
 struct Shared {
     url: EngineUrl,
     config: Config,
+    clock: Clock,
     client: redis::Client,
     state: watch::Sender<State>,
     /// Somebody met trouble, or the library saw the connection end.
@@ -63,8 +64,8 @@ impl Connection {
     ///
     /// # Errors
     /// `Url`; `Refused` for what waiting does not mend; `Unavailable` if nobody answers.
-    pub async fn open(url: &EngineUrl, tasks: &Tasks) -> Result<Self> {
-        let (this, first) = Self::try_open(url, tasks).await?;
+    pub async fn open(url: &EngineUrl, clock: &Clock, tasks: &Tasks) -> Result<Self> {
+        let (this, first) = Self::try_open(url, clock, tasks).await?;
         first.map(|()| this)
     }
 
@@ -73,8 +74,8 @@ impl Connection {
     ///
     /// # Errors
     /// `Url`, and `Refused` for what waiting does not mend.
-    pub async fn open_when_there(url: &EngineUrl, tasks: &Tasks) -> Result<Self> {
-        let (this, first) = Self::try_open(url, tasks).await?;
+    pub async fn open_when_there(url: &EngineUrl, clock: &Clock, tasks: &Tasks) -> Result<Self> {
+        let (this, first) = Self::try_open(url, clock, tasks).await?;
         match first {
             Err(error) if error.kind() == ErrorKind::Unavailable => {
                 tracing::warn!(%error, "doing without Redis until it answers");
@@ -84,12 +85,13 @@ impl Connection {
         }
     }
 
-    async fn try_open(url: &EngineUrl, tasks: &Tasks) -> Result<(Self, Result<()>)> {
+    async fn try_open(url: &EngineUrl, clock: &Clock, tasks: &Tasks) -> Result<(Self, Result<()>)> {
         let config = Config::from_url(url)?;
         let client = client::of(url, &config)?;
         let this = Self(Arc::new(Shared {
             url: url.clone(),
             config,
+            clock: clock.clone(),
             client,
             state: watch::Sender::new(State::Down("not connected yet".into())),
             trouble: Notify::new(),
@@ -213,7 +215,7 @@ impl Connection {
             }
             number += 1;
             failures += 1;
-            tokio::time::sleep(BACKOFF.delay(failures, &rng)).await;
+            self.0.clock.sleep(BACKOFF.delay(failures, &rng)).await;
             match self.connect(number).await {
                 Ok(()) => tracing::info!(url = %self.url(), "Redis answers again"),
                 Err(error) => {
@@ -281,7 +283,8 @@ impl Connection {
             return Err(Error::unavailable(self.url(), why));
         };
         let mut connection = connected.map_err(|error| Error::native(self.url(), error))?;
-        client::examine(&mut connection, self.url(), shared.config.patience).await?;
+        let limit = shared.config.patience;
+        client::examine(&mut connection, self.url(), &shared.clock, limit).await?;
         // Without the permission to listen, whoever waits looks now and then.
         let channel = self.channel();
         match timeout(shared.config.patience, connection.subscribe(&channel)).await {

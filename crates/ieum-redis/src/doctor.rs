@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ieum_base::{EngineUrl, Finding, Stop, Tasks};
+use ieum_base::{Clock, EngineUrl, Finding, Stop, Tasks};
 use ieum_messaging::Durable;
 
 use crate::client::Info;
@@ -26,7 +26,7 @@ pub async fn examine(url: &EngineUrl) -> Vec<Finding> {
 }
 
 async fn look(url: &EngineUrl, tasks: &Tasks) -> Result<Vec<Finding>> {
-    let connection = Connection::open(url, tasks).await?;
+    let connection = Connection::open(url, &Clock::system(), tasks).await?;
     let settings = Settings::read(&connection).await?;
     let info = settings.info.get("redis_version").unwrap_or("unknown");
     let mut findings = vec![

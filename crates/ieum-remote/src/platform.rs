@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use ieum_base::{EngineUrl, HumanDuration, Rng, Secret, Tasks, redact};
+use ieum_base::{Clock, EngineUrl, HumanDuration, Secret, Tasks, redact};
 use ieum_discovery::Registry;
 use ieum_eventstore::{Checkpoints, EventStore, Fences};
 use ieum_http::HttpClient;
@@ -94,7 +94,13 @@ impl Platform {
         let token = url.password().map(bearer).transpose()?;
         let http = HttpClient::new(tasks.clone());
         let bases = self::addresses(url).map(|address| format!("{scheme}://{address}"));
-        let spread = Spread::new(bases.collect(), http.clone(), config, &Rng::system(), tasks);
+        let spread = Spread::new(
+            bases.collect(),
+            http.clone(),
+            config,
+            Clock::system(),
+            tasks,
+        );
         let registry = RemoteRegistry::new(url, spread.clone(), &http, config)?;
         Ok(Self {
             api: Api::new(http, spread, token, config.timeout.0),

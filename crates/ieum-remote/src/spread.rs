@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
-use ieum_base::{Rng, TaskKind, Tasks};
+use ieum_base::{Clock, Rng, TaskKind, Tasks};
 use ieum_http::{HttpClient, Sent};
 use tokio::sync::watch;
 
@@ -28,6 +28,7 @@ struct Inner {
     home: usize,
     http: HttpClient,
     probe: Probe,
+    clock: Clock,
     tasks: Tasks,
     is_watched: AtomicBool,
 }
@@ -82,7 +83,7 @@ impl Spread {
         bases: Vec<String>,
         http: HttpClient,
         config: &Config,
-        rng: &Rng,
+        clock: Clock,
         tasks: &Tasks,
     ) -> Self {
         let address = |base| Address {
@@ -90,13 +91,14 @@ impl Spread {
             state: watch::Sender::new(State::Well),
         };
         Self(Arc::new(Inner {
-            home: rng.below(bases.len()),
+            home: Rng::system().below(bases.len()),
             addresses: bases.into_iter().map(address).collect(),
             http,
             probe: Probe {
                 every: config.probe.0,
                 timeout: config.probe_timeout.0,
             },
+            clock,
             tasks: tasks.clone(),
             is_watched: AtomicBool::new(false),
         }))
@@ -147,13 +149,14 @@ impl Spread {
             return;
         }
         let watched = Arc::downgrade(&self.0);
-        let (every, stop) = (self.0.probe.every, self.0.tasks.stop().clone());
+        let (every, clock) = (self.0.probe.every, self.0.clock.clone());
+        let stop = self.0.tasks.stop().clone();
         let work = async move {
             // It ends with the last of those who call.
             while let Some(inner) = watched.upgrade() {
                 inner.look().await;
                 drop(inner);
-                tokio::time::sleep(every).await;
+                clock.sleep(every).await;
             }
         };
         self.0

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 #[cfg(feature = "postgres")]
 use ieum::base::Level;
-use ieum::base::{EngineUrl, Stop, Tasks};
+use ieum::base::{Clock, EngineUrl, Stop, Tasks};
 use ieum::messaging::Capabilities;
 
 use super::config;
@@ -63,7 +63,7 @@ pub(super) async fn lay(site: &Site) -> Result<Vec<String>> {
 /// Asks a broker whether it is there. One that keeps nothing for groups which do not exist yet is told
 /// of all of them, before anything is published.
 async fn ask(url: &EngineUrl, tasks: &Tasks) -> Result<Capabilities> {
-    let broker = broker::connect(url, tasks).await?;
+    let broker = broker::connect(url, &Clock::system(), tasks).await?;
     if !broker.capabilities.retains_history {
         for spec in SERVICES {
             for hears in spec.hears {

@@ -1,14 +1,14 @@
 //! Where a demo keeps its things: a folder, and the engines that were named.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use ieum::base::{Deadline, EngineUrl};
+use ieum::base::{Clock, EngineUrl};
 
 use super::config;
 use crate::audit::{self, Books, Open, Source};
 use crate::support::engines::Engines;
+use crate::support::patience;
 
 /// The name of the plan's database.
 const PLAN: &str = "plan";
@@ -77,20 +77,11 @@ impl Site {
     /// demo goes on when it is back.
     async fn read<T: Send + 'static>(&self, read: fn(&Source) -> Result<T>) -> Result<T> {
         let source = Source::new(Some(&self.data), self.engines.database.as_ref());
-        let deadline = Deadline::after(PATIENCE);
-        loop {
+        let read = || {
             let source = source.clone();
-            let done = tokio::task::spawn_blocking(move || read(&source)).await?;
-            let Err(error) = &done else { return done };
-            if self.engines.database.is_none() || deadline.left() <= PAUSE {
-                return done;
-            }
-            tracing::warn!(error = format!("{error:#}"), "the books cannot be read now");
-            tokio::time::sleep(PAUSE).await;
-        }
+            async { tokio::task::spawn_blocking(move || read(&source)).await? }
+        };
+        let may_come = |_: &_| self.engines.database.is_some();
+        patience::wait("the books", &Clock::system(), read, may_come).await
     }
 }
-
-/// How long an engine may be away while books are read, and how often it is tried.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(250);

@@ -1,13 +1,12 @@
 //! The plan, kept: what is intended is written down before it is done, so that a demo that was killed
 //! goes on where it was, with the same keys.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
-use ieum::base::{Backoff, Clock, Deadline, EngineUrl, Rng};
+use ieum::base::{Clock, EngineUrl};
 use ieum::sql::{Database, Migration, Reader, Row, Tx};
 
 use super::plan::Outcome;
+use crate::support::patience;
 
 const SCHEMA: &[Migration] = &[Migration {
     component: "shop-plan",
@@ -195,31 +194,14 @@ impl Plan {
 }
 
 /// Tries while another try may help: an engine that is gone is mostly back in a moment.
-async fn stubborn<T, F>(mut attempt: impl FnMut() -> F) -> Result<T>
+async fn stubborn<T, F>(attempt: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = ieum::sql::Result<T>>,
 {
-    let backoff = Backoff::new(PAUSES.0, PAUSES.1);
-    let deadline = Deadline::after(PATIENCE);
-    let mut attempts = 0;
-    loop {
-        let error = match attempt().await {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        attempts += 1;
-        let pause = backoff.delay(attempts, &Rng::system());
-        if !error.retry().is_worthwhile() || deadline.left() <= pause {
-            return Err(error).context("the plan");
-        }
-        tokio::time::sleep(pause).await;
-    }
+    let may_come = |error: &ieum::sql::Error| error.retry().is_worthwhile();
+    let done = patience::wait("the plan", &Clock::system(), attempt, may_come).await;
+    done.context("the plan")
 }
-
-/// How long the plan's database may be away.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The first and the longest pause between two tries.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 fn planned(row: &Row<'_>) -> ieum::sql::Result<Planned> {
     let outcome: String = row.get(3)?;

@@ -10,19 +10,19 @@ use super::patience;
 ///
 /// # Errors
 /// If it does not answer or refuses us; the text names the URL without its password.
-pub(crate) async fn connect(url: &EngineUrl, tasks: &Tasks) -> Result<Broker> {
+pub(crate) async fn connect(url: &EngineUrl, clock: &Clock, tasks: &Tasks) -> Result<Broker> {
     match url.scheme() {
         #[cfg(feature = "rabbitmq")]
-        "amqp" | "amqps" => ieum::rabbitmq::connect(url, tasks).await,
+        "amqp" | "amqps" => ieum::rabbitmq::connect(url, clock, tasks).await,
         #[cfg(feature = "nats")]
-        "nats" => ieum::nats::connect(url, tasks).await,
+        "nats" => ieum::nats::connect(url, clock, tasks).await,
         #[cfg(feature = "redis")]
-        "redis" | "rediss" => ieum::redis::connect(url, tasks).await,
+        "redis" | "rediss" => ieum::redis::connect(url, clock, tasks).await,
         #[cfg(feature = "kafka")]
-        "kafka" => ieum::kafka::connect(url, tasks).await,
+        "kafka" => ieum::kafka::connect(url, clock, tasks).await,
         _ => {
             // Which is all that is left where no engine is built in.
-            let _ = tasks;
+            let _ = (clock, tasks);
             let why = format!("`{url}` is no broker of this program");
             Err(Error::new(ErrorKind::Invalid, why))
         }
@@ -31,8 +31,9 @@ pub(crate) async fn connect(url: &EngineUrl, tasks: &Tasks) -> Result<Broker> {
 
 /// The same at the start of a service: a broker that does not answer yet is waited for.
 pub(super) async fn connect_patiently(url: &EngineUrl, tasks: &Tasks) -> Result<Broker> {
-    let open = || connect(url, tasks);
-    patience::wait("the broker", &Clock::system(), open, |error| {
+    let clock = Clock::system();
+    let open = || connect(url, &clock, tasks);
+    patience::wait("the broker", &clock, open, |error| {
         error.kind() == ErrorKind::Unavailable
     })
     .await

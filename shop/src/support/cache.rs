@@ -33,7 +33,7 @@ mod engine {
     use std::sync::Arc;
 
     use anyhow::Result;
-    use ieum::base::{EngineUrl, Tasks};
+    use ieum::base::{Clock, EngineUrl, Tasks};
     use ieum::redis::{Cache, Connection};
 
     pub(super) async fn open(
@@ -41,7 +41,7 @@ mod engine {
         name: &str,
         tasks: &Tasks,
     ) -> Result<Arc<dyn ieum::resilience::Cache>> {
-        let connection = Connection::open_when_there(url, tasks).await?;
+        let connection = Connection::open_when_there(url, &Clock::system(), tasks).await?;
         Ok(Arc::new(Cache::new(connection, name)))
     }
 }

@@ -111,7 +111,9 @@ fn under_test(parameters: &str) -> BrokerUnderTest {
 
 async fn connection(url: &EngineUrl) -> Connection {
     let tasks = Tasks::new(Stop::new());
-    let broker = ieum_aws::connect(url, &tasks).await.expect("connects");
+    let broker = ieum_aws::connect(url, &Clock::system(), &tasks)
+        .await
+        .expect("connects");
     assert_eq!(broker.capabilities, CAPABILITIES);
     Connection {
         broker,
@@ -121,7 +123,7 @@ async fn connection(url: &EngineUrl) -> Connection {
 
 async fn dead_letters(url: &EngineUrl, topic: &str, group: &str) -> Vec<(String, String)> {
     let process = Process(Tasks::new(Stop::new()));
-    let letters = ieum_aws::dead_letters(url, &process.0, topic, group).await;
+    let letters = ieum_aws::dead_letters(url, &Clock::system(), &process.0, topic, group).await;
     let letters = letters.expect("a list").into_iter();
     letters
         .map(|(message, reason)| (message.id, reason))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ieum_base::{HumanDuration, Uuid};
+use ieum_base::{Clock, HumanDuration, Uuid};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind, Lease, Leases, Result};
@@ -85,6 +85,8 @@ pub struct Parts {
     pub items: Vec<String>,
     /// Who this member is.
     pub holder: Holder,
+    /// By which it waits.
+    pub clock: Clock,
 }
 
 impl Parts {

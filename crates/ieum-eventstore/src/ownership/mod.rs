@@ -14,7 +14,7 @@
 //! `keeper.rs` holds the rules, without a log and without a clock of its own; `service.rs` the calls.
 //!
 //! ```text
-//! let parts = Parts { leases, scope: "sagas".into(), items, holder: Holder::new("node-1", id) };
+//! let parts = Parts { leases, scope: "sagas".into(), items, holder: Holder::new("node-1", id), clock };
 //! let (service, handle, tenures) = ownership::new(Config::default(), parts)?;
 //! // one task: service.run(stop); another one: while let Some(tenure) = tenures.recv() { … }
 //! ```

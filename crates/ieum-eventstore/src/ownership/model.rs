@@ -108,6 +108,7 @@ impl World {
             items: (0..ITEMS).map(|item| item.to_string()).collect(),
             // Some of them have one name, and every run is another one.
             holder: Holder::new(&format!("m{}", number % 3), Clock::system().new_id()),
+            clock: Clock::system(),
         };
         let length = match self.hasty && number == 0 {
             true => LENGTH / 2,

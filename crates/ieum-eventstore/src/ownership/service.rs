@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ieum_base::Stop;
+use ieum_base::{Clock, Stop};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -25,6 +25,7 @@ pub struct Service {
     hint: Arc<Notify>,
     view: watch::Sender<View>,
     left: Stop,
+    clock: Clock,
 }
 
 /// A member of a scope, its handle, and the tenures that it wins. Whoever drops the receiver wants
@@ -50,6 +51,7 @@ pub fn new(config: Config, parts: Parts) -> Result<(Service, Handle, mpsc::Recei
         hint: Arc::default(),
         view,
         left,
+        clock: parts.clock,
     };
     Ok((service, handle, tenures))
 }
@@ -82,14 +84,14 @@ impl Service {
     async fn pause(&self, calm: bool) {
         let length = self.config.lease.0;
         let wait = if calm { length / 3 } else { length / 10 };
-        let next = Instant::now() + wait;
-        let until = self.keeper.next_end().map_or(next, |end| end.min(next));
+        let end = self.keeper.next_end();
+        let left = end.map_or(wait, |end| end.saturating_duration_since(Instant::now()));
         tokio::select! {
-            () = tokio::time::sleep_until(until) => {}
+            () = self.clock.sleep(left.min(wait)) => {}
             () = async {
                 self.hint.notified().await;
                 // Several hints come at once, and a hint never makes this a busy loop.
-                tokio::time::sleep(length / 100).await;
+                self.clock.sleep(length / 100).await;
             } => {}
         }
     }

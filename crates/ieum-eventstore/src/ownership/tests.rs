@@ -82,6 +82,7 @@ impl Platform {
             scope: SCOPE.to_owned(),
             items: (0..items).map(|n| format!("part-{n:02}")).collect(),
             holder: Holder::new(name, Clock::system().new_id()),
+            clock: Clock::system(),
         };
         let config = Config {
             lease: HumanDuration(LEASE),

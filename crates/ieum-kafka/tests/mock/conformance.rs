@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ieum_base::{EngineUrl, Stop, Tasks};
+use ieum_base::{Clock, EngineUrl, Stop, Tasks};
 use ieum_kafka::Config;
 use ieum_messaging::DeadLetterReason;
 use ieum_messaging::conformance::{BrokerUnderTest, Connection, broker_names, run_broker};
@@ -86,7 +86,7 @@ async fn connection(url: &EngineUrl) -> Connection {
         ..Config::default()
     };
     let tasks = Tasks::new(Stop::new());
-    let broker = ieum_kafka::connect_with(url, config, &tasks).await;
+    let broker = ieum_kafka::connect_with(url, config, &Clock::system(), &tasks).await;
     Connection {
         broker: broker.expect("connects"),
         process: Box::new(tasks),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ieum_base::{EngineUrl, Stop, Tasks};
+use ieum_base::{Clock, EngineUrl, Stop, Tasks};
 use ieum_kafka::Config;
 use ieum_messaging::{ErrorKind, Message};
 use rdkafka::mocking::MockCluster;
@@ -25,7 +25,7 @@ async fn brokers_that_fail_and_vanish_cost_time_and_no_message() {
         ..Config::default()
     };
     let tasks = Tasks::new(Stop::new());
-    let broker = ieum_kafka::connect_with(&url, config, &tasks).await;
+    let broker = ieum_kafka::connect_with(&url, config, &Clock::system(), &tasks).await;
     let broker = broker.expect("connects");
     let subscribed = broker
         .subscriber
@@ -84,7 +84,7 @@ async fn brokers_that_fail_and_vanish_cost_time_and_no_message() {
     assert_eq!(firsts, wanted);
 
     let nobody = "kafka://user:s3cret@127.0.0.1:1".parse().expect("a URL");
-    let refused = ieum_kafka::connect_with(&nobody, config, &tasks).await;
+    let refused = ieum_kafka::connect_with(&nobody, config, &Clock::system(), &tasks).await;
     let why = refused.expect_err("nobody is there").to_string();
     assert!(
         why.contains("check hosts") && !why.contains("s3cret"),

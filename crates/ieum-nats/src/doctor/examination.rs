@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::{Info, StorageType};
-use ieum_base::{ByteSize, EngineUrl, Finding, HumanDuration};
+use ieum_base::{ByteSize, Clock, EngineUrl, Finding, HumanDuration};
 use ieum_messaging::{ErrorKind, Result};
 use serde::Deserialize;
 use serde_json::json;
@@ -49,7 +49,7 @@ impl Default for Limits {
 /// monitoring, if the URL names it (`?monitor=HOST:PORT`).
 pub async fn examine(url: &EngineUrl) -> Vec<Finding> {
     let opened = match Config::from_url(url) {
-        Ok(config) => Box::pin(Connection::open(url, config)).await,
+        Ok(config) => Box::pin(Connection::open(url, config, &Clock::system())).await,
         Err(error) => Err(error),
     };
     match opened {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use ieum_base::{Stop, Tasks};
+use ieum_base::{Clock, Stop, Tasks};
 use ieum_messaging::conformance::{
     BrokerUnderTest, Connection, Engine as UnderTest, broker_names, run_broker, run_topics,
     topics_names,
@@ -43,7 +43,9 @@ async fn a_broker_keeps_its_promises_over_outages() {
         let url = process.clone();
         Box::pin(async move {
             let tasks = Tasks::new(Stop::new());
-            let broker = ieum_nats::connect(&url, &tasks).await.expect("connects");
+            let broker = ieum_nats::connect(&url, &Clock::system(), &tasks)
+                .await
+                .expect("connects");
             let process = Box::new(tasks);
             Connection { broker, process }
         }) as BoxFuture<'static, Connection>
@@ -53,7 +55,9 @@ async fn a_broker_keeps_its_promises_over_outages() {
         let url = inspected.clone();
         Box::pin(async move {
             let config = Config::from_url(&url).expect("a configuration");
-            let engine = ieum_nats::open(&url, config).await.expect("connects");
+            let engine = ieum_nats::open(&url, config, &Clock::system())
+                .await
+                .expect("connects");
             let filter = DeadLetterFilter {
                 topic: Some(topic),
                 group: Some(group),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ieum_base::{EngineUrl, Level, Stop, Tasks};
+use ieum_base::{Clock, EngineUrl, Level, Stop, Tasks};
 use ieum_messaging::{ErrorKind, Message, Publisher as _};
 use ieum_testkit::engines::Nats;
 use serde_json::json;
@@ -12,7 +12,9 @@ use crate::server::{engine, message, shared, url, url_with_password};
 
 async fn refusal(url: &EngineUrl) -> (ErrorKind, String) {
     let tasks = Tasks::new(Stop::new());
-    let error = ieum_nats::connect(url, &tasks).await.expect_err("refused");
+    let error = ieum_nats::connect(url, &Clock::system(), &tasks)
+        .await
+        .expect_err("refused");
     (error.kind(), error.to_string())
 }
 

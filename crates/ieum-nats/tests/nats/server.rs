@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ieum_base::{EngineUrl, Secret};
+use ieum_base::{Clock, EngineUrl, Secret};
 use ieum_messaging::{Delivery, Message, Subscription};
 use ieum_nats::{Config, Engine};
 use ieum_testkit::engines::Nats;
@@ -33,7 +33,9 @@ pub(crate) async fn engine(server: &Nats, rest: &str) -> Engine {
 /// An engine at `url`.
 pub(crate) async fn open(url: &EngineUrl) -> Engine {
     let config = Config::from_url(url).expect("a configuration");
-    ieum_nats::open(url, config).await.expect("a connection")
+    ieum_nats::open(url, config, &Clock::system())
+        .await
+        .expect("a connection")
 }
 
 /// NATS' own client, for what somebody else does.

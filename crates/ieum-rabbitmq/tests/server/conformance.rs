@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ieum_base::{EngineUrl, Stop, Tasks};
+use ieum_base::{Clock, EngineUrl, Stop, Tasks};
 use ieum_messaging::DeadLetterReason;
 use ieum_messaging::conformance::{BrokerUnderTest, Connection, broker_names, run_broker};
 use ieum_rabbitmq::Config;
@@ -58,7 +58,7 @@ async fn connection(url: &EngineUrl) -> Connection {
         ..Config::default()
     };
     let tasks = Tasks::new(Stop::new());
-    let broker = ieum_rabbitmq::connect_with(url, config, &tasks).await;
+    let broker = ieum_rabbitmq::connect_with(url, config, &Clock::system(), &tasks).await;
     Connection {
         broker: broker.expect("connects"),
         process: Box::new(tasks),
@@ -66,7 +66,7 @@ async fn connection(url: &EngineUrl) -> Connection {
 }
 
 async fn dead_letters(url: &EngineUrl, topic: &str, group: &str) -> Vec<(String, String)> {
-    let letters = ieum_rabbitmq::dead_letters(url, topic, group, 100).await;
+    let letters = ieum_rabbitmq::dead_letters(url, &Clock::system(), topic, group, 100).await;
     let letters = letters.expect("a list").into_iter().map(|letter| {
         let why = match letter.reason {
             DeadLetterReason::GaveUp(why) => why,

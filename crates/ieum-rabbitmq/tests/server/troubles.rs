@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use ieum_base::{EngineUrl, Level, Secret, Stop, Tasks};
+use ieum_base::{Clock, EngineUrl, Level, Secret, Stop, Tasks};
 use ieum_messaging::{ErrorKind, Message};
 use ieum_rabbitmq::{Config, connect_with};
 use ieum_testkit::engines::RabbitMq;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 async fn refusal(url: &EngineUrl) -> (ErrorKind, String) {
     let tasks = Tasks::new(Stop::new());
-    let error = ieum_rabbitmq::connect(url, &tasks)
+    let error = ieum_rabbitmq::connect(url, &Clock::system(), &tasks)
         .await
         .expect_err("refused");
     (error.kind(), error.to_string())
@@ -69,7 +69,7 @@ async fn a_server_without_memory_is_said_to_be_full() {
     let server = server.expect("RabbitMQ starts");
     let url: EngineUrl = server.url().parse().expect("a URL");
     let tasks = Tasks::new(Stop::new());
-    let broker = ieum_rabbitmq::connect(&url, &tasks)
+    let broker = ieum_rabbitmq::connect(&url, &Clock::system(), &tasks)
         .await
         .expect("connects");
     let message = Message::new("/s", "1", "t", &json!(1)).expect("a message");
@@ -102,7 +102,9 @@ async fn who_publishes_to_a_frozen_server_does_not_wait_for_all_others_who_do() 
         settling: Duration::ZERO,
         ..Config::default()
     };
-    let broker = connect_with(&url, config, &tasks).await.expect("connects");
+    let broker = connect_with(&url, config, &Clock::system(), &tasks)
+        .await
+        .expect("connects");
     let message = Message::new("/s", "1", "t", &json!(1)).expect("a message");
     let messages = std::slice::from_ref(&message);
     let publish = || broker.publisher.publish("things", messages);

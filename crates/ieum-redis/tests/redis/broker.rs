@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use ieum_base::{EngineUrl, Stop, Tasks};
+use ieum_base::{Clock, EngineUrl, Stop, Tasks};
 use ieum_messaging::conformance::{BrokerUnderTest, Connection, broker_names, run_broker};
 use ieum_messaging::{Broker, Deduplicates, Durable, ErrorKind, Message};
 use ieum_redis::CAPABILITIES;
@@ -24,7 +24,9 @@ impl Drop for Process {
 
 async fn connect(url: &EngineUrl) -> (Broker, Process) {
     let tasks = Tasks::new(Stop::new());
-    let broker = ieum_redis::connect(url, &tasks).await.expect("connected");
+    let broker = ieum_redis::connect(url, &Clock::system(), &tasks)
+        .await
+        .expect("connected");
     (broker, Process(tasks))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use ieum_base::{Stop, Tasks};
+use ieum_base::{Clock, Stop, Tasks};
 use ieum_messaging::{Message, Publisher, Subscriber};
 use serde_json::json;
 
@@ -89,7 +89,9 @@ async fn killed_under_load_it_loses_nothing_that_was_acknowledged() {
     let mut server = own();
     let url = url(&server, "");
     let tasks = Tasks::new(Stop::new());
-    let broker = ieum_redis::connect(&url, &tasks).await.expect("connected");
+    let broker = ieum_redis::connect(&url, &Clock::system(), &tasks)
+        .await
+        .expect("connected");
     let stop = Arc::new(AtomicBool::new(false));
     let total = Arc::new(AtomicU32::new(0));
     let ends = Arc::new(std::sync::Mutex::new(None));

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
-use ieum_base::{EngineUrl, Level, Stop, Tasks};
+use ieum_base::{Clock, EngineUrl, Level, Stop, Tasks};
 use ieum_redis::{Connection, ErrorKind, examine};
 use ieum_testkit::engines::Redis;
 
@@ -13,7 +13,9 @@ use super::server::{calm, own, url};
 /// What is said of this URL?
 async fn check(url: &EngineUrl, kind: ErrorKind, parts: &[&str]) {
     let tasks = Tasks::new(Stop::new());
-    let error = Connection::open(url, &tasks).await.expect_err("refused");
+    let error = Connection::open(url, &Clock::system(), &tasks)
+        .await
+        .expect_err("refused");
     let text = format!("{error} / {error:?}");
     assert_eq!(error.kind(), kind, "{text}");
     for part in parts {
@@ -116,7 +118,9 @@ async fn a_user_with_our_keys_alone_is_enough() {
     user.query_async::<()>(&mut plain).await.expect("a user");
     let app = at(&format!("redis://app:hunter2@{}", admin.authority()));
     let tasks = Tasks::new(Stop::new());
-    let broker = ieum_redis::connect(&app, &tasks).await.expect("connected");
+    let broker = ieum_redis::connect(&app, &Clock::system(), &tasks)
+        .await
+        .expect("connected");
     let message = ieum_messaging::Message::new("/a", "1", "a", &1).expect("a message");
     broker
         .publisher
@@ -154,7 +158,7 @@ async fn a_full_memory_is_told_as_full() {
     let server = own();
     let address = url(&server, "");
     let tasks = Tasks::new(Stop::new());
-    let broker = ieum_redis::connect(&address, &tasks)
+    let broker = ieum_redis::connect(&address, &Clock::system(), &tasks)
         .await
         .expect("connected");
     let mut plain = plain(&address).await;

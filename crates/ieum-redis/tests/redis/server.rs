@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use ieum_base::{EngineUrl, Stop, Tasks};
+use ieum_base::{Clock, EngineUrl, Stop, Tasks};
 use ieum_redis::Connection;
 use ieum_testkit::engines::Redis;
 
@@ -27,7 +27,7 @@ pub(crate) fn own() -> Redis {
 /// A connection, and the tasks that it lives in.
 pub(crate) async fn connect(url: &EngineUrl) -> (Connection, Tasks) {
     let tasks = Tasks::new(Stop::new());
-    let connection = Connection::open(url, &tasks).await;
+    let connection = Connection::open(url, &Clock::system(), &tasks).await;
     (connection.expect("a connection"), tasks)
 }
 

@@ -210,6 +210,7 @@ fn member(
         scope: SCOPE.to_owned(),
         items: items(layout),
         holder: Holder::new(name, deps.clock.new_id()),
+        clock: deps.clock.clone(),
     };
     let refused = |error| Error::new(ErrorKind::Config, "the lease").caused_by(error);
     ownership::new(settings, parts).map_err(refused)

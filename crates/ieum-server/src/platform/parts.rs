@@ -102,7 +102,7 @@ impl Parts {
             Some(_) => None,
         };
         let broker = match &storage {
-            Some(_) => topics::connect(config, &tasks, stop).await?,
+            Some(_) => topics::connect(config, &clock, &tasks, stop).await?,
             None => None,
         };
         let mut parts = Self {
@@ -157,7 +157,7 @@ impl Parts {
         let mut moved: Vec<_> = bound.moved.into_iter().collect();
         if config.platform.plays(Role::Gateway) {
             let sink = self.sink(traces.as_ref());
-            let shared = shared::open(config, &self.work).await?;
+            let shared = shared::open(config, &plan.clock, &self.work).await?;
             let (clock, egress) = (&plan.clock, plan.egress);
             let (handle, away) =
                 gateway::start(config, &resolver, sink, formats, clock, egress, shared)?;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use ieum_base::{Backoff, Rng, Stop};
+use ieum_base::{Backoff, Clock, Rng, Stop};
 use tokio::time::Instant;
 
 use super::StartError;
@@ -33,6 +33,7 @@ impl<E: std::error::Error + Send + Sync + 'static> GivenUp<E> {
 /// the engine does not answer.
 pub(super) async fn wait<T, E, F>(
     patience: Duration,
+    clock: &Clock,
     stop: &Stop,
     open: impl Fn() -> F,
     is_away: impl Fn(&E) -> bool,
@@ -53,7 +54,7 @@ where
             return Err(GivenUp::Failed(error));
         }
         tracing::warn!(%error, "an engine does not answer yet; trying again");
-        let pause = stop.unless_requested(tokio::time::sleep(delay));
+        let pause = stop.unless_requested(clock.sleep(delay));
         if pause.await.is_none() {
             break;
         }
@@ -81,7 +82,14 @@ mod tests {
             }
         };
         let minute = Duration::from_secs(60);
-        let outcome = wait(minute, &Stop::new(), open, |_: &String| is_away).await;
+        let outcome = wait(
+            minute,
+            &Clock::system(),
+            &Stop::new(),
+            open,
+            |_: &String| is_away,
+        )
+        .await;
         (outcome, attempts.load(Ordering::SeqCst))
     }
 
@@ -108,7 +116,14 @@ mod tests {
         let stop = Stop::new();
         stop.request();
         let never = || std::future::pending::<Result<(), String>>();
-        let outcome = wait(Duration::from_secs(60), &stop, never, |_| true).await;
+        let outcome = wait(
+            Duration::from_secs(60),
+            &Clock::system(),
+            &stop,
+            never,
+            |_| true,
+        )
+        .await;
         assert!(matches!(outcome, Err(GivenUp::Stopped)));
     }
 }

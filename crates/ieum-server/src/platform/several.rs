@@ -50,6 +50,7 @@ pub(super) fn join(
         scope: SCOPE.to_owned(),
         items: vec![CHECKS.to_owned()],
         holder: Holder::new(&config.platform.name(), clock.new_id()),
+        clock: clock.clone(),
     };
     let refused = |error| StartError::new("`registry.lease`").caused_by(error);
     let (service, handle, mut tenures) = ownership::new(settings, parts).map_err(refused)?;

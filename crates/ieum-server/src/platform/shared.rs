@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ieum_base::Tasks;
+use ieum_base::{Clock, Tasks};
 use ieum_resilience::Cache;
 use ieum_resilience::cache::Memory;
 use ieum_resilience::rate_limit::Store;
@@ -20,13 +20,17 @@ pub(super) struct Shared {
 
 /// Connects to what is configured, as tasks of `tasks`. An engine that does not answer is done
 /// without until it does; one that refuses us is an error.
-pub(super) async fn open(config: &Config, tasks: &Tasks) -> Result<Shared, StartError> {
+pub(super) async fn open(
+    config: &Config,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Result<Shared, StartError> {
     let limits = match config.limits_url()? {
-        Some(url) => Some(engine::limits(&url, tasks).await?),
+        Some(url) => Some(engine::limits(&url, clock, tasks).await?),
         None => None,
     };
     let cache = match config.cache_url()? {
-        Some(url) => engine::cache(&url, tasks).await?,
+        Some(url) => engine::cache(&url, clock, tasks).await?,
         None => Arc::new(Memory::new(&config.cache.bounds())),
     };
     Ok(Shared { limits, cache })
@@ -36,7 +40,7 @@ pub(super) async fn open(config: &Config, tasks: &Tasks) -> Result<Shared, Start
 mod engine {
     use std::sync::Arc;
 
-    use ieum_base::{EngineUrl, Tasks};
+    use ieum_base::{Clock, EngineUrl, Tasks};
     use ieum_redis::{Connection, Limits};
     use ieum_resilience::Cache;
     use ieum_resilience::rate_limit::Store;
@@ -45,26 +49,29 @@ mod engine {
 
     pub(super) async fn limits(
         url: &EngineUrl,
+        clock: &Clock,
         tasks: &Tasks,
     ) -> Result<Arc<dyn Store>, StartError> {
-        let connection = connect(url, tasks, "limits").await?;
+        let connection = connect(url, clock, tasks, "limits").await?;
         Ok(Arc::new(Limits::new(connection)))
     }
 
     pub(super) async fn cache(
         url: &EngineUrl,
+        clock: &Clock,
         tasks: &Tasks,
     ) -> Result<Arc<dyn Cache>, StartError> {
-        let connection = connect(url, tasks, "cache").await?;
+        let connection = connect(url, clock, tasks, "cache").await?;
         Ok(Arc::new(ieum_redis::Cache::new(connection, NAME)))
     }
 
     async fn connect(
         url: &EngineUrl,
+        clock: &Clock,
         tasks: &Tasks,
         section: &str,
     ) -> Result<Connection, StartError> {
-        let opened = Connection::open_when_there(url, tasks).await;
+        let opened = Connection::open_when_there(url, clock, tasks).await;
         opened.map_err(|error| StartError::new(format!("`[{section}]`: {error}")))
     }
 
@@ -76,7 +83,7 @@ mod engine {
 mod engine {
     use std::sync::Arc;
 
-    use ieum_base::{EngineUrl, Tasks};
+    use ieum_base::{Clock, EngineUrl, Tasks};
     use ieum_resilience::Cache;
     use ieum_resilience::rate_limit::Store;
 
@@ -84,11 +91,19 @@ mod engine {
     use crate::config::engines::Engine;
     use crate::config::shared::SHARED;
 
-    pub(super) async fn limits(url: &EngineUrl, _: &Tasks) -> Result<Arc<dyn Store>, StartError> {
+    pub(super) async fn limits(
+        url: &EngineUrl,
+        _: &Clock,
+        _: &Tasks,
+    ) -> Result<Arc<dyn Store>, StartError> {
         Err(left_out(url, "limits.url"))
     }
 
-    pub(super) async fn cache(url: &EngineUrl, _: &Tasks) -> Result<Arc<dyn Cache>, StartError> {
+    pub(super) async fn cache(
+        url: &EngineUrl,
+        _: &Clock,
+        _: &Tasks,
+    ) -> Result<Arc<dyn Cache>, StartError> {
         Err(left_out(url, "cache.url"))
     }
 

@@ -22,7 +22,7 @@ pub(super) async fn open(
     stop: &Stop,
 ) -> Result<Storage, StartError> {
     let settings = postgres::Config {
-        clock,
+        clock: clock.clone(),
         max_connections: CONNECTIONS,
         ..postgres::Config::default()
     };
@@ -36,7 +36,7 @@ pub(super) async fn open(
             ErrorKind::Unreachable | ErrorKind::Io | ErrorKind::Busy
         )
     };
-    let opened = patience::wait(config.log.wait.0, stop, opening, is_away).await;
+    let opened = patience::wait(config.log.wait.0, &clock, stop, opening, is_away).await;
     let log = opened.map_err(|given_up| {
         given_up
             .into_error("the log cannot be opened")

@@ -1,6 +1,6 @@
 //! Connecting to the broker that `topics.url` names.
 
-use ieum_base::{EngineUrl, Stop, Tasks};
+use ieum_base::{Clock, EngineUrl, Stop, Tasks};
 use ieum_messaging::Broker;
 
 use super::OnBroker;
@@ -12,6 +12,7 @@ use crate::platform::{StartError, patience};
 /// not answer yet, as long as it is told to and `stop` allows.
 pub(in crate::platform) async fn connect(
     config: &Config,
+    clock: &Clock,
     tasks: &Tasks,
     stop: &Stop,
 ) -> Result<Option<OnBroker>, StartError> {
@@ -19,8 +20,8 @@ pub(in crate::platform) async fn connect(
         return Ok(None);
     };
     Engine::of(BROKERS, &url).map_err(|problem| StartError::of(*problem, "topics.url"))?;
-    let opening = || open(&url, tasks);
-    let broker = patience::wait(config.topics.wait.0, stop, opening, |error| {
+    let opening = || open(&url, clock, tasks);
+    let broker = patience::wait(config.topics.wait.0, clock, stop, opening, |error| {
         error.kind() == ieum_messaging::ErrorKind::Unavailable
     });
     let broker = broker.await.map_err(|given_up| {
@@ -39,21 +40,21 @@ pub(in crate::platform) async fn connect(
     Ok(Some(on_broker))
 }
 
-async fn open(url: &EngineUrl, tasks: &Tasks) -> ieum_messaging::Result<Broker> {
+async fn open(url: &EngineUrl, clock: &Clock, tasks: &Tasks) -> ieum_messaging::Result<Broker> {
     match url.scheme() {
         #[cfg(feature = "rabbitmq")]
-        "amqp" | "amqps" => ieum_rabbitmq::connect(url, tasks).await,
+        "amqp" | "amqps" => ieum_rabbitmq::connect(url, clock, tasks).await,
         #[cfg(feature = "nats")]
-        "nats" => ieum_nats::connect(url, tasks).await,
+        "nats" => ieum_nats::connect(url, clock, tasks).await,
         #[cfg(feature = "redis")]
-        "redis" | "rediss" => ieum_redis::connect(url, tasks).await,
+        "redis" | "rediss" => ieum_redis::connect(url, clock, tasks).await,
         #[cfg(feature = "kafka")]
-        "kafka" => ieum_kafka::connect(url, tasks).await,
+        "kafka" => ieum_kafka::connect(url, clock, tasks).await,
         #[cfg(feature = "aws")]
-        ieum_aws::SCHEME => ieum_aws::connect(url, tasks).await,
+        ieum_aws::SCHEME => ieum_aws::connect(url, clock, tasks).await,
         // The schemes were looked at above; what is left is an engine whose adapter is not here.
         _ => {
-            let _ = tasks;
+            let _ = (clock, tasks);
             let why = format!("this program has no adapter for {url}");
             Err(ieum_messaging::Error::new(
                 ieum_messaging::ErrorKind::Invalid,
