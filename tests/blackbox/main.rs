@@ -14,6 +14,7 @@ mod gateway;
 mod graphql;
 mod graphql_shop;
 mod grpc;
+mod guard;
 mod packages;
 mod platform;
 mod polyglot;

@@ -39,7 +39,8 @@ impl Platform {
         Self::start_as(gateway, api, &config, &[])
     }
 
-    fn start_as(
+    /// Starts it with `config`, which says the same addresses.
+    pub(crate) fn start_as(
         gateway: String,
         api: String,
         config: &str,
