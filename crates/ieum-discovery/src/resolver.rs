@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::service::Service;
-use crate::telemetry::Sample;
+use crate::telemetry::{EndpointBreaker, Sample};
 use crate::{Instance, Recall, Registry, Result, Snapshot, balance};
 
 /// How services are watched and endpoints are chosen.
@@ -72,6 +72,8 @@ struct Inner {
     rng: Rng,
     recall: Option<Recall>,
     services: Mutex<HashMap<String, Arc<Service>>>,
+    /// Those at addresses that are given, as long as somebody holds them.
+    fixed: Mutex<Vec<Weak<Service>>>,
 }
 
 impl Resolver {
@@ -118,6 +120,7 @@ impl Resolver {
             rng,
             recall,
             services: Mutex::default(),
+            fixed: Mutex::default(),
         }))
     }
 
@@ -143,7 +146,12 @@ impl Resolver {
     pub fn fixed(&self, name: &str, instances: Vec<Instance>) -> Arc<Service> {
         let service = Service::new(name, self.0.config, self.0.rng.clone());
         service.publish(1, instances.len(), instances);
-        Arc::new(service)
+        let service = Arc::new(service);
+        let mut fixed = self.fixed_services();
+        fixed.retain(|known| known.strong_count() > 0);
+        fixed.push(Arc::downgrade(&service));
+        drop(fixed);
+        service
     }
 
     /// The registry behind it.
@@ -156,6 +164,22 @@ impl Resolver {
         let mut samples: Vec<Sample> = self.services().values().map(|s| s.sample()).collect();
         samples.sort_by(|a, b| a.service.cmp(&b.service));
         samples
+    }
+
+    /// The circuit breaker of each endpoint, by service and instance; fixed addresses among them.
+    pub fn breakers(&self) -> Vec<EndpointBreaker> {
+        let mut services: Vec<_> = self.services().values().cloned().collect();
+        services.extend(self.fixed_services().iter().filter_map(Weak::upgrade));
+        services.sort_by(|a, b| a.name().cmp(b.name()));
+        let endpoints = services.iter().flat_map(|service| {
+            let endpoints = service.endpoints().into_iter();
+            endpoints.map(|endpoint| EndpointBreaker::of(service, &endpoint))
+        });
+        endpoints.collect()
+    }
+
+    fn fixed_services(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Service>>> {
+        self.0.fixed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn watch(&self, service: &Arc<Service>) {

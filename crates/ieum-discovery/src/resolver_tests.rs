@@ -387,3 +387,39 @@ async fn a_fixed_service_needs_no_registry() {
     drop(picked);
     assert_eq!(service.sample().in_flight, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_breakers_of_watched_and_of_fixed_addresses_are_listed() {
+    let tasks = Tasks::new(Stop::new());
+    let resolver = Resolver::new(Arc::new(memory::Registry::new()), tasks);
+    let instance = |service: &str| Instance {
+        id: InstanceId(format!("{service}-1")),
+        service: service.to_owned(),
+        address: "10.0.0.1".to_owned(),
+        port: 80,
+        tags: Vec::new(),
+        meta: BTreeMap::new(),
+        weight: 1,
+    };
+    let registration = Registration {
+        instance: instance("users"),
+        checks: Vec::new(),
+    };
+    let registry = Arc::clone(resolver.registry());
+    registry.register(registration).await.expect("registers");
+    let users = resolver.service("users");
+    users.ready().await;
+    let legacy = resolver.fixed("legacy", vec![instance("legacy")]);
+    drop(resolver.fixed("gone", vec![instance("gone")]));
+    let listed = resolver.breakers();
+    let named = listed.iter().map(|b| (&*b.service, &*b.instance.0));
+    assert_eq!(
+        named.collect::<Vec<_>>(),
+        [("legacy", "legacy-1"), ("users", "users-1")]
+    );
+    let endpoint = &legacy.endpoints()[0];
+    while let Ok(permit) = endpoint.breaker().try_acquire() {
+        permit.record(ieum_resilience::circuit_breaker::Outcome::Failure);
+    }
+    assert_eq!(listed[0].breaker.state(), State::Open);
+}

@@ -2,6 +2,10 @@
 
 use std::fmt::Write as _;
 
+use ieum_resilience::circuit_breaker::Breaker;
+
+use crate::{Endpoint, InstanceId, Service};
+
 /// What is measured of one service. The name of a service is configured, never user input, so it
 /// may be a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +22,30 @@ pub struct Sample {
     pub in_flight: usize,
     /// True while the registry cannot be reached.
     pub stale: bool,
+}
+
+/// The circuit breaker of one endpoint.
+#[derive(Clone, Debug)]
+pub struct EndpointBreaker {
+    /// The service that is called.
+    pub service: String,
+    /// `host:port`.
+    pub target: String,
+    /// The instance that is called.
+    pub instance: InstanceId,
+    /// The breaker itself.
+    pub breaker: Breaker,
+}
+
+impl EndpointBreaker {
+    pub(crate) fn of(service: &Service, endpoint: &Endpoint) -> Self {
+        Self {
+            service: service.name().to_owned(),
+            target: endpoint.authority().to_string(),
+            instance: endpoint.instance().id.clone(),
+            breaker: endpoint.breaker().clone(),
+        }
+    }
 }
 
 /// A gauge with the label `service`.

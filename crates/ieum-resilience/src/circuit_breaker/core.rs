@@ -13,6 +13,7 @@ use std::time::Duration;
 use ieum_base::Rng;
 use tokio::time::Instant;
 
+use super::journal::{Change, Journal, Reason};
 use super::{Config, Open, Outcome};
 use crate::window::{Column, Window};
 
@@ -84,6 +85,7 @@ struct History {
     openings: u32,
     /// Probes in a row that succeeded.
     probes: u32,
+    journal: Journal,
 }
 
 impl Breaker {
@@ -161,25 +163,42 @@ impl Breaker {
         }
     }
 
+    /// Its last changes of state, the latest first: at most 20.
+    pub fn changes(&self) -> Vec<Change> {
+        self.0.history().journal.read()
+    }
+
+    /// How often its state has changed since it was made.
+    pub fn changed(&self) -> u64 {
+        self.0.history().journal.total()
+    }
+
+    /// When it was made.
+    pub fn made(&self) -> Instant {
+        self.0.origin
+    }
+
     /// Closes the breaker and forgets its history, as after a repair by hand.
     pub fn reset(&self) {
         let mut history = self.0.history();
         let word = self.0.word.load(Ordering::Acquire);
-        self.0.close(&mut history, word);
+        self.0.close(&mut history, word, Reason::Reset);
     }
 
     fn begin_probe(&self) -> Result<Permit, Open> {
         let refused = Open {
             retry_after: Duration::ZERO,
         };
-        let history = self.0.history();
+        let mut history = self.0.history();
         let word = self.0.word.load(Ordering::Acquire);
         match state_of(word) {
             State::Open if self.0.time_left(Instant::now()).is_zero() => {}
             State::Closed => return Ok(self.permit(word)),
             _ => return Err(refused),
         }
-        let word = self.0.enter(word, State::HalfOpen);
+        let word = self
+            .0
+            .enter(&mut history, word, State::HalfOpen, Reason::Elapsed);
         drop(history);
         self.0.tell(State::Open, State::HalfOpen, None);
         Ok(self.permit(word))
@@ -257,14 +276,15 @@ impl Core {
     }
 
     fn record_closed(&self, word: u64, now: Instant, outcome: Outcome) {
-        let must_open = match outcome {
+        let why = match outcome {
             Outcome::Unknown => return,
             Outcome::Success => {
                 if self.consecutive.load(Ordering::Relaxed) != 0 {
                     self.consecutive.store(0, Ordering::Relaxed);
                 }
                 self.window.add(now, Column::First);
-                self.failed_lately(now) && self.rate_is_low(now)
+                let failed = self.failed_lately(now);
+                failed.then(|| self.low_rate(now)).flatten()
             }
             Outcome::Failure => {
                 self.window.add(now, Column::Second);
@@ -272,12 +292,14 @@ impl Core {
                     .store(self.nanos(now) + 1, Ordering::Relaxed);
                 let in_a_row = self.consecutive.fetch_add(1, Ordering::Relaxed) + 1;
                 let bound = self.config.consecutive_failures;
-                (bound > 0 && in_a_row >= bound) || self.rate_is_low(now)
+                let many = bound > 0 && in_a_row >= bound;
+                let reason = Reason::Consecutive { failures: in_a_row };
+                many.then_some(reason).or_else(|| self.low_rate(now))
             }
         };
-        if must_open {
+        if let Some(why) = why {
             let mut history = self.history();
-            self.open(&mut history, word);
+            self.open(&mut history, word, why);
         }
     }
 
@@ -287,16 +309,16 @@ impl Core {
             return;
         }
         match outcome {
-            Outcome::Failure => self.open(&mut history, word),
+            Outcome::Failure => self.open(&mut history, word, Reason::ProbeFailed),
             Outcome::Success => {
                 history.probes += 1;
                 if history.probes >= self.config.probes {
-                    self.close(&mut history, word);
+                    self.close(&mut history, word, Reason::Recovered);
                 } else {
-                    self.await_probe(word);
+                    self.await_probe(&mut history, word, Reason::ProbeWanted);
                 }
             }
-            Outcome::Unknown => self.await_probe(word),
+            Outcome::Unknown => self.await_probe(&mut history, word, Reason::ProbeLost),
         }
     }
 
@@ -307,15 +329,20 @@ impl Core {
         last != 0 && self.nanos(now).saturating_sub(last) <= window
     }
 
-    fn rate_is_low(&self, now: Instant) -> bool {
+    /// Says so if too few calls in the window went well.
+    fn low_rate(&self, now: Instant) -> Option<Reason> {
         let counts = self.window.sum(now);
         #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
         let rate = counts.first as f64 / counts.total().max(1) as f64;
-        counts.total() >= u64::from(self.config.minimum_requests) && rate < self.config.success_rate
+        let enough = counts.total() >= u64::from(self.config.minimum_requests);
+        (enough && rate < self.config.success_rate).then_some(Reason::Rate {
+            failures: counts.second,
+            calls: counts.total(),
+        })
     }
 
     /// Opens the breaker for a time that doubles with each opening since it was last closed.
-    fn open(&self, history: &mut History, word: u64) {
+    fn open(&self, history: &mut History, word: u64, why: Reason) {
         if self.word.load(Ordering::Acquire) != word {
             return;
         }
@@ -328,30 +355,40 @@ impl Core {
         let until = self.nanos(Instant::now() + open_for);
         self.open_until.store(until, Ordering::Release);
         self.opened.fetch_add(1, Ordering::Relaxed);
-        self.enter(word, State::Open);
+        self.enter(history, word, State::Open, why);
         self.tell(state_of(word), State::Open, Some(open_for));
     }
 
     /// Goes back to open with no time left: the next call is the next probe.
-    fn await_probe(&self, word: u64) {
+    fn await_probe(&self, history: &mut History, word: u64, why: Reason) {
         self.open_until.store(0, Ordering::Release);
-        self.enter(word, State::Open);
+        self.enter(history, word, State::Open, why);
     }
 
-    fn close(&self, history: &mut History, word: u64) {
-        *history = History::default();
+    fn close(&self, history: &mut History, word: u64, why: Reason) {
+        (history.openings, history.probes) = (0, 0);
         self.window.clear();
         self.consecutive.store(0, Ordering::Relaxed);
         self.last_failure.store(0, Ordering::Relaxed);
-        self.enter(word, State::Closed);
+        self.enter(history, word, State::Closed, why);
         if state_of(word) != State::Closed {
             self.tell(state_of(word), State::Closed, None);
         }
     }
 
     /// Begins the next generation; the caller holds the lock.
-    fn enter(&self, word: u64, state: State) -> u64 {
-        let next = pack((word >> 2) + 1, state);
+    fn enter(&self, history: &mut History, word: u64, to: State, reason: Reason) -> u64 {
+        let from = state_of(word);
+        if from != to {
+            let at = Instant::now();
+            history.journal.note(Change {
+                at,
+                from,
+                to,
+                reason,
+            });
+        }
+        let next = pack((word >> 2) + 1, to);
         self.word.store(next, Ordering::Release);
         next
     }

@@ -37,6 +37,7 @@ async fn pass(time: Duration) {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+const PROBE: &str = "it was open for long enough; a probe is sent";
 
 #[tokio::test(start_paused = true)]
 async fn opens_after_seven_failures_in_a_row() {
@@ -298,4 +299,43 @@ fn presets_are_valid_and_nonsense_is_named() {
     };
     let fields: Vec<_> = nonsense.invalid().iter().map(|i| i.field).collect();
     assert_eq!(fields, ["success-rate", "probes"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn remembers_when_it_changed_and_why() {
+    let breaker = breaker(Config {
+        success_rate: 0.0,
+        ..Config::linkerd()
+    });
+    let made = breaker.made();
+    calls(&breaker, 7, Outcome::Failure);
+    pass(SECOND).await;
+    calls(&breaker, 1, Outcome::Failure);
+    pass(2 * SECOND).await;
+    calls(&breaker, 1, Outcome::Success);
+    let told = breaker.changes().into_iter().map(|change| {
+        let after = (change.at - made).as_secs();
+        (after, change.from, change.to, change.reason.to_string())
+    });
+    let expected = [
+        (3, State::HalfOpen, State::Closed, "the probe went well"),
+        (3, State::Open, State::HalfOpen, PROBE),
+        (1, State::HalfOpen, State::Open, "the probe failed"),
+        (1, State::Open, State::HalfOpen, PROBE),
+        (0, State::Closed, State::Open, "7 calls in a row failed"),
+    ];
+    let expected = expected.map(|(after, from, to, why)| (after, from, to, why.to_owned()));
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn remembers_the_last_twenty_changes_and_counts_all() {
+    let breaker = breaker(Config::linkerd());
+    for _ in 0..30 {
+        while call(&breaker, Outcome::Failure) {}
+        breaker.reset();
+    }
+    let changes = breaker.changes();
+    assert_eq!((changes.len(), breaker.changed()), (20, 60));
+    assert_eq!(changes[0].reason, Reason::Reset);
 }
