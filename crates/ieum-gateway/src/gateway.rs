@@ -19,7 +19,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::access_log::Writer;
 use crate::config::{Auth, Config, ConfigError, Warning};
 use crate::federation::GraphqlInfo;
-use crate::table::{Table, Target, Workshop};
+use crate::table::{SplitInfo, Table, Target, Workshop};
 use crate::telemetry::Telemetry;
 use crate::thread::{self, Thread};
 use crate::transcoding::TranscodeInfo;
@@ -128,6 +128,9 @@ pub struct RouteInfo {
     pub methods: Vec<String>,
     /// The services or addresses that answer.
     pub upstreams: Vec<String>,
+    /// Which share of the requests goes elsewhere, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitInfo>,
     /// Who may call it; `None` means that nobody may.
     pub auth: Option<Auth>,
     /// The roles of which the caller needs one.
@@ -297,7 +300,11 @@ impl Handle {
                 path: config.path.clone(),
                 methods: config.methods.clone(),
                 upstreams: match &route.target {
-                    Target::Upstream(upstream) => vec![upstream.name.to_string()],
+                    Target::Upstream(upstream) => {
+                        let new = route.split.as_ref().map(|split| &split.upstream);
+                        let both = [Some(upstream), new].into_iter().flatten();
+                        both.map(|upstream| upstream.name.to_string()).collect()
+                    }
                     Target::Compose(parts) => parts
                         .iter()
                         .map(|part| part.upstream.name.to_string())
@@ -313,6 +320,11 @@ impl Handle {
                 },
                 graphql: route.federation().map(|graph| graph.info()),
                 transcode: route.transcoding().map(|transcoding| transcoding.info()),
+                split: route
+                    .split
+                    .as_ref()
+                    .zip(config.split.as_ref())
+                    .map(|(split, config)| SplitInfo::new(split, config)),
                 auth: config.auth,
                 roles: config.roles.clone(),
             })

@@ -1,7 +1,7 @@
 //! The gateway: the one way in from outside.
 //!
 //! A request passes the phases
-//! `accept → parse → normalise → route → identify → authorise → limit → cache → transform →
+//! `accept → parse → normalise → route → identify → authorise → limit → cache → split → transform →
 //! (compose | federate | transcode | proxy) → balance → connect → respond`,
 //! each in a file of its own under `phases/`. The data path runs on threads of its own, one per
 //! core, each with its own listener, runtime and connections; bodies are streamed.
@@ -30,10 +30,11 @@ mod worker;
 pub use config::{
     AccessLog, Algorithm, Auth, Config, ConfigError, Connections, FallbackConfig, GraphqlConfig,
     JwtConfig, KeyConfig, LimitBy, Limits, Network, PartConfig, PlanningConfig, RateLimitConfig,
-    RouteCacheConfig, RouteConfig, SubgraphConfig, SubgraphsConfig, Timeouts, TranscodeConfig,
-    Warning,
+    RouteCacheConfig, RouteConfig, SplitBy, SplitConfig, SubgraphConfig, SubgraphsConfig, Timeouts,
+    TranscodeConfig, Warning,
 };
 pub use errors::{Code, Row};
 pub use federation::{GraphqlInfo, SubgraphInfo};
 pub use gateway::{Deps, Gateway, Handle, RouteInfo, StartError, Stopped};
+pub use table::SplitInfo;
 pub use transcoding::{TranscodeInfo, TranscodedMethod};

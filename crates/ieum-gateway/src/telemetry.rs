@@ -6,6 +6,7 @@
 
 mod cache;
 mod graphql;
+mod split;
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -22,6 +23,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::errors::Code;
+use crate::table::{Side, SideCounts};
 
 pub(crate) use cache::CacheOutcome;
 pub(crate) use graphql::{GraphqlMetrics, OperationOutcome, OperationType};
@@ -39,6 +41,7 @@ pub(crate) struct Telemetry {
     upstream_failures: Family<Failed, Counter>,
     fallbacks: Family<FellBack, Counter>,
     cache: Family<cache::Cached, Counter>,
+    split: Family<split::Sided, Counter>,
     reloads: Family<Reloaded, Counter>,
     graphql: graphql::Families,
     pub(crate) in_flight: Gauge,
@@ -105,6 +108,7 @@ impl Telemetry {
             upstream_failures: Family::default(),
             fallbacks: Family::default(),
             cache: Family::default(),
+            split: Family::default(),
             reloads: Family::default(),
             graphql: graphql::Families::new(),
             in_flight: Gauge::default(),
@@ -161,6 +165,11 @@ impl Telemetry {
             "Requests and answers of routes that keep answers, by what became of them",
             self.cache.clone(),
         );
+        registry.register(
+            "split",
+            "Requests of routes that share them, by the side that they went to",
+            self.split.clone(),
+        );
         registry.register("reloads", "Configurations loaded", self.reloads.clone());
         registry.register(
             "in_flight",
@@ -189,6 +198,15 @@ impl Telemetry {
     /// The handles for one GraphQL route over these subgraphs.
     pub(crate) fn graphql(&self, route: &str, subgraphs: &[Arc<str>]) -> GraphqlMetrics {
         self.graphql.route(route, subgraphs)
+    }
+
+    /// The handles for one route that shares its requests.
+    pub(crate) fn split(&self, path: &str) -> SideCounts {
+        let path: Arc<str> = path.into();
+        SideCounts(Side::ALL.map(|side| {
+            let (path, side) = (Arc::clone(&path), side.name());
+            self.split.get_or_create_owned(&split::Sided { path, side })
+        }))
     }
 
     pub(crate) fn refused(&self, code: Code) {

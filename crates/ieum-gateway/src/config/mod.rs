@@ -9,6 +9,7 @@ mod graphql;
 mod jwt;
 mod network;
 mod route;
+mod split;
 mod transcode;
 mod validate;
 
@@ -18,5 +19,6 @@ pub use graphql::{GraphqlConfig, PlanningConfig, SubgraphConfig, SubgraphsConfig
 pub use jwt::{Algorithm, JwtConfig, KeyConfig};
 pub use network::Network;
 pub use route::{Auth, FallbackConfig, LimitBy, PartConfig, RateLimitConfig, RouteConfig};
+pub use split::{SplitBy, SplitConfig};
 pub use transcode::TranscodeConfig;
 pub use validate::{ConfigError, Warning};

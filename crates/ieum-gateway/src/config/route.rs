@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{GraphqlConfig, RouteCacheConfig, TranscodeConfig};
+use super::{GraphqlConfig, RouteCacheConfig, SplitConfig, TranscodeConfig};
 
 /// One route. Exactly one of `service`, `url`, `compose`, `graphql` and `transcode` says who answers.
 ///
@@ -35,7 +35,8 @@ pub struct RouteConfig {
     pub name: String,
     /// Its path. `/api/v1/users` is that path and everything below it, by whole segments;
     /// `/api/v1/users/{id}` is exactly one more segment; `/files/{id}/{*rest}` is everything below
-    /// `/files/…/`. Required.
+    /// `/files/…/`; with `/{$}` at its end a path is only itself, so that `/{$}` is the root and nothing
+    /// below it. Required.
     pub path: String,
     /// Methods in upper case, at least one. Default: all.
     #[serde(
@@ -61,6 +62,9 @@ pub struct RouteConfig {
     /// Services of gRPC that are offered as HTTP with JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcode: Option<TranscodeConfig>,
+    /// Which share of the requests another upstream answers. Default: none. Only with `service` or `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitConfig>,
     /// Whether it is called by gRPC, whose streams and trailers pass in both directions over HTTP/2.
     /// Its path is a service's full name: `/shop.users.v1.Users`. Anything but gRPC is refused. Only
     /// with `service` or `url`. Default false.

@@ -91,6 +91,11 @@ impl Config {
                     ),
                 });
             }
+            let doubtful = route.split.as_ref().and_then(|split| split.warning(route));
+            warnings.extend(doubtful.map(|message| Warning {
+                path: format!("gateway.routes[{index}].split.by"),
+                message,
+            }));
         }
         warnings
     }

@@ -1,7 +1,7 @@
 //! A request's life, one file per phase, in this order and by these names in code, docs, metrics
 //! and traces:
 //!
-//! `accept → parse → normalise → route → identify → authorise → limit → cache → transform →
+//! `accept → parse → normalise → route → identify → authorise → limit → cache → split → transform →
 //! (compose | federate | transcode | proxy) → balance → connect → respond`
 //!
 //! Each phase either hands the request on or refuses it; a refusal skips to `respond`, and so does an
@@ -23,6 +23,7 @@ mod parse;
 mod proxy;
 pub(crate) mod respond;
 mod route;
+mod split;
 pub(crate) mod transcode;
 pub(crate) mod transform;
 mod tunnel;
@@ -183,6 +184,10 @@ fn dispatch<'t>(
             Ok(Work::Transcode(route, transcoding, path, Box::new(request)))
         }
         Target::Upstream(upstream) => {
+            let upstream = match &route.split {
+                None => upstream,
+                Some(split) => split::upstream(split, upstream, exchange, request.headers()),
+            };
             if let Some(most) = route.grpc {
                 let path = path.into_owned().into();
                 return Ok(Work::Grpc(Box::new(grpc::Asked {

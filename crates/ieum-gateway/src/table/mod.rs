@@ -8,6 +8,7 @@ mod pattern;
 mod plan;
 mod rewrite;
 mod router;
+mod split;
 mod template;
 
 use std::collections::HashMap;
@@ -40,6 +41,8 @@ pub(crate) use plan::{
 };
 pub(crate) use rewrite::Rewrite;
 pub(crate) use router::Found;
+pub use split::SplitInfo;
+pub(crate) use split::{PlannedSplit, Side, SideCounts, Split, SplitKey, point_of_key};
 pub(crate) use template::{Template, Values};
 
 use router::Router;
@@ -70,6 +73,8 @@ pub(crate) struct Route {
     pub(crate) cache: Option<RouteCache>,
     pub(crate) rewrite: Rewrite,
     pub(crate) target: Target,
+    /// The share of its requests that goes elsewhere. Boxed: few routes have one.
+    pub(crate) split: Option<Box<Split>>,
     pub(crate) fallback: Option<Fallback>,
     pub(crate) rules: Rules,
     pub(crate) max_body: u64,
@@ -275,6 +280,11 @@ impl Route {
                     Target::Transcode(Transcoding::build(*plan, upstream, before))
                 }
             },
+            split: plan.split.map(|split| {
+                let before = before.and_then(|route| route.split.as_deref());
+                let counts = workshop.telemetry.split(&plan.pattern.text);
+                Box::new(Split::build(split, upstream, counts, before))
+            }),
             fallback: plan.fallback.map(|fallback| match fallback {
                 PlannedFallback::Answer(answer) => Fallback::Answer(answer),
                 PlannedFallback::Upstream(address) => Fallback::Upstream(upstream(&address)),

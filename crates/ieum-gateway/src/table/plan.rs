@@ -2,6 +2,7 @@
 
 mod graphql;
 mod grpc;
+mod split;
 mod transcode;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use ieum_base::HumanDuration;
 use ieum_resilience::{Quota, rate_limit};
 
-use super::{Pattern, Protocol, Rewrite, Rules, Template};
+use super::{Pattern, PlannedSplit, Protocol, Rewrite, Rules, Template};
 use crate::config::{
     Auth, Config, ConfigError, FallbackConfig, LimitBy, PartConfig, RateLimitConfig,
     RouteCacheConfig, RouteConfig,
@@ -35,6 +36,7 @@ pub(crate) struct RoutePlan {
     pub(crate) cache: Option<RouteCacheConfig>,
     pub(crate) rewrite: Rewrite,
     pub(crate) target: PlannedTarget,
+    pub(crate) split: Option<PlannedSplit>,
     pub(crate) fallback: Option<PlannedFallback>,
     pub(crate) rules: Rules,
     pub(crate) max_body: u64,
@@ -144,6 +146,7 @@ impl Reader<'_> {
             cache: route.cache,
             rewrite: rewrite?,
             target: target?,
+            split: self.split(config, route),
             fallback,
             rules,
             max_body: self.max_body(config, route),

@@ -15,6 +15,7 @@ mod mixture;
 mod reload;
 mod resilience;
 mod routing;
+mod split;
 mod stop;
 mod support;
 mod telemetry;
