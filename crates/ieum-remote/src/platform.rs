@@ -10,8 +10,9 @@ use ieum_eventstore::{Checkpoints, EventStore, Fences};
 use ieum_http::HttpClient;
 use ieum_messaging::{GroupSubscriber, Groups, Inspect, Publisher, Subscriber};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::api::{Api, segment};
+use crate::api::{Api, Failure, segment};
 use crate::checkpoints::RemoteCheckpoints;
 use crate::event_store::RemoteLog;
 use crate::fences::RemoteFences;
@@ -27,6 +28,7 @@ use crate::wire::overview::{GetOverview, Overview};
 use crate::wire::paths;
 use crate::wire::platforms::Platforms;
 use crate::wire::services::{Routes, ServiceView, Services};
+use crate::wire::topics::{DeadLetterKey, Settled};
 use crate::wire::traces::{ListTraces, Trace, TraceSummary, Traces};
 use crate::{Error, ErrorKind, Result};
 
@@ -173,6 +175,34 @@ impl Platform {
     pub async fn routes(&self) -> Result<Routes> {
         let answer = self.api.get(paths::ROUTES, Duration::ZERO).await;
         answer.map_err(|failure| failure.into_error("listing routes"))
+    }
+
+    /// What it answers to a `GET` of `path`, as it stands: for who passes it on and reads no member.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        let answer = self.api.get(path, Duration::ZERO).await;
+        answer.map_err(|failure| failure.into_error(&format!("reading `{path}`")))
+    }
+
+    /// Lets what a group set aside under `key` be delivered again.
+    pub async fn replay(&self, topic: &str, group: &str, key: &str) -> Result<Settled> {
+        self.settle(topic, group, key, "replay").await
+    }
+
+    /// Gives up what a group set aside under `key`, for good.
+    pub async fn skip(&self, topic: &str, group: &str, key: &str) -> Result<Settled> {
+        self.settle(topic, group, key, "skip").await
+    }
+
+    async fn settle(&self, topic: &str, group: &str, key: &str, verb: &str) -> Result<Settled> {
+        let settled = async {
+            let path = paths::settle(&segment(topic)?, &segment(group)?, verb);
+            let key = DeadLetterKey {
+                key: key.to_owned(),
+            };
+            self.api.post(&path, &key, Duration::ZERO).await
+        };
+        let doing = format!("dead letters of `{key}`: {verb}");
+        settled.await.map_err(|failure: Failure| failure.into_error(&doing))
     }
 
     /// The map of its services with the totals of everything else; at most `limit` services and edges.

@@ -43,6 +43,11 @@ pub const BREAKERS: &str = "/api/v1/breakers";
 /// The live stream of the console.
 pub const LIVE: &str = "/api/v1/live";
 
+/// Where dead letters of a topic and a group, both [`segment`]s, are replayed or skipped.
+pub fn settle(topic: &str, group: &str, verb: &str) -> String {
+    format!("{TOPICS}/{topic}/groups/{group}/dead-letters/{verb}")
+}
+
 /// What stays as it is in a path segment: RFC 3986's unreserved characters.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')

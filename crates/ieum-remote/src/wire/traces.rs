@@ -71,6 +71,9 @@ pub struct Trace {
     /// What was logged in it, by its time: as much as is kept.
     #[serde(default)]
     pub logs: Vec<LogLine>,
+    /// How many spans name a parent that was not recorded: holes in the trace.
+    #[serde(default)]
+    pub orphans: usize,
 }
 
 /// One line that was logged while somebody worked for a trace.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::http::Method;
 use serde_json::Value;
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder,
 };
@@ -15,6 +16,7 @@ use utoipa::openapi::{
 };
 
 use super::routes::Operation;
+use crate::cmd::twin;
 use crate::errors::ErrorCode;
 
 /// The schemas of bodies, by name. Their fields are those of `ieum_remote::wire`; a test compares.
@@ -61,7 +63,8 @@ fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
     let mut builder = OperationBuilder::new()
         .operation_id(Some(operation.id))
         .summary(Some(operation.summary))
-        .tag(tag(operation.path));
+        .tag(tag(operation.path))
+        .extensions(twin(operation.id).map(command));
     for name in operation.path_parameters() {
         builder = builder.parameter(parameter(name, None, ParameterIn::Path));
     }
@@ -91,6 +94,13 @@ fn describe(operation: &Operation) -> utoipa::openapi::path::Operation {
         builder = builder.response(status, response);
     }
     builder.build()
+}
+
+/// The command that shows the same, for whom looks for a way without a browser.
+fn command(twin: &str) -> Extensions {
+    Extensions::builder()
+        .add("x-ieum-command", format!("ieum {twin}"))
+        .build()
 }
 
 /// One response per status; its description names the codes.

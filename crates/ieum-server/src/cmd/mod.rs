@@ -3,19 +3,28 @@
 //! A command parses into plain values and only then does something. What it finds goes to standard
 //! output; remarks and errors go to standard error, with an exit status of 1.
 
+mod answer;
+mod breakers;
 mod check;
 #[cfg(feature = "contract")]
 mod contract;
+mod dead_letters;
 mod doctor;
 mod events;
 mod health;
+mod overview;
 mod platform;
 mod platforms;
+mod routes;
 mod sagas;
 mod schema;
 mod services;
+mod streams;
 mod table;
+mod topics;
 mod trace;
+mod traces;
+mod twins;
 mod up;
 
 use std::process::ExitCode;
@@ -23,6 +32,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::console::{print, remark};
+
+pub(crate) use twins::twin;
 
 /// The command line of `ieum`.
 #[derive(Debug, Parser)]
@@ -44,11 +55,19 @@ enum Command {
     Doctor(doctor::Doctor),
     Health(health::Health),
     Schema(schema::Schema),
-    Platforms(platforms::Platforms),
+    Overview(overview::Overview),
     Services(services::Services),
+    Routes(routes::Routes),
+    Breakers(breakers::Breakers),
     Sagas(sagas::Sagas),
+    Streams(streams::Streams),
     Events(events::Events),
+    Topics(topics::Topics),
+    Groups(topics::Groups),
+    DeadLetters(dead_letters::DeadLetters),
+    Traces(traces::Traces),
     Trace(trace::Trace),
+    Platforms(platforms::Platforms),
     #[cfg(feature = "contract")]
     Contract(contract::Contract),
 }
@@ -65,11 +84,19 @@ impl Cli {
             Command::Doctor(doctor) => doctor.run(),
             Command::Health(health) => health.run(),
             Command::Schema(schema) => schema.run(),
-            Command::Platforms(platforms) => platforms.run(),
+            Command::Overview(overview) => overview.run(),
             Command::Services(services) => services.run(),
+            Command::Routes(routes) => routes.run(),
+            Command::Breakers(breakers) => breakers.run(),
             Command::Sagas(sagas) => sagas.run(),
+            Command::Streams(streams) => streams.run(),
             Command::Events(events) => events.run(),
+            Command::Topics(topics) => topics.run(),
+            Command::Groups(groups) => groups.run(),
+            Command::DeadLetters(letters) => letters.run(),
+            Command::Traces(traces) => traces.run(),
             Command::Trace(trace) => trace.run(),
+            Command::Platforms(platforms) => platforms.run(),
             #[cfg(feature = "contract")]
             Command::Contract(contract) => contract.run(),
         };
@@ -94,21 +121,5 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_list_speaks_json_and_finds_its_platform() {
-        for line in [
-            "services",
-            "platforms",
-            "sagas",
-            "events order-1",
-            "trace o-1",
-        ] {
-            let mut words = vec!["ieum"];
-            words.extend(line.split(' '));
-            words.extend(["--json", "--platform", "http://127.0.0.1:9"]);
-            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
-        }
     }
 }

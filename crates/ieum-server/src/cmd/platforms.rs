@@ -1,12 +1,12 @@
 //! `ieum platforms`: which platforms share a log, and who does what only one of them may do.
 
-use std::process::ExitCode;
-
+use ieum_remote::wire::paths;
 use ieum_remote::wire::platforms::Platforms as List;
 
 use super::Outcome;
+use super::answer::{Shown, show};
 use super::platform::Asking;
-use super::table::table;
+use super::table::{NOTHING, table};
 
 /// List the platforms on one log: who runs the health checks, and who owns which sagas.
 #[derive(Debug, clap::Args)]
@@ -17,22 +17,14 @@ pub(super) struct Platforms {
 
 impl Platforms {
     pub(super) fn run(self) -> Outcome {
-        let list = self.asking.run(async |platform| {
-            let platforms = platform.platforms().await;
-            platforms.map_err(|error| self.asking.explain(error))
-        })?;
-        if self.asking.json {
-            super::print(&serde_json::to_string_pretty(&list)?)?;
-        } else {
-            super::print(&render(&list))?;
-        }
-        Ok(ExitCode::SUCCESS)
+        show(&self.asking, paths::PLATFORMS, |list| {
+            Shown::Text(render(list))
+        })
     }
 }
 
 fn render(list: &List) -> String {
-    let mut table = table(["PLATFORM", "STATE", "CHECKS", "PARTITIONS", "MIRRORS"]);
-    for platform in &list.platforms {
+    let rows = list.platforms.iter().map(|platform| {
         let state = match (platform.alive, platform.own) {
             (true, true) => "answers",
             (true, false) => "alive",
@@ -42,11 +34,23 @@ fn render(list: &List) -> String {
             true => platform.partitions.len().to_string(),
             false => "all".to_owned(),
         };
-        let checks = if platform.checks { "runs them" } else { "–" };
-        let mirrors = platform.mirrors.join(", ");
-        table.add_row([platform.name.as_str(), state, checks, &partitions, &mirrors]);
-    }
-    let mut text = table.to_string();
+        let checks = if platform.checks {
+            "runs them"
+        } else {
+            NOTHING
+        };
+        [
+            platform.name.clone(),
+            state.to_owned(),
+            checks.to_owned(),
+            partitions,
+            platform.mirrors.join(", "),
+        ]
+    });
+    let mut text = table(
+        ["PLATFORM", "STATE", "CHECKS", "PARTITIONS", "MIRRORS"],
+        rows,
+    );
     if list.unowned > 0 {
         text.push_str(&format!("\n{} partitions have no owner now", list.unowned));
     }

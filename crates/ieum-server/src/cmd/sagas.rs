@@ -1,21 +1,25 @@
-//! `ieum sagas`: what runs, what waits for an operator, and how one saga went.
+//! `ieum sagas`: what runs, what waits for an operator, how one saga went, and what to tell it.
 
 use std::process::ExitCode;
 
-use anyhow::bail;
+use clap::{Args, Subcommand};
 use ieum_base::Timestamp;
-use ieum_remote::ErrorKind;
-use ieum_remote::wire::sagas;
-use ieum_saga::engine::Summary;
+use ieum_remote::Platform;
+use ieum_remote::wire::{paths, sagas};
+use ieum_saga::engine::{Stalled, Summary};
 use ieum_saga::{CallView, SagaView};
 
 use super::Outcome;
+use super::answer::{Shown, show, show_or};
 use super::platform::Asking;
-use super::table::{short, table};
+use super::table::{NOTHING, short, table, word};
 
-/// List sagas, or show the steps of one.
-#[derive(Debug, clap::Args)]
+/// List sagas, show the steps of one, or tell one what to do.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Sagas {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// The saga to show.
     id: Option<String>,
     /// Only sagas in this state: running, compensating, parked, completed, compensated.
@@ -24,75 +28,169 @@ pub(super) struct Sagas {
     /// Only sagas of this definition.
     #[arg(long, conflicts_with = "id")]
     definition: Option<String>,
-    /// The most sagas to list.
-    #[arg(long, default_value_t = 50, conflicts_with = "id")]
-    limit: usize,
+    /// The most to list, 1 to 1000. Default 100.
+    #[arg(long, value_name = "N", conflicts_with = "id")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Undo a saga; refused from its pivot on.
+    Cancel(Told),
+    /// Let a parked saga go on, in the direction that it had.
+    Resume(Told),
+    /// Try the next attempt now, without waiting for it.
+    Retry(Retried),
+    /// List the definitions in their latest versions.
+    Definitions(Asking),
+    /// List the open sagas that nothing will move; there must be none.
+    Stalled(Asking),
+}
+
+/// A saga, and why it is told something.
+#[derive(Debug, Args)]
+struct Told {
+    /// The saga.
+    id: String,
+    /// Why, for the saga's history.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// A saga whose next attempt is due.
+#[derive(Debug, Args)]
+struct Retried {
+    /// The saga.
+    id: String,
     #[command(flatten)]
     asking: Asking,
 }
 
 impl Sagas {
     pub(super) fn run(self) -> Outcome {
-        match &self.id {
-            Some(id) => self.show(id),
-            None => self.list(),
+        match (self.action, self.id) {
+            (Some(action), _) => action.run(),
+            (None, Some(id)) => show_one(&self.asking, &id),
+            (None, None) => {
+                let query = sagas::List {
+                    state: self.state,
+                    definition: self.definition,
+                    limit: self.limit,
+                };
+                let path = paths::with_query(paths::SAGAS, &query);
+                show(&self.asking, &path, |list: &sagas::Sagas| {
+                    Shown::rows(list.sagas.is_empty(), render_list(&list.sagas), "no saga")
+                })
+            }
         }
-    }
-
-    fn list(&self) -> Outcome {
-        let query = sagas::List {
-            state: self.state.clone(),
-            definition: self.definition.clone(),
-            limit: Some(self.limit),
-        };
-        let sagas = self.asking.run(async |platform| {
-            let sagas = platform.sagas().list(&query).await;
-            sagas.map_err(|error| self.asking.explain(error))
-        })?;
-        let list = sagas::Sagas { sagas };
-        if self.asking.json {
-            super::print(&serde_json::to_string_pretty(&list)?)?;
-        } else if list.sagas.is_empty() {
-            super::remark(&"no saga");
-        } else {
-            super::print(&render_list(&list.sagas))?;
-        }
-        Ok(ExitCode::SUCCESS)
-    }
-
-    fn show(&self, id: &str) -> Outcome {
-        let saga = self
-            .asking
-            .run(async |platform| match platform.sagas().get(id).await {
-                Ok(saga) => Ok(saga),
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    bail!("there is no saga `{id}`; `ieum sagas` lists them")
-                }
-                Err(error) => Err(self.asking.explain(error)),
-            })?;
-        if self.asking.json {
-            super::print(&serde_json::to_string_pretty(&saga)?)?;
-        } else {
-            super::print(&render(&saga))?;
-        }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
+impl Action {
+    fn run(self) -> Outcome {
+        match self {
+            Self::Cancel(Told { id, reason, asking }) => tell(&asking, &id, async |platform| {
+                platform.sagas().cancel(&id, &reason).await
+            }),
+            Self::Resume(Told { id, reason, asking }) => tell(&asking, &id, async |platform| {
+                platform.sagas().resume(&id, &reason).await
+            }),
+            Self::Retry(Retried { id, asking }) => tell(&asking, &id, async |platform| {
+                platform.sagas().retry_now(&id).await
+            }),
+            Self::Definitions(asking) => show(
+                &asking,
+                paths::SAGA_DEFINITIONS,
+                |list: &sagas::Definitions| {
+                    let text = render_definitions(list);
+                    Shown::rows(list.definitions.is_empty(), text, "no saga is defined")
+                },
+            ),
+            Self::Stalled(asking) => {
+                show(&asking, paths::SAGA_LIVENESS, |list: &sagas::Liveness| {
+                    let text = render_stalled(&list.stalled);
+                    Shown::rows(list.stalled.is_empty(), text, "no saga stands still")
+                })
+            }
+        }
+    }
+}
+
+/// Tells a saga something; programs are answered with the saga as it then is.
+fn tell(
+    asking: &Asking,
+    id: &str,
+    command: impl AsyncFnOnce(&Platform) -> ieum_remote::Result<()>,
+) -> Outcome {
+    asking.run(async |platform| {
+        let told = command(&platform).await;
+        told.map_err(|error| asking.explain(error))
+    })?;
+    if asking.json {
+        return show_one(asking, id);
+    }
+    super::remark(&format_args!(
+        "written down; `ieum sagas {id}` shows how it goes"
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_one(asking: &Asking, id: &str) -> Outcome {
+    let missing = || format!("there is no saga `{id}`; `ieum sagas` lists them");
+    let Some(segment) = paths::segment(id) else {
+        anyhow::bail!(missing());
+    };
+    let path = format!("{}/{segment}", paths::SAGAS);
+    show_or(
+        asking,
+        &path,
+        |_| Some(missing()),
+        |saga| Shown::Text(render(saga)),
+    )
+}
+
 fn render_list(sagas: &[Summary]) -> String {
-    let mut table = table(["SAGA", "DEFINITION", "STATE", "STEP", "STARTED", "WHY"]);
-    for saga in sagas {
+    let rows = sagas.iter().map(|saga| {
         let why = saga.parked.as_ref().or(saga.failure.as_ref());
-        table.add_row([
+        [
             saga.id.to_string(),
             saga.definition.clone(),
             saga.status.to_string(),
             saga.step.clone().unwrap_or_default(),
             saga.started_at.to_string(),
             short(why.map_or("", String::as_str), 50),
-        ]);
-    }
-    table.to_string()
+        ]
+    });
+    table(
+        ["SAGA", "DEFINITION", "STATE", "STEP", "STARTED", "WHY"],
+        rows,
+    )
+}
+
+fn render_definitions(list: &sagas::Definitions) -> String {
+    let rows = list.definitions.iter().map(|definition| {
+        let steps = definition.definition.steps.iter();
+        let steps: Vec<_> = steps.map(|step| step.name.as_str()).collect();
+        let hash = definition.hash.to_string();
+        [definition.name.clone(), short(&hash, 13), steps.join(" → ")]
+    });
+    table(["DEFINITION", "VERSION", "STEPS"], rows)
+}
+
+fn render_stalled(stalled: &[Stalled]) -> String {
+    let rows = stalled.iter().map(|stalled| {
+        let saga = &stalled.saga;
+        [
+            saga.id.to_string(),
+            saga.definition.clone(),
+            short(&stalled.why, 80),
+        ]
+    });
+    table(["SAGA", "DEFINITION", "WHY"], rows)
 }
 
 fn render(saga: &SagaView) -> String {
@@ -111,37 +209,31 @@ fn render(saga: &SagaView) -> String {
     if let Some(failure) = &saga.summary.failure {
         text.push_str(&format!("failed: {failure}\n"));
     }
-    let mut table = table(["STEP", "SERVICE", "DO", "TRIES", "AT", "UNDO", "REMARK"]);
-    for step in &saga.steps {
-        let mut name = step.name.clone();
-        if step.pivot {
-            name.push_str(" (pivot)");
-        }
+    let rows = saga.steps.iter().map(|step| {
+        let pivot = if step.pivot { " (pivot)" } else { "" };
         let remark = step.undo.as_ref().and_then(|undo| undo.error.as_ref());
         let remark = remark.or(step.call.error.as_ref());
         let uncertain = if step.uncertain { "uncertain; " } else { "" };
-        table.add_row([
-            name,
+        [
+            format!("{}{pivot}", step.name),
             step.service.clone(),
-            progress(&step.call),
+            word(&step.call.progress),
             step.call.attempts.to_string(),
             offset(*started_at, step.call.last_at),
-            step.undo.as_ref().map_or_else(|| "–".to_owned(), progress),
+            undone(step.undo.as_ref()),
             short(
                 &format!("{uncertain}{}", remark.map_or("", String::as_str)),
                 50,
             ),
-        ]);
-    }
-    text.push_str(&table.to_string());
+        ]
+    });
+    let header = ["STEP", "SERVICE", "DO", "TRIES", "AT", "UNDO", "REMARK"];
+    text.push_str(&table(header, rows));
     text
 }
 
-/// The API's word for it.
-fn progress(call: &CallView) -> String {
-    let word = serde_json::to_value(call.progress).ok();
-    let word = word.as_ref().and_then(serde_json::Value::as_str);
-    word.unwrap_or("?").to_owned()
+fn undone(undo: Option<&CallView>) -> String {
+    undo.map_or_else(|| NOTHING.to_owned(), |undo| word(&undo.progress))
 }
 
 fn offset(start: Timestamp, at: Option<Timestamp>) -> String {

@@ -1,12 +1,12 @@
 //! `ieum services`: which instances of which services live where, and how they are.
 
-use std::process::ExitCode;
-
-use ieum_remote::wire::services;
+use ieum_discovery::Status;
+use ieum_remote::wire::{paths, services};
 
 use super::Outcome;
+use super::answer::{Shown, show};
 use super::platform::Asking;
-use super::table::{short, table};
+use super::table::{NOTHING, or_nothing, short, table, word};
 
 /// List services with their instances and the state of their checks.
 #[derive(Debug, clap::Args)]
@@ -17,56 +17,61 @@ pub(super) struct Services {
 
 impl Services {
     pub(super) fn run(self) -> Outcome {
-        let services = self.asking.run(async |platform| {
-            let services = platform.services().await;
-            services.map_err(|error| self.asking.explain(error))
-        })?;
-        let list = services::Services { services };
-        if self.asking.json {
-            super::print(&serde_json::to_string_pretty(&list)?)?;
-        } else if list.services.is_empty() {
-            super::remark(&"no service is registered");
-        } else {
-            super::print(&render(&list))?;
-        }
-        Ok(ExitCode::SUCCESS)
+        show(
+            &self.asking,
+            paths::SERVICES,
+            |list: &services::Services| {
+                Shown::rows(
+                    list.services.is_empty(),
+                    render(list),
+                    "no service is registered",
+                )
+            },
+        )
     }
 }
 
 fn render(list: &services::Services) -> String {
-    let mut table = table(["SERVICE", "INSTANCE", "ADDRESS", "STATUS", "OWNER", "CHECK"]);
-    for service in &list.services {
-        let owner = service.owner.as_deref().unwrap_or("–");
-        if service.instances.is_empty() {
-            table.add_row([service.name.as_str(), "–", "–", "no instance", owner, ""]);
-        }
-        for instance in &service.instances {
-            let status = format!("{:?}", instance.status).to_lowercase();
-            let well = status == "passing";
-            let output = if well {
-                String::new()
-            } else {
-                short(&instance.output, 60)
-            };
-            let name = service.name.as_str();
-            let row = [
-                name,
-                &instance.id,
-                &instance.authority,
-                &status,
-                owner,
-                &output,
-            ];
-            table.add_row(row);
-        }
+    let header = ["SERVICE", "INSTANCE", "ADDRESS", "STATUS", "OWNER", "CHECK"];
+    table(header, list.services.iter().flat_map(rows))
+}
+
+/// A line per instance; a service without one has a line, too.
+fn rows(service: &services::ServiceView) -> Vec<[String; 6]> {
+    let owner = or_nothing(service.owner.as_deref());
+    let row = |[id, address, status, check]: [String; 4]| {
+        [
+            service.name.clone(),
+            id,
+            address,
+            status,
+            owner.clone(),
+            check,
+        ]
+    };
+    if service.instances.is_empty() {
+        let nothing = || NOTHING.to_owned();
+        return vec![row([
+            nothing(),
+            nothing(),
+            "no instance".to_owned(),
+            String::new(),
+        ])];
     }
-    table.to_string()
+    let instances = service.instances.iter();
+    let lines = instances.map(|instance| {
+        let check = match instance.status {
+            Status::Passing => String::new(),
+            _ => short(&instance.output, 60),
+        };
+        let (id, address) = (instance.id.clone(), instance.authority.clone());
+        row([id, address, word(&instance.status), check])
+    });
+    lines.collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use ieum_discovery::Status;
-
     use super::*;
 
     #[test]

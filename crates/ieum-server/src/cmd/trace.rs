@@ -1,13 +1,9 @@
 //! `ieum trace`: one request, order or saga as a tree over every service that it touched.
 
-use std::process::ExitCode;
-
-use anyhow::bail;
-use ieum_remote::ErrorKind;
-use ieum_remote::wire::traces;
-use serde::Serialize;
+use ieum_remote::wire::{paths, traces};
 
 use super::Outcome;
+use super::answer::{Shown, show_or};
 use super::platform::Asking;
 use crate::traces::Tree;
 
@@ -20,37 +16,20 @@ pub(super) struct Trace {
     asking: Asking,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer<'a> {
-    #[serde(flatten)]
-    trace: &'a traces::Trace,
-    orphans: usize,
-}
-
 impl Trace {
     pub(super) fn run(self) -> Outcome {
-        let trace = self
-            .asking
-            .run(async |platform| match platform.trace(&self.id).await {
-                Ok(trace) => Ok(trace),
-                Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-                    "no trace `{}` is kept, and none about an order or saga of this id \
-                     (traces are kept in memory; services send them a moment after the work)",
-                    self.id
-                ),
-                Err(error) => Err(self.asking.explain(error)),
-            })?;
-        let tree = Tree::new(&trace);
-        if self.asking.json {
-            let answer = Answer {
-                trace: &trace,
-                orphans: tree.orphans(),
-            };
-            super::print(&serde_json::to_string_pretty(&answer)?)?;
-        } else {
-            super::print(&tree.to_string())?;
-        }
-        Ok(ExitCode::SUCCESS)
+        let missing = || {
+            format!(
+                "no trace `{}` is kept, and none about an order or saga of this id \
+                 (traces are kept in memory; services send them a moment after the work)",
+                self.id
+            )
+        };
+        let Some(segment) = paths::segment(&self.id) else {
+            anyhow::bail!(missing());
+        };
+        let path = format!("{}/{segment}", paths::TRACES);
+        let render = |trace: &traces::Trace| Shown::Text(Tree::new(trace).to_string());
+        show_or(&self.asking, &path, |_| Some(missing()), render)
     }
 }

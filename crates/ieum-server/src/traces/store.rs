@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ieum_base::trace::{AttributeValue, SpanData, SpanSink, TraceId};
 use ieum_remote::wire::traces::{Trace, TraceSummary};
 
+use super::Tree;
+
 /// How much is kept. The oldest trace goes first.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -105,11 +107,14 @@ impl Store {
         let mut spans = inner.traces.get(&trace_id)?.spans.clone();
         drop(inner);
         spans.sort_by_key(|span| (span.start, span.end));
-        Some(Trace {
+        let mut trace = Trace {
             trace_id,
             spans,
             logs: Vec::new(),
-        })
+            orphans: 0,
+        };
+        trace.orphans = Tree::new(&trace).orphans();
+        Some(trace)
     }
 
     /// The latest `limit` traces, the latest first.

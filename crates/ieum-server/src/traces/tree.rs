@@ -150,6 +150,7 @@ mod tests {
             trace_id: spans[0].trace_id,
             spans,
             logs: Vec::new(),
+            orphans: 0,
         }
     }
 
