@@ -1,8 +1,8 @@
 //! `cargo xtask conformance`: every suite on every engine, as one table.
 //!
 //! The suites are tests like any others; each writes down what it found (`ieum_testkit::conformance`),
-//! and here the findings become the table in the docs. An engine that is silent is an error: a suite
-//! that did not run proves nothing.
+//! and here the findings become the table in the docs, in both languages. An engine that is silent is
+//! an error: a suite that did not run proves nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use crate::documents::twins;
 use crate::test::ENGINES;
-use crate::workspace::{self, cargo};
+use crate::workspace::{self, Source, cargo};
 
 /// What `ieum_testkit::conformance` reads.
 pub(crate) const VARIABLE: &str = "IEUM_CONFORMANCE";
@@ -59,6 +60,8 @@ const FILTERS: [&str; 3] = ["conformance", "promises", "suites"];
 
 /// The page of the docs that holds the table.
 const PAGE: &str = "docs/reference/conformance.md";
+/// Its translation.
+const KOREAN_PAGE: &str = "docs/ko/reference/conformance.md";
 
 /// What the suites of one port found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -83,7 +86,7 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
         [] => (false, false),
         ["--json"] => (true, false),
         ["--write"] => (false, true),
-        ["--page"] => return write_page(&read(&folder())?),
+        ["--page"] => return write_pages(&read(&folder())?),
         _ => bail!("usage: cargo xtask conformance [--json | --write | --page]"),
     };
     let folder = fresh_folder()?;
@@ -99,9 +102,9 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     if is_json {
         println!("{}", to_json(&ports));
     } else if is_written {
-        write_page(&ports)?;
+        write_pages(&ports)?;
     } else {
-        print!("{}", tables(&ports));
+        print!("{}", tables(&ports, "case"));
     }
     let missing = missing(&ports);
     ensure!(missing.is_empty(), "no findings of {}", missing.join(", "));
@@ -111,11 +114,14 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Writes the page of the docs, unless an engine was silent.
-fn write_page(ports: &Ports) -> Result<()> {
+/// Writes the pages of the docs, unless an engine was silent.
+fn write_pages(ports: &Ports) -> Result<()> {
     let missing = missing(ports);
     ensure!(missing.is_empty(), "no findings of {}", missing.join(", "));
-    std::fs::write(workspace::root().join(PAGE), page(ports)).context(PAGE)
+    for Source { path, text } in pages(ports) {
+        std::fs::write(workspace::root().join(&path), text).context(path)?;
+    }
+    Ok(())
 }
 
 /// Where the findings of the last run are.
@@ -133,16 +139,18 @@ pub(crate) fn fresh_folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// After a run of all tests: the page of the docs says what was found.
+/// After a run of all tests: the pages of the docs say what was found.
 pub(crate) fn check_page(folder: &Path) -> Result<()> {
     let ports = read(folder)?;
     let missing = missing(&ports);
     ensure!(missing.is_empty(), "no findings of {}", missing.join(", "));
-    let stands = std::fs::read_to_string(workspace::root().join(PAGE)).unwrap_or_default();
-    ensure!(
-        stands == page(&ports),
-        "{PAGE} is not what the suites found: run `cargo xtask conformance --write`"
-    );
+    for Source { path, text } in pages(&ports) {
+        let stands = std::fs::read_to_string(workspace::root().join(&path)).unwrap_or_default();
+        ensure!(
+            stands == text,
+            "{path} is not what the suites found: run `cargo xtask conformance --write`"
+        );
+    }
     Ok(())
 }
 
@@ -235,16 +243,31 @@ fn to_json(ports: &Ports) -> Value {
     })
 }
 
-fn page(ports: &Ports) -> String {
-    format!("{INTRODUCTION}{}", tables(ports))
+/// The page in English, and in Korean. Cases and reasons are the words of the tests in both.
+fn pages(ports: &Ports) -> [Source; 2] {
+    let english = Source {
+        path: PAGE.to_owned(),
+        text: format!("{INTRODUCTION}{}", tables(ports, "case")),
+    };
+    let first = twins::first_line(&english);
+    let korean = Source {
+        path: KOREAN_PAGE.to_owned(),
+        text: format!("{first}\n{KOREAN_INTRODUCTION}{}", tables(ports, "케이스")),
+    };
+    [english, korean]
 }
 
-/// One table for each port: a row for each case, a column for each engine.
-fn tables(ports: &Ports) -> String {
+/// One table for each port: a row for each case, a column for each engine. `heading` is that of the
+/// cases.
+fn tables(ports: &Ports, heading: &str) -> String {
     let mut text = String::new();
     for (name, port) in ports {
         let engines = columns(name, port);
-        let _ = writeln!(text, "\n## {name}\n\n| case | {} |", engines.join(" | "));
+        let _ = writeln!(
+            text,
+            "\n## {name}\n\n| {heading} | {} |",
+            engines.join(" | ")
+        );
         let _ = writeln!(text, "|---|{}", "---|".repeat(engines.len()));
         let mut notes: Vec<&str> = Vec::new();
         for (case, outcomes) in &port.cases {
@@ -306,6 +329,15 @@ conformance` runs them and prints it, with `--json` for machines. A case that an
 promise is skipped, and the number says why. A run of all tests fails if this page says anything else.
 ";
 
+const KOREAN_INTRODUCTION: &str = "\
+# 적합성: 엔진과 케이스
+
+포트 뒤의 엔진은 모두 같은 모음(suite)을 통과한다. 이 페이지는 모음이 알아낸 것이다. `cargo xtask \
+conformance`가 모음을 돌려 이것을 출력하고, 기계를 위해서는 `--json`을 준다. 엔진이 약속하지 않는 케이스는 \
+건너뛰며, 번호가 그 까닭을 말한다. 케이스와 까닭은 테스트에 적힌 영어 그대로다. 모든 테스트를 돌렸을 때 \
+이 페이지가 그 결과와 다르면 그 실행은 실패한다.
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,7 +360,21 @@ mod tests {
     fn the_table_has_a_row_for_each_case_and_says_why_one_was_skipped() {
         let expected = "\n## cache\n\n| case | memory | Redis |\n|---|---|---|\n\
                         | a is | ✓ | – (1) |\n| b is | **failed** | ✓ |\n\n1. it has no a\n";
-        assert_eq!(tables(&found()), expected);
+        assert_eq!(tables(&found(), "case"), expected);
+    }
+
+    #[test]
+    fn the_korean_page_has_the_rows_of_the_english_one_and_names_it() {
+        let [english, korean] = pages(&found());
+        let (first, rest) = korean.text.split_once('\n').expect("lines");
+        assert_eq!(first, twins::first_line(&english));
+        assert!(rest.starts_with("# 적합성"), "{rest}");
+        let rows = |text: &str| -> Vec<String> {
+            let rows = text.lines().filter(|line| line.contains("✓"));
+            rows.map(str::to_owned).collect()
+        };
+        assert_eq!(rows(rest), rows(&english.text));
+        assert_eq!(rows(rest).len(), 2);
     }
 
     #[test]
