@@ -1,0 +1,91 @@
+// Calls of the platform API. A refusal is an exception with problem details, whatever refused.
+
+import { session } from "../state/session.svelte";
+import type { Problem } from "./types";
+
+/** The API refused a call, or nobody answered it. */
+export class Refused extends Error {
+  override readonly name = "Refused";
+
+  constructor(readonly problem: Problem) {
+    super(problem.detail ?? problem.title);
+  }
+}
+
+/** A platform that does not answer at all; no server gave this code. */
+export const UNREACHABLE: Problem = { title: "unreachable", status: 0 };
+
+/** What happened, as problem details. An aborted call is nobody's problem: `undefined`. */
+export function problemOf(thrown: unknown): Problem | undefined {
+  if (thrown instanceof Refused) return thrown.problem;
+  if (thrown instanceof DOMException && thrown.name === "AbortError") return undefined;
+  return { title: "internal", status: 0, detail: String(thrown) };
+}
+
+/** Gets JSON. */
+export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  const answer = await call(path, signal ? { signal } : {});
+  return (await answer.json()) as T;
+}
+
+/** Gets text, such as the page of an error. */
+export async function getText(path: string, signal?: AbortSignal): Promise<string> {
+  const answer = await call(path, signal ? { signal } : {});
+  return answer.text();
+}
+
+/** Tells the platform to do something; answers its JSON, or `undefined` if it has none. */
+export async function post<T>(path: string, body?: unknown): Promise<T | undefined> {
+  const request: RequestInit = { method: "POST" };
+  if (body !== undefined) {
+    request.body = JSON.stringify(body);
+    request.headers = { "content-type": "application/json" };
+  }
+  const answer = await call(path, request);
+  const text = await answer.text();
+  return text === "" ? undefined : (JSON.parse(text) as T);
+}
+
+/** Sends one request with the token, if there is one. */
+export async function call(path: string, request: RequestInit): Promise<Response> {
+  const headers = new Headers(request.headers);
+  if (session.token !== undefined) headers.set("authorization", `Bearer ${session.token}`);
+  let answer: Response;
+  try {
+    answer = await fetch(path, { ...request, headers, cache: "no-store", credentials: "omit" });
+  } catch (thrown) {
+    if (thrown instanceof DOMException) throw thrown;
+    throw new Refused(UNREACHABLE);
+  }
+  if (answer.ok) return answer;
+  if (answer.status === 401) session.refuse();
+  throw new Refused(await refusal(answer));
+}
+
+async function refusal(answer: Response): Promise<Problem> {
+  const bare: Problem = { title: answer.statusText || "error", status: answer.status };
+  try {
+    const told = (await answer.json()) as Partial<Problem>;
+    return { ...bare, ...told };
+  } catch {
+    return bare;
+  }
+}
+
+/** A path of the API: each of `segments` is a name and is encoded. */
+export function path(base: string, ...segments: string[]): string {
+  return [base, ...segments.map(encodeURIComponent)].join("/");
+}
+
+/** `base` with the members of `query` that are neither absent nor empty. */
+export function withQuery(
+  base: string,
+  query: Record<string, string | number | boolean | undefined>,
+): string {
+  const parts = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined && value !== "") parts.set(name, String(value));
+  }
+  const text = parts.toString();
+  return text === "" ? base : `${base}?${text}`;
+}

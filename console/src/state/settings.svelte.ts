@@ -1,0 +1,54 @@
+// What a person chose for this browser: language and colours. Without a choice the system decides.
+
+import { LANGUAGES, type Language } from "../i18n/dictionaries";
+
+export type Theme = "auto" | "light" | "dark";
+
+const THEMES: readonly Theme[] = ["auto", "light", "dark"];
+
+class Settings {
+  #language = $state<Language>(initialLanguage());
+  #theme = $state<Theme>(pick(localStorage.getItem("ieum.theme"), THEMES) ?? "auto");
+
+  constructor() {
+    this.#apply();
+  }
+
+  get language(): Language {
+    return this.#language;
+  }
+
+  get theme(): Theme {
+    return this.#theme;
+  }
+
+  nextLanguage(): void {
+    this.#language = this.#language === "en" ? "ko" : "en";
+    localStorage.setItem("ieum.language", this.#language);
+    this.#apply();
+  }
+
+  nextTheme(): void {
+    this.#theme = THEMES[(THEMES.indexOf(this.#theme) + 1) % THEMES.length] ?? "auto";
+    localStorage.setItem("ieum.theme", this.#theme);
+    this.#apply();
+  }
+
+  #apply(): void {
+    const root = document.documentElement;
+    root.lang = this.#language;
+    root.dataset["theme"] = this.#theme;
+  }
+}
+
+function initialLanguage(): Language {
+  const chosen = pick(localStorage.getItem("ieum.language"), LANGUAGES);
+  const spoken = navigator.languages.map((tag) => pick(tag.slice(0, 2), LANGUAGES));
+  return chosen ?? spoken.find((language) => language !== undefined) ?? "en";
+}
+
+function pick<T extends string>(text: string | null, options: readonly T[]): T | undefined {
+  return options.find((option) => option === text);
+}
+
+export const settings = new Settings();
