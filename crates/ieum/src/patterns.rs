@@ -4,6 +4,14 @@
 //! that `cargo test --doc -p ieum` fails when a page no longer fits the code; the pages in
 //! `docs/ko/patterns/` have the same blocks, byte for byte.
 
+#![cfg_attr(
+    doctest,
+    expect(
+        rustdoc::invalid_codeblock_attributes,
+        reason = "blocks of other languages say why they are not run: `sh,not-run=…`"
+    )
+)]
+
 /// Makes an item for each page, which carries the page as its docs.
 macro_rules! pages {
     ($($page:literal => $item:ident,)*) => {
@@ -18,11 +26,38 @@ macro_rules! pages {
 }
 
 pages! {
+    "api-composition" => ApiComposition,
+    "authentication" => Authentication,
     "bulkhead" => Bulkhead,
+    "cache" => Cache,
+    "choreography-and-orchestration" => ChoreographyAndOrchestration,
     "circuit-breaker" => CircuitBreaker,
+    "client-side-discovery" => ClientSideDiscovery,
+    "contract-tests" => ContractTests,
+    "cqrs" => Cqrs,
+    "database-per-service" => DatabasePerService,
+    "event-driven-data-sharing" => EventDrivenDataSharing,
+    "event-sourcing" => EventSourcing,
     "fallback" => Fallback,
+    "graceful-shutdown" => GracefulShutdown,
+    "graphql" => Graphql,
+    "grpc" => Grpc,
+    "health-check" => HealthCheck,
+    "idempotency-key" => IdempotencyKey,
+    "integration-tests" => IntegrationTests,
+    "load-balancing" => LoadBalancing,
+    "metrics" => Metrics,
+    "outbox-and-inbox" => OutboxAndInbox,
+    "publish-subscribe" => PublishSubscribe,
+    "rate-limit" => RateLimit,
+    "rest-api" => RestApi,
     "retry-and-backoff" => RetryAndBackoff,
+    "saga" => Saga,
+    "service-registry" => ServiceRegistry,
+    "structured-logs" => StructuredLogs,
     "timeout" => Timeout,
+    "tracing" => Tracing,
+    "two-phase-commit" => TwoPhaseCommit,
 }
 
 #[cfg(test)]
