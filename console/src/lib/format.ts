@@ -52,6 +52,7 @@ export function percent(share: number): string {
 
 /** A span of time given in milliseconds. */
 export function duration(milliseconds: number): string {
+  if (milliseconds === 0) return "0";
   if (milliseconds < 1) return `${decimal(milliseconds * 1_000, 0)} µs`;
   if (milliseconds < 1_000) return `${decimal(milliseconds, milliseconds < 10 ? 1 : 0)} ms`;
   if (milliseconds < 60_000) return `${decimal(milliseconds / 1_000, milliseconds < 10_000 ? 2 : 1)} s`;

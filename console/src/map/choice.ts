@@ -1,12 +1,14 @@
-// Which services the map shows when there are too many to be read: those in trouble, then the busiest.
+// Which services the map shows when there are too many to be read: those in trouble, then the busiest,
+// each with the callers that lead to it.
 
-import type { Overview, ServiceLoad } from "../api/types";
+import type { Edge, Overview, ServiceLoad } from "../api/types";
 import { ofInstances } from "../lib/tones";
+import { byEnd } from "./columns";
 
 export const GATEWAY = "gateway";
 
 /** More nodes than these cannot be read on one screen. */
-export const MOST_NODES = 36;
+export const MOST_NODES = 30;
 
 export interface Choice {
   services: ServiceLoad[];
@@ -16,27 +18,40 @@ export interface Choice {
 
 /** The services of the map, the gateway first, in an order that does not follow the figures. */
 export function choose({ services, edges }: Overview, selected: string | undefined): Choice {
-  const wanted =
-    services.length <= MOST_NODES
-      ? services
-      : services.toSorted((a, b) => weight(b) - weight(a)).slice(0, MOST_NODES);
-  const names = new Set(wanted.map(({ name }) => name));
+  if (services.length <= MOST_NODES) return { services: services.toSorted(byName), hidden: 0 };
+  const callers = byEnd(edges, "to");
+  const names = new Set<string>();
+  const add = (name: string): void => {
+    const chain = wayTo(name, callers).filter((one) => !names.has(one));
+    if (names.size + chain.length <= MOST_NODES) for (const one of chain) names.add(one);
+  };
   if (selected !== undefined) {
-    names.add(selected);
-    for (const { from, to } of edges) {
-      if (names.size > MOST_NODES + MOST_NODES / 2) break;
-      if (from === selected) names.add(to);
-      if (to === selected) names.add(from);
+    add(selected);
+    for (const { from, to } of edges.toSorted((a, b) => b.rate - a.rate)) {
+      if (from === selected) add(to);
+      if (to === selected) add(from);
     }
   }
+  for (const { name } of services.toSorted((a, b) => weight(b) - weight(a))) add(name);
   const chosen = services.filter(({ name }) => names.has(name)).toSorted(byName);
   return { services: chosen, hidden: services.length - chosen.length };
 }
 
+/** The service and its busiest callers, up to who is called by nobody. */
+function wayTo(name: string, callers: Map<string, Edge[]>): string[] {
+  const way = [name];
+  for (;;) {
+    const known = callers.get(way.at(-1) ?? "") ?? [];
+    const next = known.filter(({ from }) => !way.includes(from)).toSorted((a, b) => b.rate - a.rate)[0];
+    if (!next) return way;
+    way.push(next.from);
+  }
+}
+
 function weight({ name, rate, errorRate, instances }: ServiceLoad): number {
   if (name === GATEWAY) return Infinity;
-  const isSick = ["bad", "warn"].includes(ofInstances(instances));
-  return rate * (1 + 20 * errorRate) + (isSick ? 1_000_000 : 0);
+  const isDown = instances.critical > 0 || ofInstances(instances) === "bad";
+  return rate * (1 + 20 * errorRate) + (isDown ? 1_000_000 : 0);
 }
 
 function byName(a: ServiceLoad, b: ServiceLoad): number {
