@@ -113,9 +113,10 @@ impl Process {
         self.signal(Signal::HUP)
     }
 
-    /// Sends SIGSTOP: it stands still, and its connections with it.
+    /// Sends SIGSTOP, and waits until it stands still, and its connections with it.
     pub fn freeze(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        stands_still(self.pid()?)
     }
 
     /// Sends SIGCONT.
@@ -155,12 +156,33 @@ impl Process {
         Ok(status)
     }
 
-    fn signal(&self, signal: Signal) -> Result<()> {
+    fn pid(&self) -> Result<Pid> {
         let id = i32::try_from(self.child.id())?;
-        let pid = Pid::from_raw(id).context("a process id is not 0")?;
-        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
+        Pid::from_raw(id).context("a process id is not 0")
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(self.pid()?, signal).with_context(|| format!("cannot signal {}", self.name))
     }
 }
+
+/// Waits until no thread of a process runs any more: a signal takes its time on a busy machine, and what is
+/// asked meanwhile is still answered.
+pub(crate) fn stands_still(process: Pid) -> Result<()> {
+    let is_stopped = |stat: &str| {
+        // The state follows the program's name, which may have brackets and spaces.
+        let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+        state.is_some_and(|rest| rest.starts_with(['T', 't', 'Z', 'X']))
+    };
+    eventually("a process stands still", STOPS_WITHIN, || {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero())).ok()?;
+        let mut stats = threads
+            .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+        stats.all(|stat| is_stopped(&stat)).then_some(())
+    })
+}
+
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
 
 impl Drop for Process {
     fn drop(&mut self) {

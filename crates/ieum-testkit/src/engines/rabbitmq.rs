@@ -102,7 +102,7 @@ impl RabbitMq {
 
     /// Makes it stand still: it accepts connections and never answers.
     pub fn freeze(&self) -> Result<()> {
-        self.server.signal(Signal::STOP)
+        self.server.freeze()
     }
 
     /// Lets it go on.

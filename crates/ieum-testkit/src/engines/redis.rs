@@ -70,7 +70,7 @@ impl Redis {
 
     /// Makes it stand still: it accepts connections and never answers.
     pub fn freeze(&self) -> Result<()> {
-        self.server.signal(Signal::STOP)
+        self.server.freeze()
     }
 
     /// Lets it go on.

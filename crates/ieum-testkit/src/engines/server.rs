@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::process::stands_still;
 use crate::wait::eventually;
 
 /// A server: what it is started with, and the process that runs, if one does.
@@ -132,6 +133,13 @@ impl Server {
         let running = self.running.as_ref();
         let running = running.with_context(|| format!("{} does not run", self.name))?;
         kill_process(running.pid, signal).with_context(|| format!("cannot signal {}", self.name))
+    }
+
+    /// Stops the server where it is, and waits until it stands still.
+    pub(super) fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        let pid = self.running.as_ref().map(|running| running.pid);
+        pid.map_or(Ok(()), stands_still)
     }
 
     /// Ends it at once with its signal, and keeps its folder for the next start.
