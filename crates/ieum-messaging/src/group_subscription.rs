@@ -77,9 +77,7 @@ impl Subscriber for GroupSubscriber {
         group: &str,
         member: &str,
     ) -> Result<Box<dyn Subscription>> {
-        names::check_topic(topic)?;
-        names::check("group", group)?;
-        names::check("member", member)?;
+        names::check_join(topic, group, member)?;
         Ok(Box::new(GroupSubscription {
             groups: Arc::clone(&self.groups),
             config: self.config,

@@ -28,6 +28,13 @@ pub fn check(what: &str, name: &str) -> Result<()> {
     )))
 }
 
+/// Checks what a member names that joins a group on a topic.
+pub fn check_join(topic: &str, group: &str, member: &str) -> Result<()> {
+    check_topic(topic)?;
+    check("group", group)?;
+    check("member", member)
+}
+
 /// The name as an engine with few letters can have it: of ASCII letters, digits, `.`, `_` and `-`,
 /// and at most `most` bytes (64 or more). Two names never become the same.
 ///

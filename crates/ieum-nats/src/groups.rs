@@ -66,9 +66,7 @@ impl std::fmt::Debug for Groups {
 #[async_trait]
 impl ieum_messaging::Groups for Groups {
     async fn join(&self, topic: &str, group: &str, member: &str) -> Result<Epoch> {
-        names::check_topic(topic)?;
-        names::check("group", group)?;
-        names::check("member", member)?;
+        names::check_join(topic, group, member)?;
         self.find_or_add(topic, group)?.join(member).await
     }
 

@@ -236,9 +236,7 @@ fn read(entry: &Value) -> Option<Delivery> {
 #[async_trait]
 impl ieum_messaging::Groups for Groups {
     async fn join(&self, topic: &str, group: &str, member: &str) -> Result<Epoch> {
-        names::check_topic(topic)?;
-        names::check("group", group)?;
-        names::check("member", member)?;
+        names::check_join(topic, group, member)?;
         let who = (topic, group, member);
         let joined = match self.try_join(who, None).await {
             Ok(Joined::Busy(epoch, renewals))

@@ -50,9 +50,7 @@ impl ieum_messaging::Subscriber for Subscriber {
         group: &str,
         member: &str,
     ) -> Result<Box<dyn Subscription>> {
-        names::check_topic(topic)?;
-        names::check("group", group)?;
-        names::check("member", member)?;
+        names::check_join(topic, group, member)?;
         match self.register(topic, group).await {
             Err(error) if !may_pass(&error) => return Err(error),
             _ => {}

@@ -307,9 +307,7 @@ impl State {
 #[async_trait]
 impl Groups for Broker {
     async fn join(&self, topic: &str, group: &str, member: &str) -> Result<Epoch> {
-        names::check_topic(topic)?;
-        names::check("group", group)?;
-        names::check("member", member)?;
+        names::check_join(topic, group, member)?;
         let mut state = self.lock();
         let groups = &mut state.topic(topic, self.config.names)?.groups;
         if !groups.contains_key(group) && groups.len() >= self.config.names {

@@ -16,9 +16,7 @@ use crate::postgres::readable;
 #[async_trait]
 impl Groups for Topics {
     async fn join(&self, topic: &str, group: &str, member: &str) -> Result<Epoch> {
-        names::check_topic(topic)?;
-        names::check("group", group)?;
-        names::check("member", member)?;
+        names::check_join(topic, group, member)?;
         self.note_topic(topic).await?;
         let name = Name::new(topic, group);
         // Nobody has such a row: only the last worker's own name takes over without a look before.

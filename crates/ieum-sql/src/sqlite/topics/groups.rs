@@ -15,9 +15,7 @@ use crate::sqlite::Tx;
 #[async_trait]
 impl Groups for Topics {
     async fn join(&self, topic: &str, group: &str, member: &str) -> Result<Epoch> {
-        names::check_topic(topic)?;
-        names::check("group", group)?;
-        names::check("member", member)?;
+        names::check_join(topic, group, member)?;
         let (name, member) = (Name::new(topic, group), member.to_owned());
         let (topics, now) = (self.clone(), Instant::now());
         self.log
