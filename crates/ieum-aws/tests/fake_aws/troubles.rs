@@ -1,7 +1,7 @@
 //! What goes wrong: too many calls, entries that fail, wrong keys, somebody else's messages.
 
 use ieum_aws::{connect, dead_letters, examine};
-use ieum_base::{EngineUrl, Level, Stop, Tasks};
+use ieum_base::{Clock, EngineUrl, Level, Stop, Tasks};
 use ieum_messaging::{Broker, Delivery, ErrorKind, Message, Subscription};
 
 use super::server::Fake;
@@ -10,7 +10,7 @@ const PLACE: &str = "region=eu-west-1&visibility=30s&wait=1s";
 
 async fn connected(url: &EngineUrl) -> (Broker, Tasks) {
     let tasks = Tasks::new(Stop::new());
-    (connect(url, &tasks).await.expect("connected"), tasks)
+    (connect(url, &Clock::system(), &tasks).await.expect("connected"), tasks)
 }
 
 fn message(n: usize, key: &str) -> Message {
@@ -122,7 +122,7 @@ async fn a_signature_that_does_not_fit_is_a_clear_error_without_the_secret() {
             "does not know the access key",
         ),
     ] {
-        let error = connect(&url, &tasks).await.expect_err("refused");
+        let error = connect(&url, &Clock::system(), &tasks).await.expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::Invalid);
         let why = error.to_string();
         assert!(why.contains(wanted) && !why.contains("g3heim"), "{why}");
@@ -177,7 +177,7 @@ async fn an_endpoint_that_is_not_there_is_unavailable() {
     let url = "sqs://k:g3heim@127.0.0.1:9?scheme=http&region=eu-west-1"
         .parse()
         .expect("a URL");
-    let error = connect(&url, &Tasks::new(Stop::new()))
+    let error = connect(&url, &Clock::system(), &Tasks::new(Stop::new()))
         .await
         .expect_err("nobody is there");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -202,6 +202,6 @@ async fn what_is_no_event_becomes_a_dead_letter_and_holds_up_nothing() {
     assert_eq!(read(&mut *subscription, 1).await[0].message.id, "1");
     assert_eq!(fake.state.calls("SendMessage"), 1);
     // It is no message that could be shown.
-    let letters = dead_letters(&fake.url(PLACE), &tasks, "t", "g").await;
+    let letters = dead_letters(&fake.url(PLACE), &Clock::system(), &tasks, "t", "g").await;
     assert_eq!(letters.expect("a list").len(), 0);
 }
