@@ -91,7 +91,10 @@ impl Keeper {
                     .zip(seen)
                     .map(|(service, index)| Box::pin(service.changed(index))),
             );
-            let _ = tokio::time::timeout(wait, changed).await;
+            if tokio::time::timeout(wait, changed).await.is_ok() {
+                // Other instances are another beginning: what failed with the former says nothing of them.
+                failures = 0;
+            }
         }
     }
 
@@ -100,7 +103,7 @@ impl Keeper {
         let spread = 0.8 + 0.4 * worker.rng.fraction();
         let wait = match failures {
             0 => self.refresh,
-            _ => Backoff::new(FIRST_RETRY, self.refresh).ceiling(failures),
+            _ => Backoff::new(FIRST_RETRY, LONGEST_RETRY.min(self.refresh)).ceiling(failures),
         };
         wait.mul_f64(spread)
     }
@@ -188,6 +191,9 @@ impl Federation {
 
 /// Before the second look at something that was wrong.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
+
+/// Between two looks while something is wrong, at most: callers are waiting.
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
 /// Between two looks, however often instances change.
 const LEAST_PAUSE: Duration = Duration::from_millis(200);
