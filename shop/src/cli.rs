@@ -220,6 +220,9 @@ pub(crate) enum ServiceName {
     Notifications,
     /// What happened, in numbers.
     Analytics,
+    /// What a buyer sees: the storefront's pages. It keeps nothing, so that the flags of databases,
+    /// brokers and caches mean nothing to it.
+    Portal,
 }
 
 impl ServiceName {
@@ -234,6 +237,7 @@ impl ServiceName {
             Self::Shipping => "shipping",
             Self::Notifications => "notifications",
             Self::Analytics => "analytics",
+            Self::Portal => "portal",
         }
     }
 }

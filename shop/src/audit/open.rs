@@ -22,6 +22,12 @@ impl Open {
         self.orders.is_empty() && self.sagas.is_empty()
     }
 
+    /// What is open, but no order.
+    pub(crate) fn without_orders(mut self) -> Self {
+        self.orders.clear();
+        self
+    }
+
     /// True if something is open in both.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         !self.orders.is_disjoint(&other.orders) || !self.sagas.is_disjoint(&other.sagas)

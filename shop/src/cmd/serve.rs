@@ -13,8 +13,9 @@ use ieum_server::console;
 use super::{engines, lifeline, secrets};
 use crate::cli::{ServeArgs, ServiceName};
 use crate::services::{
-    analytics, inventory, notifications, orders, payments, products, shipping, users,
+    analytics, inventory, notifications, orders, payments, portal, products, shipping, users,
 };
+use crate::support::hosting::Hosting;
 use crate::support::sabotage::Sabotage;
 use crate::support::service::{Ended, Serving, Settings};
 use crate::support::{self, keys};
@@ -31,6 +32,30 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<bool> {
     }
     let stop = Stop::new();
     ieum::chassis::stop_on_signals(&stop)?;
+    let hosting = Hosting {
+        listen: args.listen,
+        next_free_port: false,
+        advertise: args.advertise.clone(),
+        platform: args.platform.clone(),
+        token: secrets::find("IEUM_TOKEN")?,
+        linger: LINGER,
+    };
+    let serving = match args.service {
+        ServiceName::Portal => portal::start(hosting, stop).await?,
+        _ => with_database(args, hosting, stop).await?,
+    };
+    let Serving {
+        name,
+        address,
+        life,
+    } = serving;
+    console::print(&format_args!("{name} listens on http://{address}"))?;
+    say(&life.await);
+    Ok(true)
+}
+
+/// One of the services that keep something.
+async fn with_database(args: &ServeArgs, hosting: Hosting, stop: Stop) -> Result<Serving> {
     let (database, folder) = database(args)?;
     let broker = engines::broker(args.broker.as_ref())?;
     if let Some(broker) = &broker {
@@ -44,24 +69,12 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<bool> {
         _ => None,
     };
     let settings = Settings {
-        listen: args.listen,
-        next_free_port: false,
-        advertise: args.advertise.clone(),
-        platform: args.platform.clone(),
-        token: secrets::find("IEUM_TOKEN")?,
+        hosting,
         database,
         broker,
         sabotage: sabotage()?,
-        linger: LINGER,
     };
-    let Serving {
-        name,
-        address,
-        life,
-    } = start(args.service, settings, secrets, cache, stop).await?;
-    console::print(&format_args!("{name} listens on http://{address}"))?;
-    say(&life.await);
-    Ok(true)
+    start(args.service, settings, secrets, cache, stop).await
 }
 
 async fn start(
@@ -81,6 +94,7 @@ async fn start(
         (ServiceName::Shipping, _) => shipping::start(settings, stop).await,
         (ServiceName::Notifications, _) => notifications::start(settings, stop).await,
         (ServiceName::Analytics, _) => analytics::start(settings, stop).await,
+        (ServiceName::Portal, _) => portal::start(settings.hosting, stop).await,
     }
 }
 

@@ -19,7 +19,8 @@ use super::progress::Progress;
 use super::report::Kills;
 use super::site::Site;
 use crate::audit::Open;
-use crate::cli::DemoArgs;
+use crate::cli::{DemoArgs, FlowArg};
+use crate::services::portal;
 
 /// Of this many kills one is the platform's, or of several platforms' the next.
 const EVERY: u32 = 4;
@@ -43,6 +44,8 @@ pub(super) struct Chaos {
     pub(super) seed: u64,
     /// How many orders there are.
     pub(super) orders: u32,
+    /// True if sagas drive them: then the platform dies under a saga and not only under an order.
+    pub(super) by_sagas: bool,
 }
 
 impl Chaos {
@@ -62,6 +65,7 @@ impl Chaos {
             kills: args.kills.min(orders.saturating_sub(1)),
             seed: args.seed.unwrap_or_else(|| Rng::system().bits()),
             orders,
+            by_sagas: args.flow == FlowArg::Orchestrated,
         }
     }
 }
@@ -127,7 +131,8 @@ impl Chaos {
             return platforms[(kill / EVERY) as usize % platforms.len()];
         }
         let mut names = children.names();
-        names.retain(|name| !PLATFORMS.contains(name));
+        // No order passes through the portal.
+        names.retain(|name| !PLATFORMS.contains(name) && *name != portal::NAME);
         names[rng.below(names.len())]
     }
 
@@ -140,7 +145,7 @@ impl Chaos {
         allowed: &mut u32,
         rng: &Rng,
     ) -> Result<bool> {
-        let before = self.something_open(field, allowed).await?;
+        let before = self.something_open(victim, field, allowed).await?;
         field.children.kill(victim).await?;
         let died = Instant::now();
         let after = field.site.open().await?;
@@ -165,12 +170,26 @@ impl Chaos {
 
     /// Waits until something has become open just now, so that it is open for a while; takes what is
     /// open if nothing more comes, and lets orders begin, one by one, if nothing is.
-    async fn something_open(&self, field: &Field<'_>, allowed: &mut u32) -> Result<Open> {
+    async fn something_open(
+        &self,
+        victim: &str,
+        field: &Field<'_>,
+        allowed: &mut u32,
+    ) -> Result<Open> {
+        let look = async || {
+            let open = field.site.open().await?;
+            let only_sagas = self.by_sagas && PLATFORMS.contains(&victim);
+            anyhow::Ok(if only_sagas {
+                open.without_orders()
+            } else {
+                open
+            })
+        };
         let mut since = Instant::now();
-        let mut before = field.site.open().await?;
+        let mut before = look().await?;
         loop {
             tokio::time::sleep(LOOK).await;
-            let now = field.site.open().await?;
+            let now = look().await?;
             if now.has_more_than(&before) {
                 return Ok(now);
             }
@@ -205,6 +224,7 @@ mod tests {
                 kills,
                 seed: 1,
                 orders,
+                by_sagas: true,
             };
             let batches = (1..=kills).map(|kill| chaos.until(kill) - chaos.until(kill - 1));
             assert!(batches.min() > Some(0), "{orders} orders, {kills} kills");

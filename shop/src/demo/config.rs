@@ -169,6 +169,7 @@ public-key-file = "{public_key}"
     }
     text.push_str(COMPOSED);
     text.push_str(GRPC);
+    text.push_str(STOREFRONT);
     text
 }
 
@@ -238,7 +239,7 @@ const SLOWED: &str =
 /// S3's static answer.
 const WITH_FALLBACK: &str = "auth = \"jwt\"\nfallback = { status = 503, json = { status = \"FALLBACK\", message = \"일시적으로 서비스를 이용할 수 없습니다.\" } }";
 
-const ROUTES: [Route; 20] = [
+const ROUTES: [Route; 21] = [
     route("sign-up", "/users", &["POST"], "users", SLOWED),
     route(
         "users",
@@ -258,6 +259,14 @@ const ROUTES: [Route; 20] = [
     ),
     route("inventory", "/inventory", &["GET"], "inventory", PUBLIC),
     route("orders", "/orders", &["GET"], "orders", USERS),
+    // By itself, so that answers that last do not count as slow ones of the others.
+    route(
+        "order-events",
+        "/orders/{id}/events",
+        &["GET"],
+        "orders",
+        USERS,
+    ),
     route("place-order", "/orders", &["POST"], "orders", ONCE),
     route("cards", "/payments/cards", &["POST"], "payments", USERS),
     route("payments", "/payments", &["GET"], "payments", WITH_FALLBACK),
@@ -336,6 +345,9 @@ notifications = { service = "notifications", path = "/notifications?limit=3", op
 
 /// Calls of gRPC, and the same methods as HTTP with JSON.
 const GRPC: &str = include_str!("grpc.toml");
+
+/// The pages of the storefront.
+const STOREFRONT: &str = include_str!("storefront.toml");
 
 impl std::fmt::Display for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -15,8 +15,9 @@ use super::ports::Ports;
 use super::registered;
 use super::site::Site;
 use crate::services::{
-    analytics, inventory, notifications, orders, payments, products, shipping, users,
+    analytics, inventory, notifications, orders, payments, portal, products, shipping, users,
 };
+use crate::support::hosting::Hosting;
 use crate::support::keys::{self, SigningKey};
 use crate::support::sabotage::Sabotage;
 use crate::support::service::{Serving, Settings, Spec};
@@ -117,17 +118,20 @@ impl Process {
         sabotage: Option<Sabotage>,
     ) -> Result<()> {
         let platform = format!("http://{}", self.places.api);
+        let hosting = |port: u16| Hosting {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            advertise: None,
+            next_free_port: true,
+            platform: platform.clone(),
+            token: None,
+            linger: Duration::ZERO,
+        };
         let settings = |spec: Spec| -> Result<Settings> {
             Ok(Settings {
-                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, spec.port)),
-                advertise: None,
-                next_free_port: true,
-                platform: platform.clone(),
-                token: None,
+                hosting: hosting(spec.port),
                 database: site.database_of(spec.name)?,
                 broker: site.engines().broker.clone(),
                 sabotage,
-                linger: Duration::ZERO,
             })
         };
         let secrets = users::Secrets {
@@ -144,6 +148,7 @@ impl Process {
             shipping::start(settings(shipping::SPEC)?, stop()).await?,
             notifications::start(settings(notifications::SPEC)?, stop()).await?,
             analytics::start(settings(analytics::SPEC)?, stop()).await?,
+            portal::start(hosting(portal::PORT), stop()).await?,
         ];
         for Serving {
             name,

@@ -20,12 +20,11 @@ use super::registered;
 use super::site::Site;
 use crate::cli::{DemoArgs, ServiceName};
 use crate::services::{
-    analytics, inventory, notifications, orders, payments, products, shipping, users,
+    analytics, inventory, notifications, orders, payments, portal, products, shipping, users,
 };
 use crate::support::engines::{self, Engines};
 use crate::support::keys;
 use crate::support::sabotage::Sabotage;
-use crate::support::service::Spec;
 
 /// The names of the platforms' processes.
 pub(super) const PLATFORMS: [&str; 5] = [
@@ -150,8 +149,7 @@ fn places(ports: fn() -> Ports, site: &Site, args: &DemoArgs) -> Result<(Places,
     );
     let mut services = BTreeMap::new();
     for service in ServiceName::value_variants() {
-        let Spec { name, port, .. } = spec(*service);
-        services.insert(name, ports.take(port)?);
+        services.insert(service.as_str(), ports.take(port(*service))?);
     }
     let mut saga = Saga::PlaceOrder;
     if args.polyglot {
@@ -224,7 +222,7 @@ impl Table<'_> {
     }
 
     fn service(&self, service: ServiceName) -> Result<Program> {
-        let name = spec(service).name;
+        let name = service.as_str();
         let address = self.places.services.get(name);
         let address = *address.with_context(|| format!("{name} has no address"))?;
         let (platform, listen) = (self.places.platforms(), address.to_string());
@@ -259,9 +257,12 @@ impl Table<'_> {
             let word = Secret::new(planted.get_name().to_owned());
             environment.push((Sabotage::VARIABLE, word));
         }
+        if service == ServiceName::Portal {
+            return Ok(environment);
+        }
         let Engines { database, broker } = self.site.engines();
         if database.is_some() {
-            let own = self.site.database_of(spec(service).name)?;
+            let own = self.site.database_of(service.as_str())?;
             environment.push((engines::DATABASE, own.expose()));
         }
         if let Some(broker) = broker {
@@ -279,15 +280,17 @@ fn health(address: SocketAddr) -> String {
     format!("http://{address}/health")
 }
 
-const fn spec(service: ServiceName) -> Spec {
+/// The port that a service uses where it is free.
+const fn port(service: ServiceName) -> u16 {
     match service {
-        ServiceName::Users => users::SPEC,
-        ServiceName::Products => products::SPEC,
-        ServiceName::Orders => orders::SPEC,
-        ServiceName::Inventory => inventory::SPEC,
-        ServiceName::Payments => payments::SPEC,
-        ServiceName::Shipping => shipping::SPEC,
-        ServiceName::Notifications => notifications::SPEC,
-        ServiceName::Analytics => analytics::SPEC,
+        ServiceName::Users => users::SPEC.port,
+        ServiceName::Products => products::SPEC.port,
+        ServiceName::Orders => orders::SPEC.port,
+        ServiceName::Inventory => inventory::SPEC.port,
+        ServiceName::Payments => payments::SPEC.port,
+        ServiceName::Shipping => shipping::SPEC.port,
+        ServiceName::Notifications => notifications::SPEC.port,
+        ServiceName::Analytics => analytics::SPEC.port,
+        ServiceName::Portal => portal::PORT,
     }
 }

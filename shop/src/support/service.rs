@@ -1,6 +1,6 @@
 //! A service's life: its database, its relay, its consumers, its server.
 //!
-//! Everything that all eight services do alike is here, so that a service's own module is its
+//! Everything that the eight services with a database do alike is here, so that a service's own module is its
 //! business and nothing else.
 
 use std::convert::Infallible;
@@ -8,16 +8,15 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use ieum::base::trace::{self, Tracer};
-use ieum::base::{Clock, EngineUrl, HumanDuration, Secret, Stop, Tasks};
+use ieum::base::{Clock, EngineUrl, Stop, Tasks};
 use ieum::chassis::figures::{self, Consumers};
-use ieum::chassis::{self, Chassis, Config};
+use ieum::chassis::{self, Chassis};
 use ieum::client::Client;
 use ieum::eventstore::EventStore;
 use ieum::messaging::consumer::{Consumer, HandlerError};
@@ -27,7 +26,7 @@ use ieum::sql::{
 };
 
 use super::failure::{Failure, Reply};
-use super::grpc::Watches;
+use super::hosting::Hosting;
 use super::idempotency::Request;
 use super::participant::{Answer, Call};
 use super::patience;
@@ -35,6 +34,7 @@ use super::platform::Platform;
 use super::retention;
 use super::sabotage::{LossyOutbox, Sabotage};
 use super::sending;
+use super::watch::Watches;
 use super::work::Work;
 use crate::proto;
 
@@ -50,7 +50,7 @@ pub(crate) struct Spec {
     /// The port that it uses where it is free.
     pub(crate) port: u16,
     /// The schema of its own tables.
-    pub(crate) tables: Migration,
+    pub(crate) tables: &'static [Migration],
     /// What it listens to.
     pub(crate) hears: &'static [Hears],
 }
@@ -76,27 +76,17 @@ pub(crate) struct Hears {
     pub(crate) act: fn(&Work<'_>, &Message) -> Reply<()>,
 }
 
-/// Where a service runs.
+/// Where a service runs, and what it works with.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Where to listen.
-    pub(crate) listen: SocketAddr,
-    /// The host under which others reach it, if that is not the one it listens on.
-    pub(crate) advertise: Option<String>,
-    /// Whether another port is taken if that one is in use.
-    pub(crate) next_free_port: bool,
-    /// The URL of the platform's API.
-    pub(crate) platform: String,
-    /// The token that it asks for, if it asks for one.
-    pub(crate) token: Option<Secret>,
+    /// The frame around it.
+    pub(crate) hosting: Hosting,
     /// Its database.
     pub(crate) database: EngineUrl,
     /// The broker that carries its events; the platform does if there is none.
     pub(crate) broker: Option<EngineUrl>,
     /// The defect that is planted, for the auditor to find.
     pub(crate) sabotage: Option<Sabotage>,
-    /// How long it still accepts after it left the registry.
-    pub(crate) linger: Duration,
 }
 
 /// A service, as its handlers see it.
@@ -122,20 +112,12 @@ impl Service {
         let opened = open_database(&settings.database, &spec).await;
         let database = opened
             .with_context(|| format!("the service {} cannot open its database", spec.name))?;
-        let chassis = Chassis::new(Config {
-            listen: settings.listen,
-            advertise: settings.advertise,
-            next_free_port: settings.next_free_port,
-            // Spans go to the first of several.
-            platform: settings.platform.split(',').next().map(str::to_owned),
-            platform_token: settings.token.clone(),
-            owner: Some(spec.owner.to_owned()),
-            linger: HumanDuration(settings.linger),
-            ..Config::new(spec.name)
-        });
+        let Hosting {
+            platform, token, ..
+        } = &settings.hosting;
+        let chassis = settings.hosting.chassis(spec.name, spec.owner);
         let broker = settings.broker.as_ref();
-        let platform =
-            Platform::connect(&settings.platform, settings.token, broker, &chassis).await?;
+        let platform = Platform::connect(platform, token.clone(), broker, &chassis).await?;
         let outbox = database.outbox();
         retention::keep(&database, &outbox, chassis.tasks());
         let store: Arc<dyn OutboxStore> = Arc::new(LossyOutbox::new(outbox, settings.sabotage));
@@ -409,6 +391,11 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// The end of a service that sends no events.
+    pub(super) const fn with_nothing_unsent(ended: chassis::Ended) -> Self {
+        Self { ended, unsent: 0 }
+    }
+
     /// How many of what; nothing if nothing was given up.
     pub(crate) fn abandoned(&self) -> Vec<(usize, &'static str)> {
         let tasks = self.ended.tasks.iter().map(|task| (task.count, task.name));
@@ -443,7 +430,7 @@ pub(super) fn migrations(spec: &Spec) -> Vec<Migration> {
         inbox::MIGRATIONS,
         barrier::MIGRATIONS,
         idempotency::MIGRATIONS,
-        &[spec.tables],
+        spec.tables,
     ];
     parts.concat()
 }

@@ -16,6 +16,7 @@ use tower::ServiceExt;
 
 use super::engines;
 use super::failure::Reply;
+use super::hosting::Hosting;
 use super::sabotage::Sabotage;
 use super::service::{Service, Settings, Spec, migrations};
 use super::work::Work;
@@ -184,15 +185,10 @@ impl Alone {
         let folder = std::env::temp_dir().join(format!("shop-{}", ieum::base::Uuid::new_v4()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let settings = Settings {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            advertise: None,
-            next_free_port: true,
-            platform: "http://127.0.0.1:1".to_owned(),
-            token: None,
+            hosting: nowhere(),
             database: engines::sqlite(&folder.join("service.db")).expect("a URL"),
             broker: None,
             sabotage: None,
-            linger: Duration::ZERO,
         };
         let service = Service::open(spec, settings).await.expect("a service");
         Self { service, folder }
@@ -201,6 +197,18 @@ impl Alone {
     /// The folder, for what else a service keeps.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+}
+
+/// Any port of this machine, under a platform that is not there.
+pub(crate) fn nowhere() -> Hosting {
+    Hosting {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        advertise: None,
+        next_free_port: true,
+        platform: "http://127.0.0.1:1".to_owned(),
+        token: None,
+        linger: Duration::ZERO,
     }
 }
 

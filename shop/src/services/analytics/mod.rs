@@ -21,7 +21,7 @@ pub(crate) const SPEC: Spec = Spec {
     owner: "insight",
     topic: "analytics.events",
     port: 3008,
-    tables: store::TABLES,
+    tables: &[store::TABLES],
     hears: &events::HEARS,
 };
 

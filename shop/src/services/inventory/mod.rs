@@ -25,7 +25,7 @@ pub(crate) const SPEC: Spec = Spec {
     owner: "warehouse",
     topic: "inventory.events",
     port: 3006,
-    tables: store::TABLES,
+    tables: &[store::TABLES],
     hears: &[
         Hears {
             topic: "product.events",

@@ -51,3 +51,24 @@ pub(super) fn on_order(work: &Work<'_>, message: &Message) -> Reply<()> {
     };
     store::send(work, &mail).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::services::notifications::SPEC;
+    use crate::support::testing::{Bench, event};
+
+    #[tokio::test]
+    async fn a_new_customer_is_told_welcome() {
+        let bench = Bench::of(SPEC);
+        let data = json!({ "userId": "u-1", "email": "kim@example.com", "name": "Kim" });
+        let created = event("/users", "user.created", &data);
+        let told = bench.work(move |work| on_user(work, &created));
+        told.await.expect("told");
+        let welcomes = "SELECT count(*) FROM notifications WHERE kind = 'welcome'
+                        AND user_id = 'u-1' AND message = 'Welcome!'";
+        assert_eq!(bench.number(welcomes).await, 1);
+    }
+}

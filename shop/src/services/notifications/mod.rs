@@ -23,7 +23,7 @@ pub(crate) const SPEC: Spec = Spec {
     owner: "customer-care",
     topic: "notification.events",
     port: 3004,
-    tables: store::TABLES,
+    tables: &[store::TABLES],
     hears: &[
         Hears {
             topic: "user.events",

@@ -3,7 +3,8 @@
 //! An order is an event-sourced aggregate in the service's own database. Placing one writes its
 //! events, its messages and the record of the request's key in one transaction; `order.placed` starts
 //! the saga, `order.created` the choreographed flow. Lists are answered from a read model that a
-//! projection keeps; one order is answered from its events, so that who placed it sees it at once.
+//! projection keeps; one order is answered from its events, so that who placed it sees it at once. What
+//! the others did for an order is noted as they tell it, for whoever watches the order.
 
 mod api;
 #[cfg(test)]
@@ -12,7 +13,9 @@ mod domain;
 mod events;
 mod graph;
 mod internal;
+mod progress;
 mod read_model;
+mod steps;
 mod stock;
 mod store;
 #[cfg(test)]
@@ -25,7 +28,6 @@ use anyhow::Result;
 use ieum::base::Stop;
 
 use crate::support::service::{Hears, Service, Serving, Settings, Spec};
-use crate::support::work::CHOREOGRAPHED;
 
 /// What it is.
 pub(crate) const SPEC: Spec = Spec {
@@ -33,18 +35,28 @@ pub(crate) const SPEC: Spec = Spec {
     owner: "sales",
     topic: "order.events",
     port: 3002,
-    tables: read_model::TABLES,
+    tables: &[read_model::TABLES, steps::TABLE],
     hears: &[
         Hears {
             topic: "inventory.events",
-            kinds: &["inventory.rejected", "inventory.released"],
-            flow: CHOREOGRAPHED,
+            kinds: &[
+                "inventory.reserved",
+                "inventory.rejected",
+                "inventory.released",
+            ],
+            flow: None,
             act: events::on_inventory,
         },
         Hears {
+            topic: "payment.events",
+            kinds: &["payment.completed", "payment.failed", "payment.refunded"],
+            flow: None,
+            act: events::on_payment,
+        },
+        Hears {
             topic: "shipping.events",
-            kinds: &["shipment.created"],
-            flow: CHOREOGRAPHED,
+            kinds: &["shipment.created", "shipment.failed", "shipment.cancelled"],
+            flow: None,
             act: events::on_shipping,
         },
     ],
@@ -56,6 +68,7 @@ pub(crate) async fn start(settings: Settings, stop: Stop) -> Result<Serving> {
     read_model::project(&service);
     service.listen();
     let routes = api::router(Arc::clone(&service))
+        .merge(progress::router(Arc::clone(&service)))
         .merge(internal::router(Arc::clone(&service)))
         .merge(graph::router(Arc::clone(&service)));
     service.serve(routes, stop)

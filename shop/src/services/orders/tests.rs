@@ -1,8 +1,10 @@
 //! What orders does inside a transaction.
 
+mod progress;
 #[cfg(feature = "postgres")]
 mod races;
 
+use ieum::messaging::Message;
 use serde_json::json;
 
 use super::domain::{Command, Created, Flow, Item, Status};
@@ -22,20 +24,34 @@ fn place(work: &Work<'_>, flow: Flow) -> Reply<View> {
 
 /// Places it with this token of a card.
 fn place_with(work: &Work<'_>, flow: Flow, token: &str) -> Reply<View> {
-    let created = Created {
+    store::place(work, created(flow, token), vec![item()])
+}
+
+fn created(flow: Flow, token: &str) -> Created {
+    Created {
         user_id: "kim".into(),
         user_name: "김이음".into(),
         currency: Currency::KRW,
         card_token: Some(token.into()),
         address: None,
         flow,
-    };
-    let item = Item {
+    }
+}
+
+fn item() -> Item {
+    Item {
         product_id: "shoe".into(),
         quantity: 2,
         price: 100,
-    };
-    store::place(work, created, vec![item])
+    }
+}
+
+/// An event of another service about an order in this flow.
+fn heard(kind: &str, flow: Flow, data: &serde_json::Value) -> Message {
+    let mut message = event("/other", kind, data);
+    let flow = flow.as_str().into();
+    message.extensions.insert("flow".to_owned(), flow);
+    message
 }
 
 #[tokio::test]
@@ -123,9 +139,15 @@ async fn events_alone_complete_or_cancel_an_order() {
             place(work, Flow::Choreographed)?,
         );
         let shipped = json!({ "orderId": good.id });
-        events::on_shipping(work, &event("/shipping", "shipment.created", &shipped))?;
+        events::on_shipping(
+            work,
+            &heard("shipment.created", Flow::Choreographed, &shipped),
+        )?;
         let released = json!({ "orderId": bad.id, "reason": "payment-declined" });
-        events::on_inventory(work, &event("/inventory", "inventory.released", &released))?;
+        events::on_inventory(
+            work,
+            &heard("inventory.released", Flow::Choreographed, &released),
+        )?;
         Ok((store::find(work, &good.id)?, store::find(work, &bad.id)?))
     });
     let (good, bad) = ends.await.expect("done");

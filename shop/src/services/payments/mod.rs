@@ -26,7 +26,7 @@ pub(crate) const SPEC: Spec = Spec {
     owner: "billing",
     topic: "payment.events",
     port: 3003,
-    tables: store::TABLES,
+    tables: &[store::TABLES],
     hears: &[
         Hears {
             topic: "inventory.events",

@@ -22,7 +22,7 @@ pub(crate) const SPEC: Spec = Spec {
     owner: "catalogue",
     topic: "product.events",
     port: 3005,
-    tables: store::TABLES,
+    tables: &[store::TABLES],
     hears: &[],
 };
 

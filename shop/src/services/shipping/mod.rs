@@ -22,7 +22,7 @@ pub(crate) const SPEC: Spec = Spec {
     owner: "logistics",
     topic: "shipping.events",
     port: 3007,
-    tables: store::TABLES,
+    tables: &[store::TABLES],
     hears: &[Hears {
         topic: "payment.events",
         kinds: &["payment.completed"],

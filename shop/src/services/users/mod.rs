@@ -37,7 +37,7 @@ pub(crate) const SPEC: Spec = Spec {
     owner: "identity",
     topic: "user.events",
     port: 3001,
-    tables: store::TABLES,
+    tables: &[store::TABLES],
     hears: &[],
 };
 

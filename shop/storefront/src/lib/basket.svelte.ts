@@ -1,0 +1,72 @@
+/** What one means to order. It outlives the tab, and holds no more than an order may. */
+
+import { newKey } from "./http";
+import { recall, remember } from "./memory";
+import type { Product, Wish } from "./types";
+
+/** The most lines of an order and pieces of a line, by the rules of the service orders. */
+const MOST_LINES = 50;
+export const MOST_PIECES = 1_000;
+const KEY = "basket";
+
+export interface Chosen {
+  product: Product;
+  quantity: number;
+}
+
+class Basket {
+  #lines = $state<Chosen[]>(recall<Chosen[]>(localStorage, KEY) ?? []);
+  /** The last order that was tried, and its key: tried again unchanged, it is placed once. */
+  #tried: { wish: string; key: string } | null = null;
+
+  get lines(): readonly Chosen[] {
+    return this.#lines;
+  }
+
+  get count(): number {
+    return this.#lines.reduce((sum, line) => sum + line.quantity, 0);
+  }
+
+  get total(): number {
+    return this.#lines.reduce((sum, line) => sum + line.quantity * line.product.price, 0);
+  }
+
+  /** Adds pieces of a product. False if there is no room for another line. */
+  add(product: Product, quantity: number): boolean {
+    const line = this.#lines.find((line) => line.product.id === product.id);
+    if (line === undefined && this.#lines.length >= MOST_LINES) return false;
+    if (line === undefined) this.#lines.push({ product, quantity });
+    else line.quantity = Math.min(line.quantity + quantity, MOST_PIECES);
+    this.#keep();
+    return true;
+  }
+
+  set(id: string, quantity: number): void {
+    const line = this.#lines.find((line) => line.product.id === id);
+    if (line !== undefined) line.quantity = quantity;
+    this.#keep();
+  }
+
+  remove(id: string): void {
+    this.#lines = this.#lines.filter((line) => line.product.id !== id);
+    this.#keep();
+  }
+
+  clear(): void {
+    this.#lines = [];
+    this.#tried = null;
+    this.#keep();
+  }
+
+  keyOf(wish: Wish): string {
+    const text = JSON.stringify(wish);
+    if (this.#tried?.wish !== text) this.#tried = { wish: text, key: newKey() };
+    return this.#tried.key;
+  }
+
+  #keep(): void {
+    remember(localStorage, KEY, this.#lines);
+  }
+}
+
+export const basket = new Basket();

@@ -1,0 +1,41 @@
+/** Who is signed in. The token is this tab's alone, and forgotten with it. */
+
+import { recall, remember } from "./memory";
+import type { Session, User } from "./types";
+
+const KEY = "session";
+
+interface Known {
+  token: string;
+  expiresAt: string;
+  user: User;
+}
+
+class Visitor {
+  #known = $state<Known | null>(read());
+
+  get token(): string | null {
+    return this.#known?.token ?? null;
+  }
+
+  get user(): User | null {
+    return this.#known?.user ?? null;
+  }
+
+  begin(session: Session, user: User): void {
+    this.#known = { ...session, user };
+    remember(sessionStorage, KEY, this.#known);
+  }
+
+  end(): void {
+    this.#known = null;
+    remember(sessionStorage, KEY, null);
+  }
+}
+
+function read(): Known | null {
+  const known = recall<Known>(sessionStorage, KEY);
+  return known !== null && Date.parse(known.expiresAt) > Date.now() ? known : null;
+}
+
+export const session = new Visitor();
