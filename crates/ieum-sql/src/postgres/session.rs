@@ -75,3 +75,41 @@ fn setup(config: &Config) -> String {
 /// another incarnation, before anybody reads from it.
 const RECOGNISE: &str = "DO $$ BEGIN IF to_regprocedure('ieum_log_recognise()') IS NOT NULL THEN \
                          PERFORM ieum_log_recognise(); END IF; END $$";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said to a server that answers `row`.
+    fn said(row: [&str; 5]) -> Option<String> {
+        let url = "postgres://u:secret@db.example/orders";
+        let url: EngineUrl = url.parse().expect("a URL");
+        let refused = check(&url, |at| row[at]).err()?;
+        assert_eq!(refused.kind(), ErrorKind::Unsupported);
+        Some(refused.to_string())
+    }
+
+    #[test]
+    fn a_server_that_cannot_keep_the_promise_is_refused_with_what_to_do() {
+        assert_eq!(said(["150018", "15.18", "on", "f", "UTF8"]), None);
+        assert_eq!(said(["170002", "17.2", "on", "f", "UTF8"]), None);
+        let refusals = [
+            (
+                ["140019", "14.19", "on", "f", "UTF8"],
+                "version 15 or newer",
+            ),
+            (["", "", "on", "f", "UTF8"], "version 15 or newer"),
+            (["150018", "15.18", "off", "f", "UTF8"], "set fsync = on"),
+            (["150018", "15.18", "on", "t", "UTF8"], "name the primary"),
+            (["150018", "15.18", "on", "f", "LATIN1"], "ENCODING 'UTF8'"),
+        ];
+        for (row, advice) in refusals {
+            let said = said(row).expect("refused");
+            assert!(said.contains(advice), "{said}");
+            assert!(
+                said.contains("db.example") && !said.contains("secret"),
+                "{said}"
+            );
+        }
+    }
+}
