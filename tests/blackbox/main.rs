@@ -1,6 +1,7 @@
 //! Black-box tests: they drive the built binaries `ieum` and `shop` as a user would, over HTTP and
 //! the command line, and share no code with them (docs/adr/0007).
 
+mod adoption;
 mod chaos;
 mod command_line;
 mod consul_clients;
