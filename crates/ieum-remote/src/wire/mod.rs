@@ -6,6 +6,7 @@
 //! are texts like `"30s"`; lists in a query are joined by commas.
 
 pub mod breakers;
+pub mod impact;
 pub mod live;
 pub mod log;
 pub mod overview;

@@ -43,6 +43,9 @@ pub const BREAKERS: &str = "/api/v1/breakers";
 /// The live stream of the console.
 pub const LIVE: &str = "/api/v1/live";
 
+/// What depends on a subject; its name follows.
+pub const IMPACT: &str = "/api/v1/impact";
+
 /// Where dead letters of a topic and a group, both [`segment`]s, are replayed or skipped.
 pub fn settle(topic: &str, group: &str, verb: &str) -> String {
     format!("{TOPICS}/{topic}/groups/{group}/dead-letters/{verb}")

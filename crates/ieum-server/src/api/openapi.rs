@@ -243,6 +243,15 @@ mod tests {
                 value(serde_json::to_value(PlatformView::default())),
             ),
             ("Heard", value(serde_json::to_value(Heard::default()))),
+            ("Impact", value(serde_json::to_value(impact()))),
         ]
+    }
+
+    fn impact() -> ieum_remote::wire::impact::Impact {
+        let landscape = crate::impact::Landscape {
+            services: ["a".to_owned()].into(),
+            ..crate::impact::Landscape::default()
+        };
+        landscape.impact("a", None).expect("known")
     }
 }

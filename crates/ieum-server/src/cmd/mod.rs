@@ -12,6 +12,7 @@ mod dead_letters;
 mod doctor;
 mod events;
 mod health;
+mod impact;
 mod overview;
 mod platform;
 mod platforms;
@@ -67,6 +68,7 @@ enum Command {
     DeadLetters(dead_letters::DeadLetters),
     Traces(traces::Traces),
     Trace(trace::Trace),
+    Impact(impact::Impact),
     Platforms(platforms::Platforms),
     #[cfg(feature = "contract")]
     Contract(contract::Contract),
@@ -96,6 +98,7 @@ impl Cli {
             Command::DeadLetters(letters) => letters.run(),
             Command::Traces(traces) => traces.run(),
             Command::Trace(trace) => trace.run(),
+            Command::Impact(impact) => impact.run(),
             Command::Platforms(platforms) => platforms.run(),
             #[cfg(feature = "contract")]
             Command::Contract(contract) => contract.run(),

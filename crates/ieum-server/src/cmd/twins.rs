@@ -17,6 +17,7 @@ const TWINS: &[(&str, &str)] = &[
     ("listDeadLetters", "dead-letters"),
     ("listTraces", "traces"),
     ("getTrace", "trace {id}"),
+    ("getImpact", "impact {subject}"),
     ("listPlatforms", "platforms"),
 ];
 

@@ -7,6 +7,7 @@
 mod definitions;
 pub(crate) mod engines;
 mod home;
+mod impact;
 mod load;
 mod model;
 mod registry_rules;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use engines::{Log, Topics};
 pub use home::{Home, Overrides};
+pub use impact::{Contracts, Impact};
 pub use load::{Source, load, load_with, parse, parse_with};
 pub use model::{
     Config, LogFormat, LogOutput, Platform, Registry, Role, Sagas, StaticInstance, Telemetry,

@@ -7,7 +7,7 @@ use ieum_gateway::ConfigError;
 use ieum_http::egress;
 
 use super::report::Problem;
-use super::{Config, Platform, Role, StaticInstance, engines, registry_rules, shared};
+use super::{Config, Platform, Role, StaticInstance, engines, impact, registry_rules, shared};
 
 /// Everything that `config` gets wrong; empty if it may be started.
 pub(super) fn check(config: &Config) -> Vec<Problem> {
@@ -16,6 +16,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     platform(&config.platform, &mut problems);
     engines::check(config, &mut problems);
     shared::check(config, &mut problems);
+    impact::check(config, &mut problems);
     registry_rules::check(config, &mut problems);
     telemetry(config, &mut problems);
     if config.platform.plays(Role::Gateway) {

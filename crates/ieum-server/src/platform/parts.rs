@@ -19,7 +19,7 @@ use super::listen::{self, Bound};
 use super::storage::{self, Storage};
 use super::topics::{self, OnBroker};
 use super::vitals::{self, Seen, routes_of};
-use super::{Moved, StartError, gateway, registry, sagas, several, shared};
+use super::{Moved, StartError, gateway, impact, registry, sagas, several, shared};
 use crate::config::{Config, Role};
 use crate::traces::{Limits, Store};
 use crate::{api, consul};
@@ -181,6 +181,14 @@ impl Parts {
             more.push(api::sagas::routes(engine.clone()));
             sagas = Some(engine);
         }
+        let catalogue = api::Catalogue {
+            registry,
+            routes: routes_of(self.gateway.clone()),
+        };
+        if let Some(storage) = &self.storage {
+            let sources = impact::sources(config, storage, &catalogue, sagas.clone());
+            more.push(api::impact::routes(sources));
+        }
         let mirror = self.mirror(config, sagas.clone(), &plan.clock);
         let told = Told {
             members,
@@ -211,10 +219,7 @@ impl Parts {
             company: self.company(config, told),
             vitals,
             traces,
-            catalogue: api::Catalogue {
-                registry,
-                routes: routes_of(self.gateway.clone()),
-            },
+            catalogue,
             more,
             consul,
             absent: elsewhere::absent(config, plan.followed.as_ref()),

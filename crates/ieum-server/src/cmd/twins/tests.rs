@@ -16,8 +16,9 @@ use crate::{Platform, config};
 /// Lists that no person asks for: platforms ask each other.
 const BETWEEN_PLATFORMS: [&str; 1] = ["listHeard"];
 
-/// What answers lists and is none: pages of events, and what is read by its name.
-const READ_BY_NAME: [&str; 3] = ["readLog", "readStream", "getSagaDefinition"];
+/// What answers lists and is none: pages of events, what is read by its name, and the overview again and
+/// again.
+const READ_BY_NAME: [&str; 4] = ["readLog", "readStream", "getSagaDefinition", "listen"];
 
 /// Options of commands that are none of the API's parameters.
 const OF_THE_COMMAND: [&str; 5] = ["platform", "token", "json", "help", "version"];
