@@ -126,6 +126,7 @@ codes! {
     MEDIA_TYPE = 415 "IEUM-5013" "Media type not supported";
     STOPPING = 503 "IEUM-5015" "Stopping";
     NOT_PLAYED = 501 "IEUM-5016" "Role missing";
+    TOO_MANY_LISTENERS = 503 "IEUM-5017" "Too many listeners";
 }
 
 impl ErrorCode {

@@ -6,6 +6,7 @@
 //! | `ieum_traces` | traces that are kept |
 //! | `ieum_trace_bytes` | about how many bytes they take |
 //! | `ieum_trace_spans_dropped_total` | spans of traces that were full |
+//! | `ieum_trace_lines_dropped_total` | lines of the log of traces that had as many as are kept |
 //! | `ieum_group_lag` | messages that a consumer group has before it, by topic and group |
 //! | `ieum_group_dead_letters` | messages that it gave up, or that wait behind one |
 //! | `ieum_sagas_…_total`, `ieum_saga_…_total` | what the saga engine counted since it was opened |
@@ -113,6 +114,7 @@ fn log_and_traces(registry: &mut Registry, measured: &Measured) {
         traces,
         bytes,
         dropped,
+        lines_dropped,
     } = measured.traces;
     let (traces, bytes) = (traces as u64, bytes as u64);
     gauge(registry, "ieum_traces", "Traces that are kept", traces);
@@ -120,6 +122,8 @@ fn log_and_traces(registry: &mut Registry, measured: &Measured) {
     gauge(registry, "ieum_trace_bytes", help, bytes);
     let help = "Spans of traces that were full";
     counter(registry, "ieum_trace_spans_dropped", help, dropped);
+    let help = "Lines of the log of traces that had as many as are kept";
+    counter(registry, "ieum_trace_lines_dropped", help, lines_dropped);
 }
 
 fn groups(registry: &mut Registry, groups: &[GroupState]) {

@@ -13,14 +13,14 @@ use ieum_eventstore::{
     Append, Appended, Checkpoints, EventStore, Fence, Fences, Head, Page, Position, StreamName,
 };
 use ieum_remote::wire::log::{
-    AppendToLog, AppendToStream, LoadedCheckpoint, ReadLog, ReadStream, StoreCheckpoint,
-    StreamPage, WaitForHead,
+    AppendToLog, AppendToStream, ListStreams, LoadedCheckpoint, ReadLog, ReadStream,
+    StoreCheckpoint, StreamPage, Streams, WaitForHead,
 };
 use tokio::time::Instant;
 
 use super::extract::{Json, Path, Query};
 use super::routes::{Operation, Routes};
-use super::{limits, reserved};
+use super::{limits, reserved, streams};
 use crate::errors::{self, ApiResult};
 
 /// What the routes of the log work on.
@@ -48,12 +48,24 @@ const APPENDING: &[&errors::ErrorCode] = &[
 
 /// The routes of the log.
 pub(crate) fn routes(log: Log) -> Routes {
-    readers(whole(streams(Routes::new()))).with_state(log)
+    readers(whole(of_streams(Routes::new()))).with_state(log)
 }
 
-/// One stream.
-fn streams(routes: Routes<Log>) -> Routes<Log> {
+/// Single streams, and which there are.
+fn of_streams(routes: Routes<Log>) -> Routes<Log> {
     routes
+        .add(
+            Operation::get("/api/v1/log/streams", "listStreams")
+                .summary(
+                    "Lists the streams that were written to last, as far as the log's tail tells.",
+                )
+                .query("prefix", "only streams whose names begin with this")
+                .query("limit", "the most in the answer, 1 to 1000")
+                .query("after", "go on from the `next` of an earlier answer")
+                .answers(200, "the streams, the latest first", "Streams")
+                .refuses(&[errors::LOG_CORRUPT, errors::LOG_UNAVAILABLE]),
+            list_streams,
+        )
         .add(
             Operation::post("/api/v1/log/streams/{stream}", "appendToStream")
                 .summary("Appends events to one stream, all or none; repeating it is harmless.")
@@ -141,6 +153,13 @@ fn readers(routes: Routes<Log>) -> Routes<Log> {
                 .refuses(&[errors::LOG_FULL, errors::LOG_UNAVAILABLE]),
             raise_fence,
         )
+}
+
+async fn list_streams(
+    State(log): State<Log>,
+    Query(query): Query<ListStreams>,
+) -> ApiResult<Json<Streams>> {
+    Ok(Json(streams::list(&*log.store, &query).await?))
 }
 
 async fn append_to_stream(

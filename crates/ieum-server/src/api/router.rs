@@ -15,10 +15,11 @@ use super::extract::Json;
 use super::routes::{Operation, Routes};
 use super::traces as traces_api;
 use super::{
-    Absent, Catalogue, Company, Guard, Log, Topics, Vitals, guard, health, log, openapi, otlp,
-    platforms, services, topics,
+    Absent, Catalogue, Company, Guard, Live, Log, Topics, Vitals, guard, health, log, openapi,
+    otlp, overview, platforms, services, topics,
 };
 use crate::errors::{self, ApiError};
+use crate::live::Board;
 use crate::traces::Store;
 
 /// Everything that the API shows.
@@ -33,6 +34,10 @@ pub(crate) struct Parts {
     pub(crate) topics: Option<Topics>,
     /// The traces, likewise.
     pub(crate) traces: Option<Store>,
+    /// What the console's live pages show, likewise.
+    pub(crate) live: Option<Live>,
+    /// The circuit breakers.
+    pub(crate) breakers: Board,
     /// Services and routes.
     pub(crate) catalogue: Catalogue,
     /// The platforms on the log; `None` in a process that owns none.
@@ -51,6 +56,7 @@ pub(crate) struct Parts {
 pub(crate) fn router(parts: Parts) -> Router {
     let otlp = parts.traces.clone().map(|store| otlp::Receiver {
         store,
+        breakers: parts.breakers.clone(),
         max_body: parts.max_body,
     });
     let here = [
@@ -59,6 +65,8 @@ pub(crate) fn router(parts: Parts) -> Router {
         parts.traces.map(traces_api::routes),
         otlp.clone().map(otlp::routes),
         parts.company.map(platforms::routes),
+        parts.live.map(overview::routes),
+        Some(overview::breaker_routes(parts.breakers)),
         Some(services::routes(parts.catalogue)),
         Some(health::routes(parts.vitals)),
     ];

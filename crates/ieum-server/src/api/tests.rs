@@ -11,32 +11,49 @@ use futures_util::FutureExt;
 use http::{Method, Request, Response, header};
 use http_body_util::Full;
 use ieum_base::{Clock, EngineUrl, Stop, TaskKind, Tasks, Uuid};
+use ieum_discovery::Registry;
 use ieum_eventstore::{Append, Expect, NewEvent, Position, StreamName};
 use ieum_http::{HttpClient, listener, server};
 use ieum_messaging::Message;
+use ieum_remote::wire::overview::About;
 use ieum_remote::wire::traces::ListTraces;
 use ieum_sql::sqlite::{Config, Location, Log as SqliteLog, topics};
 use serde_json::{Value, json};
 
-use super::{Catalogue, Guard, Log, Parts, Topics, Vitals, router, routes};
-use crate::traces::{Limits, Store};
+use super::{Catalogue, Guard, Live, Log, Parts, Topics, Vitals, router, routes};
+use crate::live::{Board, Glance, Hub, MapLimits, ServiceMap, Sources};
+use crate::traces::{Limits, LogLimits, Store};
 
 /// A running API over everything in memory.
-struct Api {
-    address: SocketAddr,
+pub(super) struct Api {
+    pub(super) address: SocketAddr,
     http: HttpClient,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
+    pub(super) registry: Arc<dyn Registry>,
     /// Makes the check of the log fail.
     broken: Arc<AtomicBool>,
 }
 
 const MAX_BODY: usize = 64 << 10;
 
+const LIMITS: Limits = Limits {
+    traces: 10,
+    bytes: 1 << 20,
+    spans: 100,
+    logs: LogLimits {
+        lines: 100,
+        bytes: 1 << 20,
+        of_trace: 10,
+    },
+};
+
 impl Api {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let tasks = Tasks::new(Stop::new());
         let broken = Arc::<AtomicBool>::default();
-        let router = router(parts(&tasks, &broken));
+        let parts = parts(&tasks, &broken);
+        let registry = Arc::clone(&parts.catalogue.registry);
+        let router = router(parts);
         let listener = listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
         let address = listener.local_addr().expect("bound");
         let (stop, tree) = (tasks.stop().clone(), tasks.clone());
@@ -47,16 +64,17 @@ impl Api {
             address,
             http: HttpClient::new(tasks.clone()),
             tasks,
+            registry,
             broken,
         }
     }
 
-    fn remote(&self) -> ieum_remote::Platform {
+    pub(super) fn remote(&self) -> ieum_remote::Platform {
         let url: EngineUrl = format!("ieum://{}", self.address).parse().expect("a URL");
         ieum_remote::connect(&url, &self.tasks).expect("a platform's URL")
     }
 
-    async fn call(
+    pub(super) async fn call(
         &self,
         method: Method,
         path: &str,
@@ -73,14 +91,14 @@ impl Api {
         answer.expect("an answer")
     }
 
-    async fn json(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+    pub(super) async fn json(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
         let json = [("content-type", "application/json")];
         let answer = self.call(method, path, &json, body.to_string()).await;
         let body = serde_json::from_slice(answer.body()).unwrap_or_default();
         (answer.status().as_u16(), body)
     }
 
-    async fn get(&self, path: &str) -> (u16, Value) {
+    pub(super) async fn get(&self, path: &str) -> (u16, Value) {
         self.json(Method::GET, path, &Value::Null).await
     }
 }
@@ -88,7 +106,7 @@ impl Api {
 fn parts(tasks: &Tasks, broken: &Arc<AtomicBool>) -> Parts {
     let log = SqliteLog::open(Location::Memory, Config::default()).expect("in memory");
     let topics = topics::Topics::new(log.clone(), topics::Config::default());
-    let registry = Arc::new(ieum_discovery::memory::Registry::new());
+    let registry: Arc<dyn Registry> = Arc::new(ieum_discovery::memory::Registry::new());
     let broken = Arc::clone(broken);
     let check: super::Check = Arc::new(move || {
         let broken = broken.load(Ordering::Relaxed);
@@ -99,7 +117,25 @@ fn parts(tasks: &Tasks, broken: &Arc<AtomicBool>) -> Parts {
         };
         std::future::ready(result).boxed()
     });
+    let map = ServiceMap::new(Clock::system(), MapLimits::default());
+    let traces = Store::new(LIMITS).counted_by(map.clone());
+    let breakers = Board::new(Clock::system(), None);
+    let glance = Glance::new(Sources {
+        about: About::default(),
+        clock: Clock::system(),
+        map,
+        registry: Arc::clone(&registry),
+        routes: Arc::new(Vec::new),
+        sagas: None,
+        log: Arc::new(log.clone()),
+        topics: Arc::new(topics.clone()),
+        traces: traces.clone(),
+        breakers: breakers.clone(),
+    });
+    let hub = Hub::start(glance.clone(), Clock::system(), tasks);
     Parts {
+        live: Some(Live { glance, hub }),
+        breakers,
         guard: Guard::new(None, &[]),
         max_body: MAX_BODY,
         log: Some(Log {
@@ -116,11 +152,7 @@ fn parts(tasks: &Tasks, broken: &Arc<AtomicBool>) -> Parts {
             inspect: Arc::new(topics),
             stop: tasks.stop().clone(),
         }),
-        traces: Some(Store::new(Limits {
-            traces: 10,
-            bytes: 1 << 20,
-            spans: 100,
-        })),
+        traces: Some(traces),
         catalogue: Catalogue {
             registry,
             routes: Arc::new(|| vec![json!({"name": "users"})]),
@@ -197,7 +229,7 @@ async fn a_wait_ends_when_the_platform_stops() {
     let api = Api::start();
     let waiting = api.get("/api/v1/log?wait=60s");
     let stopping = async {
-        while api.tasks.len() < 3 {
+        while api.tasks.len() < 4 {
             tokio::task::yield_now().await;
         }
         api.tasks.stop().request();

@@ -16,12 +16,16 @@ pub(crate) fn routes(store: Store) -> Routes {
             Operation::get("/api/v1/traces", "listTraces")
                 .summary("Lists the latest traces, the latest first.")
                 .query("limit", "the most in the answer, 1 to 1000")
+                .query("service", "only those that this service took part in")
+                .query("failed", "`true`: only those in which something failed; `false`: the others")
+                .query("about", "only those about this order or saga")
                 .answers(200, "the traces", "Traces"),
             list,
         )
         .add(
             Operation::get("/api/v1/traces/{id}", "getTrace")
-                .summary("Answers one trace by its id, or by the id of the order or saga in it.")
+                .summary("Answers one trace by its id, or by the id of the order or saga in it, with what was \
+                     logged in it.")
                 .answers(200, "the trace", "Trace")
                 .refuses(&[errors::NOT_FOUND]),
             get,
@@ -33,7 +37,7 @@ async fn list(
     State(store): State<Store>,
     Query(query): Query<ListTraces>,
 ) -> ApiResult<Json<Traces>> {
-    let traces = store.latest(limits::page(query.limit)?);
+    let traces = store.latest(&query, limits::page(query.limit)?);
     Ok(Json(Traces { traces }))
 }
 

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::secret::{self, MissingSecret};
-use super::{Cache, Contracts, Impact, Limits, Log, Source, Topics};
+use super::{Cache, Limits, Log, Source, Topics};
 
 /// The configuration of a platform, `ieum.toml`. Every section and every key has a default; an
 /// unknown key is an error. Relative paths start at the file's folder.
@@ -48,10 +48,6 @@ pub struct Config {
     pub registry: Registry,
     /// Which sagas are known from the start, and how they run.
     pub sagas: Sagas,
-    /// Where the contracts between services are.
-    pub contracts: Contracts,
-    /// How `ieum impact` finds out who publishes what.
-    pub impact: Impact,
     /// Traces and logs.
     pub telemetry: Telemetry,
     /// Where it was read from.
@@ -251,6 +247,13 @@ pub struct Traces {
     pub max_bytes: ByteSize,
     /// The most spans of one trace; what comes later is counted and dropped. Default 1,000.
     pub max_spans: usize,
+    /// The most lines of the log that are kept of one trace; what comes later is counted and dropped.
+    /// Default 200; 0 keeps none.
+    pub max_lines: usize,
+    /// The most lines of the log that are kept of all traces; the oldest go first. Default 20,000.
+    pub max_log_lines: usize,
+    /// About how many bytes these may take; the oldest go first. Default `8MiB`.
+    pub max_log_bytes: ByteSize,
 }
 
 /// `[telemetry.log]`: how the process logs.
@@ -315,6 +318,9 @@ impl Default for Traces {
             max_traces: 20_000,
             max_bytes: ByteSize(64 << 20),
             max_spans: 1_000,
+            max_lines: 200,
+            max_log_lines: 20_000,
+            max_log_bytes: ByteSize(8 << 20),
         }
     }
 }

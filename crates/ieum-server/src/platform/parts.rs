@@ -19,9 +19,9 @@ use super::listen::{self, Bound};
 use super::storage::{self, Storage};
 use super::topics::{self, OnBroker};
 use super::vitals::{self, Seen, routes_of};
-use super::{Moved, StartError, gateway, impact, registry, sagas, several, shared};
+use super::{Moved, StartError, gateway, live, registry, sagas, several, shared};
 use crate::config::{Config, Role};
-use crate::traces::{Limits, Store};
+use crate::traces::Store;
 use crate::{api, consul};
 
 /// Everything that runs, in the order in which it is stopped.
@@ -148,10 +148,10 @@ impl Parts {
         } = self.open_registry(&plan).await?;
         let is_followed = plan.followed.is_some();
         let resolver = registry::resolver(config, registry.clone(), is_followed, &self.work)?;
-        let traces = self
-            .storage
-            .as_ref()
-            .map(|_| Store::new(limits(config)).handing_on(self.exports.sink()));
+        let keep = |_| live::Kept::new(config, &plan.clock, self.exports.sink());
+        let kept = self.storage.as_ref().map(keep);
+        let traces = kept.as_ref().map(|kept| kept.traces.clone());
+        let breakers = live::breakers(&plan.clock, &resolver);
 
         let formats = self.exports.propagators();
         let mut moved: Vec<_> = bound.moved.into_iter().collect();
@@ -182,13 +182,9 @@ impl Parts {
             sagas = Some(engine);
         }
         let catalogue = api::Catalogue {
-            registry,
+            registry: Arc::clone(&registry),
             routes: routes_of(self.gateway.clone()),
         };
-        if let Some(storage) = &self.storage {
-            let sources = impact::sources(config, storage, &catalogue, sagas.clone());
-            more.push(api::impact::routes(sources));
-        }
         let mirror = self.mirror(config, sagas.clone(), &plan.clock);
         let told = Told {
             members,
@@ -196,6 +192,19 @@ impl Parts {
             mirror: mirror.clone(),
             heard,
         };
+        let pages = self.storage.as_ref().zip(kept).map(|(storage, kept)| {
+            let shown = live::Shown {
+                config,
+                clock: &plan.clock,
+                registry: &registry,
+                storage,
+                gateway: self.gateway.clone(),
+                sagas: sagas.clone(),
+                kept,
+                breakers: breakers.clone(),
+            };
+            live::pages(shown, &self.api)
+        });
         let vitals = vitals::of(Seen {
             mirror,
             storage: self.storage.as_ref(),
@@ -219,6 +228,8 @@ impl Parts {
             company: self.company(config, told),
             vitals,
             traces,
+            live: pages,
+            breakers,
             catalogue,
             more,
             consul,
@@ -396,13 +407,4 @@ impl Parts {
 /// A registry's address for people, without its token.
 fn place(url: &EngineUrl) -> String {
     format!("{}://{}", url.scheme(), url.rest())
-}
-
-fn limits(config: &Config) -> Limits {
-    let traces = &config.telemetry.traces;
-    Limits {
-        traces: traces.max_traces,
-        bytes: usize::try_from(traces.max_bytes.0).unwrap_or(usize::MAX),
-        spans: traces.max_spans,
-    }
 }

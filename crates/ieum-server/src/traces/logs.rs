@@ -52,6 +52,9 @@ struct Kept {
 
 impl Logs {
     pub(super) fn add(&mut self, trace: TraceId, line: LogLine, limits: LogLimits) {
+        if limits.of_trace == 0 {
+            return;
+        }
         if !self.traces.contains_key(&trace) {
             self.order.push_back(trace);
         }

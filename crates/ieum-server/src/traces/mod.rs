@@ -1,12 +1,16 @@
 //! Traces: one bounded store in memory, a receiver for OTLP, and the tree that people read.
 //!
 //! Services send their spans over OTLP; the gateway and the saga engine, which live in this process,
-//! record theirs directly. Both end in the same store, so that an order is one tree.
+//! record theirs directly. Both end in the same store, so that an order is one tree. What was logged in
+//! a trace is kept beside its spans.
 
+mod logs;
 mod otlp;
 mod store;
 mod tree;
 
+pub use logs::LogLimits;
+pub(crate) use logs::read as read_log;
 pub(crate) use otlp::read as read_otlp;
 pub use store::{Held, Limits, Store};
 pub use tree::Tree;

@@ -4,7 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ieum_base::trace::{AttributeValue, SpanData, SpanSink, TraceId};
-use ieum_remote::wire::traces::{Trace, TraceSummary};
+use ieum_remote::wire::traces::{ListTraces, LogLine, Trace, TraceSummary};
+
+use super::logs::{LogLimits, Logs};
+use crate::live::ServiceMap;
 
 use super::Tree;
 
@@ -17,6 +20,8 @@ pub struct Limits {
     pub bytes: usize,
     /// The most spans of one trace; what comes later is counted and dropped.
     pub spans: usize,
+    /// How much is kept of what was logged in them.
+    pub logs: LogLimits,
 }
 
 /// Keeps traces. Clones are the same store.
@@ -29,6 +34,8 @@ pub struct Store {
     inner: Arc<Mutex<Inner>>,
     /// Where what this process records goes beside.
     onward: Option<Arc<dyn SpanSink>>,
+    /// What counts each span that comes.
+    map: Option<ServiceMap>,
 }
 
 #[derive(Default)]
@@ -40,6 +47,9 @@ struct Inner {
     index: HashMap<Arc<str>, Vec<TraceId>>,
     bytes: usize,
     dropped: u64,
+    /// Spans that ever came.
+    taken: u64,
+    logs: Logs,
 }
 
 #[derive(Default)]
@@ -47,6 +57,10 @@ struct Kept {
     spans: Vec<SpanData>,
     keys: Vec<Arc<str>>,
     bytes: usize,
+    /// Who took part.
+    services: Vec<Arc<str>>,
+    /// True if one of them failed.
+    failed: bool,
 }
 
 /// What the store holds.
@@ -58,6 +72,8 @@ pub struct Held {
     pub bytes: usize,
     /// How many spans were dropped because their trace was full.
     pub dropped: u64,
+    /// How many lines of the log were, likewise.
+    pub lines_dropped: u64,
 }
 
 /// The attributes by whose value a trace is found.
@@ -73,6 +89,7 @@ impl Store {
             limits,
             inner: Arc::default(),
             onward: None,
+            map: None,
         }
     }
 
@@ -84,11 +101,31 @@ impl Store {
         self
     }
 
+    /// The same store, whose spans `map` counts as they come, also those that are not kept.
+    #[must_use]
+    pub fn counted_by(mut self, map: ServiceMap) -> Self {
+        self.map = Some(map);
+        self
+    }
+
     /// Keeps `spans`.
     pub fn add(&self, spans: impl IntoIterator<Item = SpanData>) {
         let mut inner = self.lock();
+        let mut arrival = self.map.as_ref().map(ServiceMap::arrival);
         for span in spans {
+            if let Some(arrival) = &mut arrival {
+                arrival.span(&span);
+            }
+            inner.taken += 1;
             inner.add(span, self.limits);
+        }
+    }
+
+    /// Keeps what was logged in traces.
+    pub fn log(&self, lines: impl IntoIterator<Item = (TraceId, LogLine)>) {
+        let mut inner = self.lock();
+        for (trace, line) in lines {
+            inner.logs.add(trace, line, self.limits.logs);
         }
     }
 
@@ -105,24 +142,42 @@ impl Store {
             about.rev().max_by_key(size).copied()
         })?;
         let mut spans = inner.traces.get(&trace_id)?.spans.clone();
+        let logs = inner.logs.of(trace_id);
         drop(inner);
         spans.sort_by_key(|span| (span.start, span.end));
         let mut trace = Trace {
             trace_id,
             spans,
-            logs: Vec::new(),
+            logs,
             orphans: 0,
         };
         trace.orphans = Tree::new(&trace).orphans();
         Some(trace)
     }
 
-    /// The latest `limit` traces, the latest first.
-    pub fn latest(&self, limit: usize) -> Vec<TraceSummary> {
+    /// The latest `limit` traces that `list` asks for, the latest first.
+    pub fn latest(&self, list: &ListTraces, limit: usize) -> Vec<TraceSummary> {
         let inner = self.lock();
-        let ids = inner.order.iter().rev().take(limit);
-        ids.filter_map(|id| summary(*id, &inner.traces.get(id)?.spans))
+        let about = list.about.as_ref();
+        let about = about.map(|about| inner.index.get(about.as_str()).map_or(&[][..], |ids| ids));
+        let service = list.service.as_deref();
+        let wanted = |id: &TraceId, kept: &Kept| {
+            about.is_none_or(|about| about.contains(id))
+                && service.is_none_or(|name| kept.services.iter().any(|known| **known == *name))
+                && list.failed.is_none_or(|failed| kept.failed == failed)
+        };
+        let ids = inner.order.iter().rev();
+        let traces = ids.filter_map(|id| Some((id, inner.traces.get(id)?)));
+        traces
+            .filter(|(id, kept)| wanted(id, kept))
+            .take(limit)
+            .filter_map(|(id, kept)| summary(*id, kept))
             .collect()
+    }
+
+    /// How many spans ever came.
+    pub fn taken(&self) -> u64 {
+        self.lock().taken
     }
 
     /// How much is held.
@@ -132,6 +187,7 @@ impl Store {
             traces: inner.traces.len(),
             bytes: inner.bytes,
             dropped: inner.dropped,
+            lines_dropped: inner.logs.dropped(),
         }
     }
 
@@ -162,6 +218,10 @@ impl Inner {
             self.order.push_back(trace_id);
         }
         let kept = self.traces.entry(trace_id).or_default();
+        kept.failed |= span.error.is_some();
+        if !kept.services.contains(&span.service) {
+            kept.services.push(Arc::clone(&span.service));
+        }
         let same = |known: &&mut SpanData| known.span_id == span.span_id;
         if let Some(known) = kept.spans.iter_mut().find(same) {
             if known.end <= span.end {
@@ -242,7 +302,8 @@ fn weight(span: &SpanData) -> usize {
     size_of::<SpanData>() + span.name.len() + error + attributes
 }
 
-fn summary(trace_id: TraceId, spans: &[SpanData]) -> Option<TraceSummary> {
+fn summary(trace_id: TraceId, kept: &Kept) -> Option<TraceSummary> {
+    let spans = &kept.spans;
     let start = spans.iter().map(|span| span.start).min()?;
     let end = spans.iter().map(|span| span.end).max()?;
     let first = spans
@@ -255,7 +316,7 @@ fn summary(trace_id: TraceId, spans: &[SpanData]) -> Option<TraceSummary> {
         start,
         duration_ms: u64::try_from(end.since(start).as_millis()).unwrap_or(u64::MAX),
         spans: spans.len(),
-        failed: spans.iter().any(|span| span.error.is_some()),
+        failed: kept.failed,
     })
 }
 
@@ -294,10 +355,19 @@ pub(super) mod tests {
         span
     }
 
+    fn latest(store: &Store, limit: usize) -> Vec<TraceSummary> {
+        store.latest(&ListTraces::default(), limit)
+    }
+
     const LIMITS: Limits = Limits {
         traces: 3,
         bytes: 1 << 20,
         spans: 4,
+        logs: LogLimits {
+            lines: 10,
+            bytes: 1 << 20,
+            of_trace: 5,
+        },
     };
 
     #[test]
@@ -322,7 +392,7 @@ pub(super) mod tests {
         for _ in 0..2 {
             store.add([span(1, 1, None, "POST /orders", (0, 9))]);
         }
-        assert_eq!(store.latest(10)[0].spans, 1);
+        assert_eq!(latest(&store, 10)[0].spans, 1);
     }
 
     #[test]
@@ -348,7 +418,7 @@ pub(super) mod tests {
                 &format!("o-{trace}"),
             )]);
         }
-        let names: Vec<_> = store.latest(10).iter().map(|t| t.trace_id).collect();
+        let names: Vec<_> = latest(&store, 10).iter().map(|t| t.trace_id).collect();
         assert_eq!(names.len(), 3);
         assert_eq!(store.find("o-2"), None);
         assert!(store.find("o-3").is_some());
@@ -371,7 +441,7 @@ pub(super) mod tests {
     fn a_trace_that_never_ends_is_cut_and_counted() {
         let store = Store::new(LIMITS);
         store.add((1..=9).map(|id| span(1, id, None, "x", (0, 1))));
-        assert_eq!(store.latest(1)[0].spans, 4);
+        assert_eq!(latest(&store, 1)[0].spans, 4);
         assert_eq!(store.held().dropped, 5);
     }
 
@@ -381,7 +451,7 @@ pub(super) mod tests {
         let mut failed = span(1, 2, Some(1), "charge", (1, 20));
         failed.error = Some("declined".into());
         store.add([failed, span(1, 1, None, "POST /orders", (2, 9))]);
-        let [trace] = &store.latest(1)[..] else {
+        let [trace] = &latest(&store, 1)[..] else {
             panic!("one trace")
         };
         assert_eq!(

@@ -172,4 +172,13 @@ impl Resource {
             _ => None,
         }
     }
+
+    /// The whole number of an attribute.
+    pub fn number(&self, key: &str) -> Option<i64> {
+        let attribute = self.attributes.iter().find(|a| a.key == key)?;
+        match attribute.value.as_ref()?.value.as_ref()? {
+            Value::Int(number) => Some(*number),
+            _ => None,
+        }
+    }
 }

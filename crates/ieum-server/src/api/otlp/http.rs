@@ -36,7 +36,7 @@ pub(in crate::api) fn routes(receiver: Receiver) -> Routes {
             operation(
                 Signal::Metrics,
                 "exportMetrics",
-                "Takes metrics in OTLP/HTTP; they are checked and not kept.",
+                "Takes metrics in OTLP/HTTP; those of circuit breakers are shown, no other is kept.",
             ),
             |receiver, headers, body| export(Signal::Metrics, receiver, headers, body),
         )
@@ -44,7 +44,7 @@ pub(in crate::api) fn routes(receiver: Receiver) -> Routes {
             operation(
                 Signal::Logs,
                 "exportLogs",
-                "Takes log records in OTLP/HTTP; they are checked and not kept.",
+                "Takes log records in OTLP/HTTP; those of traces are kept for a while.",
             ),
             |receiver, headers, body| export(Signal::Logs, receiver, headers, body),
         )
@@ -184,10 +184,12 @@ mod tests {
     use axum::http::HeaderValue;
     use flate2::Compression;
     use flate2::write::GzEncoder;
+    use ieum_base::Clock;
     use ieum_telemetry::proto::{ResourceSpans, ScopeSpans, Span, TracesRequest};
 
     use super::*;
-    use crate::traces::{Limits, Store};
+    use crate::live::Board;
+    use crate::traces::{Limits, LogLimits, Store};
 
     /// Posts protobuf with gzip; answers the status and what was kept.
     async fn posted(plain: &[u8]) -> (u16, usize) {
@@ -195,9 +197,11 @@ mod tests {
             traces: 10,
             bytes: 1 << 20,
             spans: 10,
+            logs: LogLimits::default(),
         });
         let receiver = Receiver {
             store: store.clone(),
+            breakers: Board::new(Clock::system(), None),
             max_body: 64 << 10,
         };
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());

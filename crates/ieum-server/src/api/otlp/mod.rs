@@ -1,28 +1,33 @@
 //! The receiver of OTLP: `POST /v1/traces`, `/v1/metrics` and `/v1/logs`, and the same over gRPC.
 //!
-//! Spans are kept, for `ieum trace`. Metrics and log records are read, so that a malformed export is
-//! noticed, and are not kept: the answer says so, in the field that the protocol has for remarks.
+//! Spans are kept, and so are the log records of traces. Of metrics only those of circuit breakers are
+//! looked at. What is read and not kept is said in the answer, in the field that the protocol has for
+//! remarks.
 
 mod body;
 mod grpc;
 mod http;
 
+use ieum_telemetry::breakers;
 use ieum_telemetry::otlp::Signal;
 use ieum_telemetry::proto::{
-    ExportResponse, LogsRequest, MetricsRequest, PartialSuccess, TracesRequest,
+    ExportResponse, LogsRequest, MetricsRequest, PartialSuccess, Resource, TracesRequest,
 };
 use prost::Message;
 use serde::de::DeserializeOwned;
 
 pub(super) use self::grpc::routes as grpc_routes;
 pub(super) use self::http::routes;
-use crate::traces::{Store, read_otlp};
+use crate::live::Board;
+use crate::traces::{Store, read_log, read_otlp};
 
 /// Takes what others export.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Receiver {
     /// Where spans are kept.
     pub(super) store: Store,
+    /// Where reported breakers are shown.
+    pub(super) breakers: Board,
     /// The largest body, in bytes, before and after it is decompressed.
     pub(super) max_body: usize,
 }
@@ -53,15 +58,61 @@ impl Receiver {
                 Ok(answer(rejected, if rejected > 0 { why } else { "" }))
             }
             Signal::Metrics => {
-                let points = decode::<MetricsRequest>(encoding, body)?.points();
-                Ok(answer(0, if points > 0 { NOT_KEPT } else { "" }))
+                let request = decode::<MetricsRequest>(encoding, body)?;
+                let told = self.take_breakers(&request);
+                let is_whole = told || request.points() == 0;
+                Ok(answer(0, if is_whole { "" } else { METRICS_NOT_KEPT }))
             }
             Signal::Logs => {
-                let records = decode::<LogsRequest>(encoding, body)?.records();
-                Ok(answer(0, if records > 0 { NOT_KEPT } else { "" }))
+                let request = decode::<LogsRequest>(encoding, body)?;
+                let (records, changes) = (request.records(), self.take_changes(&request));
+                let lines = read_log(request);
+                let is_whole = lines.len() + changes >= records;
+                self.store.log(lines);
+                Ok(answer(0, if is_whole { "" } else { LOGS_NOT_KEPT }))
             }
         }
     }
+}
+
+impl Receiver {
+    /// Takes the states of breakers that are among metrics; true if there was nothing else.
+    fn take_breakers(&self, request: &MetricsRequest) -> bool {
+        let mut is_all = true;
+        for resource in &request.resource_metrics {
+            let (owner, process) = who(resource.resource.as_ref());
+            let states = breakers::read_gauges(&resource.scope_metrics);
+            self.breakers.take_states(&owner, &process, states);
+            let metrics = resource.scope_metrics.iter().flat_map(|s| &s.metrics);
+            is_all &= metrics
+                .into_iter()
+                .all(|metric| breakers::is_gauge(&metric.name));
+        }
+        is_all
+    }
+
+    /// Takes the changes of breakers that are among log records; how many there were.
+    fn take_changes(&self, request: &LogsRequest) -> usize {
+        let mut count = 0;
+        for resource in &request.resource_logs {
+            let (owner, process) = who(resource.resource.as_ref());
+            let records = resource.scope_logs.iter().flat_map(|s| &s.log_records);
+            for change in records.filter_map(breakers::read_record) {
+                self.breakers.take_change(&owner, &process, change);
+                count += 1;
+            }
+        }
+        count
+    }
+}
+
+/// The service that reports, and what tells its processes apart.
+fn who(resource: Option<&Resource>) -> (String, String) {
+    let text = |key| resource.and_then(|resource| resource.text(key));
+    let owner = text("service.name").unwrap_or("unknown_service");
+    let process = text("service.instance.id").map(str::to_owned);
+    let process = process.or_else(|| resource?.number("process.pid").map(|pid| pid.to_string()));
+    (owner.to_owned(), process.unwrap_or_default())
 }
 
 fn decode<M: Message + Default + DeserializeOwned>(
@@ -89,5 +140,7 @@ fn answer(rejected: usize, message: &str) -> ExportResponse {
     ExportResponse { partial_success }
 }
 
-const NOT_KEPT: &str = "taken and not kept: ieum keeps traces only; export metrics and logs to a \
-                        collector that stores them";
+const METRICS_NOT_KEPT: &str = "taken and not kept: of metrics ieum reads those of circuit breakers \
+                                only; export the others to a collector that stores them";
+const LOGS_NOT_KEPT: &str = "not all kept: ieum keeps the log records of traces only; export the \
+                             others to a collector that stores them";
