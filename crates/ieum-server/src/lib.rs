@@ -11,6 +11,7 @@ pub mod console;
 pub mod consul;
 pub mod doctor;
 pub mod errors;
+mod impact;
 pub mod live;
 mod logging;
 mod participants;

@@ -7,6 +7,7 @@ mod absent;
 mod extract;
 mod guard;
 mod health;
+pub(crate) mod impact;
 mod limits;
 mod log;
 mod openapi;

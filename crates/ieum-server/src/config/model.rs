@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::secret::{self, MissingSecret};
-use super::{Cache, Limits, Log, Source, Topics};
+use super::{Cache, Contracts, Impact, Limits, Log, Source, Topics};
 
 /// The configuration of a platform, `ieum.toml`. Every section and every key has a default; an
 /// unknown key is an error. Relative paths start at the file's folder.
@@ -48,6 +48,10 @@ pub struct Config {
     pub registry: Registry,
     /// Which sagas are known from the start, and how they run.
     pub sagas: Sagas,
+    /// Where the contracts between services are.
+    pub contracts: Contracts,
+    /// How `ieum impact` finds out who publishes what.
+    pub impact: Impact,
     /// Traces and logs.
     pub telemetry: Telemetry,
     /// Where it was read from.

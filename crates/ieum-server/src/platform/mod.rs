@@ -11,6 +11,7 @@ mod elsewhere;
 mod error;
 mod exports;
 mod gateway;
+mod impact;
 mod listen;
 mod live;
 mod parts;

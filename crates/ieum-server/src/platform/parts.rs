@@ -19,7 +19,7 @@ use super::listen::{self, Bound};
 use super::storage::{self, Storage};
 use super::topics::{self, OnBroker};
 use super::vitals::{self, Seen, routes_of};
-use super::{Moved, StartError, gateway, live, registry, sagas, several, shared};
+use super::{Moved, StartError, gateway, impact, live, registry, sagas, several, shared};
 use crate::config::{Config, Role};
 use crate::traces::Store;
 use crate::{api, consul};
@@ -185,6 +185,10 @@ impl Parts {
             registry: Arc::clone(&registry),
             routes: routes_of(self.gateway.clone()),
         };
+        if let Some(storage) = &self.storage {
+            let sources = impact::sources(config, storage, &catalogue, sagas.clone());
+            more.push(api::impact::routes(sources));
+        }
         let mirror = self.mirror(config, sagas.clone(), &plan.clock);
         let told = Told {
             members,
