@@ -2,8 +2,10 @@
 
 mod bench;
 mod conformance;
+mod coverage;
 mod documents;
 mod generate;
+mod proofs;
 mod shutdown;
 mod test;
 mod tidy;
@@ -27,6 +29,12 @@ usage: cargo xtask COMMAND
   conformance [--json | --write | --page]
                 every suite on every engine: prints the table of engines and cases, or writes it
                 into the docs; --page writes what the last run found, also that of all tests
+  coverage [--json | --write]
+                each section of the guides, where it is shown, and how its tests went when they last
+                ran; --write writes docs/coverage.md in both languages
+  pitfalls [--json | --write]
+                what the guides' code gets wrong, and the tests that it does not happen here;
+                --write writes docs/pitfalls.md in both languages
   bench log --engine postgres [--json]
                 batched appends to the log in PostgreSQL beside one call per append, in paired rounds
   torture shop  the chaos demo ten times, one line of JSON each and one for all;
@@ -46,6 +54,10 @@ fn main() -> ExitCode {
         ["twins", rest @ ..] => documents::twins::run(rest),
         ["gen", rest @ ..] => generate::run(rest),
         ["conformance", rest @ ..] => conformance::run(rest),
+        // Not for people: what `test` makes the runner of test binaries.
+        ["announce", program, rest @ ..] => proofs::announce::run(program, rest),
+        ["pitfalls", rest @ ..] => coverage::pitfalls::run(rest),
+        ["coverage", rest @ ..] => coverage::run(rest),
         ["torture", "shop", rest @ ..] => torture::run(rest),
         ["torture", "shutdown", rest @ ..] => shutdown::run(rest),
         ["bench", name, rest @ ..] => bench::run(name, rest),

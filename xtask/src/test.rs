@@ -7,8 +7,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::conformance;
+use crate::proofs::announce;
+use crate::proofs::outcomes::Outcomes;
 use crate::workspace::{self, cargo};
+use crate::{conformance, coverage};
 
 /// Programs that the black-box tests call, and the Debian package that has each.
 const PROGRAMS: [(&str, &str); 15] = [
@@ -38,6 +40,9 @@ struct Counts {
     failed: usize,
     ignored: Vec<String>,
     failures: Vec<String>,
+    /// The package and the target whose tests run.
+    binary: (String, String),
+    outcomes: Outcomes,
 }
 
 /// Runs the tests whose names contain `filter`, or all.
@@ -52,13 +57,15 @@ pub(crate) fn run(filter: &[&str]) -> Result<()> {
     )?;
     let mut command = cargo();
     command
+        .args(announce::as_runner()?)
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(["--features", ENGINES, "--"])
         .args(filter);
     let findings = conformance::fresh_folder()?;
     command.env(conformance::VARIABLE, &findings);
-    let (counts, succeeded) = run_tests(command)?;
+    let (mut counts, succeeded) = run_tests(command)?;
     report(&counts);
+    keep(std::mem::take(&mut counts.outcomes), filter)?;
     if !succeeded || counts.failed > 0 {
         bail!("tests failed");
     }
@@ -69,9 +76,30 @@ pub(crate) fn run(filter: &[&str]) -> Result<()> {
         bail!("no test ran");
     }
     match filter {
-        [] => conformance::check_page(&findings),
+        [] => {
+            conformance::check_page(&findings)?;
+            check_proofs()
+        }
         _ => Ok(()),
     }
+}
+
+/// Keeps how each test went, for the pages that name tests as proofs.
+fn keep(outcomes: Outcomes, filter: &[&str]) -> Result<()> {
+    let mut kept = match filter {
+        [] => Outcomes::default(),
+        _ => Outcomes::read()?,
+    };
+    kept.update(outcomes);
+    kept.write()
+}
+
+/// After a run of all tests: the pages that name tests say how these went.
+fn check_proofs() -> Result<()> {
+    let mut faults = coverage::check(true)?;
+    faults.extend(coverage::pitfalls::check(true)?);
+    anyhow::ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    Ok(())
 }
 
 fn run_step(what: &str, command: &mut Command) -> Result<()> {
@@ -128,6 +156,10 @@ fn run_tests(mut command: Command) -> Result<(Counts, bool)> {
 impl Counts {
     /// Reads `test NAME ... ok|FAILED|ignored`, libtest's line for one test.
     fn read(&mut self, line: &str) {
+        if let Some((package, target)) = announce::read(line) {
+            self.binary = (package.to_owned(), target.to_owned());
+            return;
+        }
         let Some((name, outcome)) = line
             .strip_prefix("test ")
             .and_then(|l| l.rsplit_once(" ... "))
@@ -135,14 +167,23 @@ impl Counts {
             return;
         };
         match outcome.split([',', ' ']).next() {
-            Some("ok") => self.passed += 1,
+            Some("ok") => {
+                self.passed += 1;
+                self.note(name, true);
+            }
             Some("FAILED") => {
                 self.failed += 1;
+                self.note(name, false);
                 self.failures.push(name.to_owned());
             }
             Some("ignored") => self.ignored.push(name.to_owned()),
             _ => {}
         }
+    }
+
+    fn note(&mut self, test: &str, passed: bool) {
+        let (package, target) = &self.binary;
+        self.outcomes.note(package, target, test, passed);
     }
 }
 
@@ -161,11 +202,13 @@ fn report(counts: &Counts) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proofs::Verdict;
 
     #[test]
     fn counts_what_the_runner_prints() {
         let mut counts = Counts::default();
         for line in [
+            "test binary crate-x crate_x",
             "running 3 tests",
             "test a::b ... ok",
             "test a::c ... FAILED",
@@ -180,5 +223,8 @@ mod tests {
             (counts.failures, counts.ignored),
             (vec!["a::c".into()], vec!["a::d".into()])
         );
+        let of = |test| counts.outcomes.of(test);
+        assert_eq!(of("crate-x a::b"), Verdict::Passed);
+        assert_eq!(of("crate-x a::c"), Verdict::Failed);
     }
 }

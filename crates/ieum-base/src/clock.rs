@@ -200,6 +200,13 @@ mod tests {
     }
 
     #[test]
+    fn ids_made_at_one_moment_differ() {
+        let clock = ManualClock::starting_at(Timestamp::from_micros(1_700_000_000_000_000)).clock();
+        let ids: std::collections::HashSet<_> = (0..10_000).map(|_| clock.new_id()).collect();
+        assert_eq!(ids.len(), 10_000);
+    }
+
+    #[test]
     fn ids_made_later_sort_later() {
         let manual = ManualClock::starting_at(Timestamp::from_micros(1_700_000_000_000_000));
         let first = manual.clock().new_id();

@@ -177,6 +177,22 @@ async fn round_robin_really_takes_turns() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_is_no_beginning_of_another_and_instances_of_one_name_stand_side_by_side() {
+    let bench = Bench::of(&[("a", 1), ("b", 1)]).await;
+    let mut other = registration("evil", 1);
+    other.instance.service = "users-evil".to_owned();
+    bench
+        .registry
+        .inner
+        .register(other)
+        .await
+        .expect("registered");
+    pass(Duration::from_secs(20)).await;
+    let shares = bench.shares(Policy::RoundRobin, 10);
+    assert_eq!(shares, HashMap::from([("a".into(), 5), ("b".into(), 5)]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn turns_stay_even_when_an_endpoint_is_passed_over() {
     let bench = Bench::of(&[("a", 1), ("b", 1), ("c", 1)]).await;
     bench.open("b");

@@ -11,7 +11,12 @@ use super::markdown::Page;
 use crate::workspace::{self, Source};
 
 /// Pages of the root that are translated.
-const ROOT: [&str; 4] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "STYLE.md"];
+const ROOT: [&str; 4] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "STYLE.md",
+];
 
 /// Lists what is missing or stale; `--stamp FILE…` says that a Korean page has been looked at.
 pub(crate) fn run(args: &[&str]) -> Result<()> {

@@ -40,6 +40,8 @@ fn all() -> Result<Findings> {
     findings.extend(sources::check(&rust));
     findings.extend(shop::check(&rust));
     findings.extend(docs::check()?);
+    findings.extend(crate::coverage::check(false)?);
+    findings.extend(crate::coverage::pitfalls::check(false)?);
     Ok(findings)
 }
 

@@ -118,6 +118,24 @@ fn a_good_token_goes_inside_as_headers() {
 }
 
 #[test]
+fn a_request_without_a_token_reaches_no_service() {
+    let fixture = fixture("");
+    for request in [
+        Request::new("GET", "/mine"),
+        Request::new("POST", "/mine/orders").json(&json!({ "items": [] })),
+        Request::new("GET", "/admin").header("x-user-roles", "admin"),
+    ] {
+        assert_problem(
+            &fixture.world.send(&request),
+            401,
+            "Unauthorized",
+            "IEUM-1020",
+        );
+    }
+    assert_eq!(fixture.upstream.requests().len(), 0);
+}
+
+#[test]
 fn without_a_token_there_is_a_challenge() {
     let fixture = fixture("");
     let reply = fixture.world.get("/mine");

@@ -1,0 +1,161 @@
+//! The five guides that ieum implements: their titles and every section, as the headings stand.
+//!
+//! The guides are not in the repository; this list is what coverage is measured against.
+
+/// One guide.
+pub(crate) struct Guide {
+    /// How the documents call it.
+    pub(crate) id: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) english: &'static str,
+    /// The headings below the title, each with the marks of its level.
+    pub(crate) sections: &'static [&'static str],
+}
+
+pub(crate) const GUIDES: [Guide; 5] = [S0, S1, S2, S3, S4];
+
+const S0: Guide = Guide {
+    id: "S0",
+    title: "마이크로서비스 통합 패턴 - 실무 가이드",
+    english: "Integration patterns for microservices, a practical guide",
+    sections: &[
+        "## 1. 통합 패턴 개요",
+        "### 왜 통합 패턴이 필요한가?",
+        "## 2. 동기 통합 패턴",
+        "### 2.1 HTTP/REST API",
+        "### 2.2 GraphQL Federation",
+        "## 3. 비동기 통합 패턴",
+        "### 3.1 메시지 브로커 (Pub/Sub)",
+        "### 3.2 이벤트 소싱",
+        "## 4. API 게이트웨이 패턴",
+        "### 4.1 API Gateway",
+        "### 4.2 BFF (Backend for Frontend)",
+        "## 5. 데이터 일관성 패턴",
+        "### 5.1 분산 트랜잭션 (2-Phase Commit)",
+        "### 5.2 SAGA 패턴",
+        "### 5.3 Choreography vs Orchestration",
+        "## 6. 서비스 디스커버리",
+        "### 6.1 Service Registry",
+        "### 6.2 Client-Side Discovery",
+        "### 6.3 Server-Side Discovery",
+        "## 7. 회로 차단기 패턴 (Circuit Breaker)",
+        "## 8. 재시도 및 백오프",
+        "## 9. 실전 팁",
+        "### 1. 관찰 가능성 확보",
+        "### 2. 건전성 체크",
+        "### 3. graceful shutdown",
+        "## 10. 결론",
+    ],
+};
+
+const S1: Guide = Guide {
+    id: "S1",
+    title: "서비스 통합 가이드",
+    english: "Service integration guide",
+    sections: &[
+        "## 🏗️ 통합 아키텍처 개요",
+        "### 1. 통합 패턴",
+        "### 2. 통합 계층",
+        "## 🔗 서비스 간 통신",
+        "### 1. 동기 통신 (Synchronous)",
+        "#### REST API 통신",
+        "#### GraphQL 통신",
+        "### 2. 비동기 통신 (Asynchronous)",
+        "#### 이벤트 기반 통신",
+        "## 🔄 데이터 동기화",
+        "### 1. 이벤트 소싱 (Event Sourcing)",
+        "### 2. CQRS (Command Query Responsibility Segregation)",
+        "## 🔧 통합 패턴",
+        "### 1. API Gateway 패턴",
+        "### 2. Circuit Breaker 패턴",
+        "### 3. Saga 패턴",
+        "## 📊 모니터링 및 관찰성",
+        "### 1. 분산 추적 (Distributed Tracing)",
+        "### 2. 메트릭 수집",
+        "## 🧪 통합 테스트",
+        "### 1. 계약 테스트 (Contract Testing)",
+        "### 2. 통합 테스트",
+    ],
+};
+
+const S2: Guide = Guide {
+    id: "S2",
+    title: "MSA 핵심 패턴",
+    english: "The core patterns of an MSA",
+    sections: &[
+        "## 4-1. 들어가며",
+        "## 4-2. 서비스 간 통신 패턴",
+        "### 💡 동기식 통신 – REST, gRPC",
+        "### 💡 비동기식 통신 – 이벤트 기반 아키텍처 (EDA)",
+        "### 비교",
+        "## 4-3. 데이터 일관성 패턴",
+        "### 💡 Saga 패턴",
+        "## 4-4. 장애 격리 및 회복 패턴",
+        "### 💡 서킷 브레이커 패턴 (Circuit Breaker Pattern)",
+        "### 💡 벌크헤드 패턴 (Bulkhead Pattern)",
+        "### 💡 타임아웃/재시도 패턴 (Timeout/Retry Pattern)",
+        "## 4-5. API 게이트웨이와 서비스 디스커버리",
+        "### 💡 API 게이트웨이 (API Gateway)",
+        "### 💡 서비스 디스커버리 (Service Discovery)",
+        "## 4-6. 서비스 간 데이터 공유 패턴",
+        "### 💡 API Composition (API 조합)",
+        "### 💡 Event-Driven Data Sharing (이벤트 기반 데이터 공유)",
+        "## 4-7. 내결함성과 관측성 (Observability)",
+        "### 💡 관측성의 3가지 기둥 (The Three Pillars of Observability)",
+    ],
+};
+
+const S3: Guide = Guide {
+    id: "S3",
+    title: "마이크로서비스 아키텍처 패턴과 실무 적용",
+    english: "Microservice patterns and their use in practice",
+    sections: &[
+        "## 핵심 패턴들",
+        "### 1. API Gateway 패턴",
+        "### 2. Circuit Breaker 패턴",
+        "### 3. Event Sourcing 패턴",
+        "## 데이터 관리 전략",
+        "### Database per Service",
+        "### CQRS (Command Query Responsibility Segregation)",
+        "## 운영 시 고려사항",
+        "## 팀 조직과 문화",
+        "## 결론",
+    ],
+};
+
+const S4: Guide = Guide {
+    id: "S4",
+    title: "마이크로 서비스 아키텍처(MSA) 완벽 가이드",
+    english: "The complete guide to microservice architecture (MSA)",
+    sections: &[
+        "## 배경",
+        "### MSA의 필요성",
+        "### 기본 개념",
+        "## 핵심",
+        "### 1. 모노리틱 vs 마이크로서비스 비교",
+        "#### 아키텍처 비교",
+        "#### 모노리틱 아키텍처의 한계점",
+        "### 2. MSA의 핵심 원칙",
+        "#### 서비스 설계 원칙",
+        "#### 서비스 간 통신",
+        "### 3. MSA 구성 요소",
+        "#### API 게이트웨이",
+        "#### 서비스 디스커버리",
+        "## 예시",
+        "### 1. 실제 사용 사례",
+        "#### 전자상거래 MSA 시스템",
+        "### 2. 고급 패턴",
+        "#### 이벤트 소싱과 CQRS",
+        "#### 서킷 브레이커 패턴",
+        "## 운영 팁",
+        "### 1. 모니터링과 로깅",
+        "#### 분산 추적",
+        "### 2. 성능 최적화",
+        "#### 캐싱 전략",
+        "### 3. 장애 처리",
+        "## 참고",
+        "### MSA vs 모노리틱 비교",
+        "### MSA 도입 단계",
+        "### 결론",
+    ],
+};
