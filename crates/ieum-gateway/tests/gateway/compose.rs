@@ -1,6 +1,10 @@
 //! Several services, one answer.
 
-use ieum_testkit::{Reply, Request, Stub};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ieum_testkit::{Reply, Request, Stub, eventually};
 use serde_json::{Value, json};
 
 use crate::support::{World, assert_problem, gateway, nobody};
@@ -52,6 +56,31 @@ fn parts_are_joined_into_one_object() {
             .map(|p| p[3..35].to_owned())
     };
     assert!(trace(&users).is_some() && trace(&users) == trace(&orders));
+}
+
+#[test]
+fn parts_are_asked_at_the_same_time() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    // Nobody answers before all three were asked.
+    let patient = || {
+        let asked = Arc::clone(&asked);
+        let answer = move |_: &Request| {
+            asked.fetch_add(1, Ordering::SeqCst);
+            let all = || (asked.load(Ordering::SeqCst) == 3).then_some(());
+            let waited = eventually("all parts are asked", Duration::from_secs(1), all);
+            Reply::json_of(if waited.is_ok() { 200 } else { 500 }, &json!({}))
+        };
+        Stub::start(answer).expect("a stub")
+    };
+    let (users, orders, notifications) = (patient(), patient(), patient());
+    let world = dashboard(
+        &users.address(),
+        &orders.address(),
+        &notifications.address(),
+    );
+    let request = Request::new("GET", "/api/web/dashboard/7");
+    let whole = world.send(&request).expect(200).expect("JSON");
+    assert_eq!(whole, json!({"user": {}, "orders": {}, "notifications": {}}));
 }
 
 #[test]
