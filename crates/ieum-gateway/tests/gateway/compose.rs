@@ -80,7 +80,10 @@ fn parts_are_asked_at_the_same_time() {
     );
     let request = Request::new("GET", "/api/web/dashboard/7");
     let whole = world.send(&request).expect(200).expect("JSON");
-    assert_eq!(whole, json!({"user": {}, "orders": {}, "notifications": {}}));
+    assert_eq!(
+        whole,
+        json!({"user": {}, "orders": {}, "notifications": {}})
+    );
 }
 
 #[test]
