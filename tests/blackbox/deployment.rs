@@ -227,7 +227,7 @@ fn compose_accepts_the_example_and_every_container_is_confined() -> Result<()> {
         .arg(&file)
         .arg("config"))?;
     let services = services(&config);
-    assert_eq!(services.len(), 11, "{:?}", services.keys());
+    assert_eq!(services.len(), 12, "{:?}", services.keys());
     let etc = Etc::new()?;
     for (name, service) in &services {
         let of = |key: &str| service.get(key).map_or(&[][..], Vec::as_slice);

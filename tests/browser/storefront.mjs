@@ -121,7 +121,7 @@ async function declined({ page }) {
   await stagesBecome(page, {
     "Order placed": "done",
     "Pieces set aside": "The pieces went back on the shelf",
-    Payment: "failed",
+    Payment: "Declined by the bank",
     Shipment: "not done",
   });
   await page.getByText("There is not enough money in the account.").waitFor();
@@ -147,7 +147,7 @@ async function undeliverable({ page }) {
   await stagesBecome(page, {
     "Pieces set aside": "The pieces went back on the shelf",
     Payment: "Your money went back",
-    Shipment: "failed",
+    Shipment: "Nobody delivers there",
   });
   await page.getByText("₩15,000 went back to you in full.").waitFor();
   const said = await text(page);
@@ -164,7 +164,7 @@ async function outOfStock({ page }) {
   await page.keyboard.press("Tab");
   await page.getByRole("button", { name: "Order for ₩9,900,000" }).click();
   await page.getByText("There were not enough pieces in stock.").waitFor();
-  await stagesBecome(page, { "Pieces set aside": "failed", Payment: "not done" });
+  await stagesBecome(page, { "Pieces set aside": "Not enough in stock", Payment: "not done" });
 }
 
 /** Names that are code are text, wherever they are shown. */
@@ -219,20 +219,7 @@ async function keyboard({ page }) {
   check(root.language === "ko" && root.theme === "dark", JSON.stringify(root));
 }
 
-/** The page at a narrow and at a wide window, for people to look at: `ARGUMENT` is a folder. */
-async function pictures({ page }) {
-  const [folder] = rest;
-  await signUp(page, "Buyer");
-  await choose(page, "러닝", "러닝화");
-  await order(page);
-  await page.getByText("Finished").waitFor();
-  await stagesBecome(page, { "Message sent": "done" });
-  await page.screenshot({ path: `${folder}/order.png` });
-  await page.setViewportSize({ width: 390, height: 844 });
-  await page.screenshot({ path: `${folder}/order-narrow.png`, fullPage: true });
-}
-
-const SCENES = { completes, declined, undeliverable, outOfStock, hostile, polls, keyboard, pictures };
+const SCENES = { completes, declined, undeliverable, outOfStock, hostile, polls, keyboard };
 
 const play = SCENES[scene];
 check(play !== undefined, `there is no scene ${scene}: ${Object.keys(SCENES).join(", ")}`);

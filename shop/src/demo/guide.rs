@@ -5,7 +5,9 @@ use crate::services::users::STAFF;
 
 /// Where things are.
 pub(super) fn places(places: &Places) -> String {
-    let mut text = format!("{:<14} http://{}\n", "gateway", places.gateway);
+    let mut text = format!("{:<14} http://{}/\n", "storefront", places.gateway);
+    text.push_str(&format!("{:<14} http://{}/ui\n", "console", places.api));
+    text.push_str(&format!("{:<14} http://{}\n", "gateway", places.gateway));
     text.push_str(&format!("{:<14} http://{}\n", "platform API", places.api));
     for (name, address) in &places.services {
         text.push_str(&format!("{name:<14} http://{address}\n"));

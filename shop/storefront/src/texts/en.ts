@@ -114,6 +114,11 @@ export const en: Texts = {
     undone: "undone",
     skipped: "not done",
   },
+  failed: {
+    reserved: "Not enough in stock",
+    paid: "Declined by the bank",
+    shipped: "Nobody delivers there",
+  },
   undone: {
     reserved: "The pieces went back on the shelf",
     paid: "Your money went back",
@@ -146,7 +151,7 @@ export const en: Texts = {
   withAccount: "Store account",
   withCard: (last4) => `Card •••• ${last4}`,
   shipments: "Shipment",
-  noShipments: "No shipment yet.",
+  noShipments: "No shipment.",
   shipmentStatus: { created: "Ready to go", cancelled: "Cancelled" },
   toOrders: "All orders",
 

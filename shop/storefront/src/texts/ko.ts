@@ -112,12 +112,17 @@ export const ko = {
     notified: "알림 발송",
   },
   stageStates: {
-    done: "됨",
+    done: "완료",
     now: "진행 중",
     ahead: "대기",
-    failed: "안 됨",
+    failed: "실패",
     undone: "되돌림",
-    skipped: "하지 않음",
+    skipped: "진행하지 않음",
+  },
+  failed: {
+    reserved: "재고가 모자랍니다",
+    paid: "승인되지 않았습니다",
+    shipped: "배송할 수 없는 주소입니다",
   },
   undone: {
     reserved: "잡아 둔 재고를 되돌렸습니다",
@@ -151,7 +156,7 @@ export const ko = {
   withAccount: "상점 계정",
   withCard: (last4: string) => `카드 •••• ${last4}`,
   shipments: "배송",
-  noShipments: "아직 배송이 없습니다.",
+  noShipments: "배송이 없습니다.",
   shipmentStatus: { created: "배송 준비됨", cancelled: "배송 취소됨" },
   toOrders: "주문 내역으로",
 
