@@ -26,4 +26,5 @@ mod roles;
 mod secrets;
 mod shop;
 mod shutdown;
+mod storefront;
 mod telemetry;
