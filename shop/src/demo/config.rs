@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use ieum::base::EngineUrl;
 
+use super::contracts;
 use super::site::Site;
 use crate::proto::DESCRIPTORS;
 use crate::services::{inventory, orders, payments, products, shipping, users};
@@ -78,6 +79,7 @@ pub(super) fn write_as(
     };
     put(saga.file(), saga.text().as_bytes())?;
     put("shop.binpb", DESCRIPTORS)?;
+    contracts::write(site.data())?;
     let log = keep_url(site, LOG_URL, site.log()?.as_ref())?;
     let topics = keep_url(site, TOPICS_URL, site.engines().broker.as_ref())?;
     let mut text = toml(listeners, saga, key);
@@ -170,6 +172,7 @@ public-key-file = "{public_key}"
     text.push_str(COMPOSED);
     text.push_str(GRPC);
     text.push_str(STOREFRONT);
+    text.push_str(contracts::SECTION);
     text
 }
 

@@ -5,6 +5,7 @@ mod catalogue;
 mod chaos;
 mod children;
 mod config;
+mod contracts;
 mod disk;
 mod drive;
 mod foundation;
