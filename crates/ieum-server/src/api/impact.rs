@@ -1,6 +1,5 @@
 //! What depends on an event type, a topic, a service or a route, over HTTP.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -107,38 +106,21 @@ impl Sources {
 /// A route as an impact needs it, from the one that is in force.
 fn route(route: &Value) -> Route {
     let text = |key: &str| route[key].as_str().unwrap_or_default().to_owned();
-    let methods = route["methods"].as_array().map_or(&[][..], Vec::as_slice);
-    let reads = |method: &Value| {
-        method
-            .as_str()
-            .is_some_and(|method| READING.contains(&method))
+    let texts = |key: &str| {
+        let texts = route[key].as_array().into_iter().flatten();
+        texts.filter_map(Value::as_str).map(str::to_owned)
     };
     Route {
         name: text("name"),
         path: text("path"),
-        services: services(route),
+        // The others are addresses, which are nobody's by name.
+        services: texts("upstreams")
+            .filter(|name| !name.contains(':'))
+            .collect(),
         // A route without methods takes all of them.
-        writes: methods.is_empty() || !methods.iter().all(reads),
+        writes: texts("methods").next().is_none()
+            || texts("methods").any(|method| !READING.contains(&method.as_str())),
     }
-}
-
-/// The services that answer a route: its own, and those of its parts.
-fn services(route: &Value) -> BTreeSet<String> {
-    let compose = route["compose"].as_object();
-    let parts = compose.into_iter().flat_map(|parts| parts.values());
-    let single = [route, &route["split"], &route["transcode"]];
-    let named = single.into_iter().chain(parts);
-    let named = named.filter_map(|part| part["service"].as_str());
-    let subgraphs = &route["graphql"]["subgraphs"];
-    let listed = subgraphs.as_array().into_iter().flatten();
-    let placed = subgraphs.as_object().into_iter().flatten();
-    let placed = placed.filter_map(|(name, place)| match &place["service"] {
-        Value::String(service) => Some(service.as_str()),
-        _ if place["url"].is_string() => None,
-        _ => Some(name.as_str()),
-    });
-    let subgraphs = listed.filter_map(Value::as_str).chain(placed);
-    named.chain(subgraphs).map(str::to_owned).collect()
 }
 
 fn refuse(subject: &str, unknown: &Unknown) -> ApiError {
@@ -176,26 +158,22 @@ mod tests {
     }
 
     #[test]
-    fn every_service_behind_a_route_is_found() {
+    fn a_route_leads_to_services_and_writes_or_only_reads() {
         check(
-            &json!({"service": "users", "methods": ["GET"]}),
+            &json!({"upstreams": ["users"], "methods": ["GET", "HEAD"]}),
             &["users"],
             false,
         );
-        let split = json!({"service": "users", "split": {"service": "old", "percent": 10}});
-        check(&split, &["old", "users"], true);
-        let parts = json!({"compose": {"a": {"service": "x"}, "b": {"url": "http://h"}}});
-        check(&parts, &["x"], true);
-        let graph = json!({"graphql": {"subgraphs": ["users", "orders"]}, "methods": ["POST"]});
-        check(&graph, &["orders", "users"], true);
-        let placed = json!({"graphql": {"subgraphs": {"a": {}, "b": {"service": "c"},
-            "d": {"url": "http://h"}}}});
-        check(&placed, &["a", "c"], true);
         check(
-            &json!({"transcode": {"service": "users"}}),
-            &["users"],
+            &json!({"upstreams": ["b", "a"], "methods": ["GET", "POST"]}),
+            &["a", "b"],
             true,
         );
-        check(&json!({"url": "http://h"}), &[], true);
+        check(
+            &json!({"upstreams": ["http://10.0.0.5:80"], "methods": []}),
+            &[],
+            true,
+        );
+        check(&json!({}), &[], true);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Outcome;
 use super::answer::{Shown, show};
 use super::platform::Asking;
-use super::table::{NOTHING, or_nothing, table};
+use super::table::{or_nothing, table};
 
 /// List the gateway's routes in the order in which they are tried.
 #[derive(Debug, clap::Args)]
@@ -30,31 +30,28 @@ impl Routes {
 
 fn render(body: &Body) -> String {
     let rows = body.routes.iter().map(|route| {
-        let methods = route["methods"].as_array().map(|methods| {
-            let methods = methods.iter().filter_map(Value::as_str);
-            methods.collect::<Vec<_>>().join(",")
-        });
+        let methods = joined(&route["methods"]);
         [
             or_nothing(route["name"].as_str()),
-            methods.unwrap_or_else(|| "all".to_owned()),
+            if methods.is_empty() {
+                "all".to_owned()
+            } else {
+                methods
+            },
             or_nothing(route["path"].as_str()),
-            upstream(route),
+            joined(&route["upstreams"]),
             or_nothing(route["auth"].as_str()),
+            joined(&route["roles"]),
         ]
     });
-    table(["ROUTE", "METHODS", "PATH", "ANSWERED BY", "AUTH"], rows)
+    let header = ["ROUTE", "METHODS", "PATH", "ANSWERED BY", "AUTH", "ROLES"];
+    table(header, rows)
 }
 
-/// Who answers: a service, an address, or what the gateway puts together.
-fn upstream(route: &Value) -> String {
-    for key in ["service", "url"] {
-        if let Some(name) = route[key].as_str() {
-            return name.to_owned();
-        }
-    }
-    let kinds = ["compose", "graphql", "transcode"];
-    let kind = kinds.into_iter().find(|kind| !route[*kind].is_null());
-    kind.map_or_else(|| NOTHING.to_owned(), |kind| format!("({kind})"))
+fn joined(list: &Value) -> String {
+    let texts = list.as_array().into_iter().flatten();
+    let texts: Vec<_> = texts.filter_map(Value::as_str).collect();
+    texts.join(",")
 }
 
 #[cfg(test)]
@@ -64,13 +61,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_route_says_who_answers() {
+    fn a_route_says_who_answers_and_who_may_call() {
         let routes = vec![
-            json!({"name": "a", "path": "/a", "service": "users", "auth": "none"}),
-            json!({"name": "b", "path": "/b", "compose": {}, "methods": ["GET", "POST"]}),
+            json!({"name": "a", "path": "/a", "methods": [], "upstreams": ["users"], "auth": "none"}),
+            json!({"name": "b", "path": "/b", "methods": ["GET", "POST"],
+                "upstreams": ["users", "orders"], "auth": "jwt", "roles": ["admin"]}),
         ];
         let text = render(&Body { routes });
-        for part in ["users", "none", "all", "(compose)", "GET,POST"] {
+        for part in ["none", "all", "users,orders", "GET,POST", "admin"] {
             assert!(text.contains(part), "{text}");
         }
     }
