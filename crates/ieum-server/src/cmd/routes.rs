@@ -39,13 +39,22 @@ fn render(body: &Body) -> String {
                 methods
             },
             or_nothing(route["path"].as_str()),
-            joined(&route["upstreams"]),
+            answered_by(route),
             or_nothing(route["auth"].as_str()),
             joined(&route["roles"]),
         ]
     });
     let header = ["ROUTE", "METHODS", "PATH", "ANSWERED BY", "AUTH", "ROLES"];
     table(header, rows)
+}
+
+/// Who answers; behind the last of them which share of the requests it has, if the route shares them.
+fn answered_by(route: &Value) -> String {
+    let upstreams = joined(&route["upstreams"]);
+    match route["split"]["percent"].as_u64() {
+        None => upstreams,
+        Some(percent) => format!("{upstreams} {percent} %"),
+    }
 }
 
 fn joined(list: &Value) -> String {
@@ -66,9 +75,10 @@ mod tests {
             json!({"name": "a", "path": "/a", "methods": [], "upstreams": ["users"], "auth": "none"}),
             json!({"name": "b", "path": "/b", "methods": ["GET", "POST"],
                 "upstreams": ["users", "orders"], "auth": "jwt", "roles": ["admin"]}),
+            json!({"name": "c", "path": "/c", "upstreams": ["old", "new"], "split": {"percent": 10}}),
         ];
         let text = render(&Body { routes });
-        for part in ["none", "all", "users,orders", "GET,POST", "admin"] {
+        for part in ["none", "all", "users,orders", "GET,POST", "admin", "old,new 10 %"] {
             assert!(text.contains(part), "{text}");
         }
     }
