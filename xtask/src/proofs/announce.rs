@@ -16,7 +16,11 @@ const MARK: &str = "test binary ";
 pub(crate) fn run(program: &str, args: &[&str]) -> Result<()> {
     let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
     println!("{MARK}{package} {}", target_of(program));
-    let error = Command::new(program).args(args).exec();
+    let mut command = Command::new(program);
+    // rustdoc tells a program of several doctests where it is, but not through a runner; without it
+    // they share one process. Other test binaries do not look at it.
+    command.env("RUSTDOC_DOCTEST_BIN_PATH", program);
+    let error = command.args(args).exec();
     Err(error).with_context(|| program.to_owned())
 }
 

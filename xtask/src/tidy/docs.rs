@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::Findings;
 use crate::documents::markdown::{Block, Link, Page};
@@ -19,8 +19,13 @@ pub(crate) fn check() -> Result<Findings> {
     let root = workspace::root();
     let mut findings = check_pages(&pages, |path| root.join(path).exists());
     findings.extend(check_twins(&documents));
+    let doctests = std::fs::read_to_string(root.join(DOCTESTS)).context(DOCTESTS)?;
+    findings.extend(uncompiled(&pages, &doctests));
     Ok(findings)
 }
+
+/// What compiles the Rust of pages, and names each.
+const DOCTESTS: &str = "crates/ieum/src/documents.rs";
 
 type Pages<'a> = BTreeMap<&'a str, Page>;
 
@@ -138,20 +143,31 @@ fn fault_of_block(block: &Block) -> Option<String> {
     }
 }
 
+/// English pages whose Rust nobody compiles. Those of the patterns have a list and a test of their own.
+fn uncompiled(pages: &Pages<'_>, doctests: &str) -> Findings {
+    let has_rust = |page: &Page| page.blocks.iter().any(|block| block.language() == "rust");
+    let is_elsewhere =
+        |path: &str| path.starts_with("docs/patterns/") || twins::english_path(path).is_some();
+    pages
+        .iter()
+        .filter(|(path, page)| has_rust(page) && !is_elsewhere(path) && !doctests.contains(*path))
+        .map(|(path, _)| format!("{path}: its Rust is not compiled: name it in {DOCTESTS}"))
+        .collect()
+}
+
 fn check_twins(documents: &[Source]) -> Findings {
     let mut findings = Findings::new();
     for twin in twins::all(documents) {
         let korean = &twin.korean;
         for fault in &twin.faults {
-            findings.extend(match fault {
-                // Translations arrive page by page; `cargo xtask twins` lists what has none.
-                Fault::Missing => None,
-                Fault::Stale => Some(format!(
+            findings.push(match fault {
+                Fault::Missing => format!("{korean}: there is no such page yet"),
+                Fault::Stale => format!(
                     "{korean}: the original changed; compare, then `cargo xtask twins --stamp {korean}`"
-                )),
+                ),
                 Fault::Differs(what) => {
                     let english = &twin.english.path;
-                    Some(format!("{korean}: not as in {english}: {what}"))
+                    format!("{korean}: not as in {english}: {what}")
                 }
             });
         }
@@ -208,6 +224,22 @@ mod tests {
         .into();
         let known = |path: &Path| pages.contains_key(&*path.to_string_lossy());
         assert_eq!(check_pages(&pages, known).len(), 2);
+    }
+
+    #[test]
+    fn a_page_whose_rust_nobody_compiles_is_found() {
+        let rust = "```rust\nfn f() {}\n```\n";
+        let pages: Pages<'_> = [
+            ("docs/a.md", Page::parse(rust)),
+            ("docs/b.md", Page::parse(rust)),
+            ("docs/c.md", Page::parse("```text\n```\n")),
+            ("docs/ko/b.md", Page::parse(rust)),
+        ]
+        .into();
+        assert_eq!(
+            uncompiled(&pages, "include_str!(\"../docs/a.md\")").len(),
+            1
+        );
     }
 
     #[test]
