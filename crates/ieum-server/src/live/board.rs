@@ -21,6 +21,8 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub(crate) struct Board {
     clock: Clock,
+    /// One moment by both clocks: a change is told with the same time whenever it is asked for.
+    anchor: (Instant, Timestamp),
     own: Option<Resolver>,
     reported: Arc<Mutex<Reported>>,
 }
@@ -59,6 +61,7 @@ impl Board {
     /// A board with the breakers of `own`.
     pub(crate) fn new(clock: Clock, own: Option<Resolver>) -> Self {
         Self {
+            anchor: (Instant::now(), clock.now()),
             clock,
             own,
             reported: Arc::default(),
@@ -158,11 +161,13 @@ impl Board {
     }
 
     fn own_views(&self) -> Vec<BreakerView> {
-        let (now, moment) = (self.clock.now(), Instant::now());
+        let (moment, time) = self.anchor;
+        let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         let at = |then: Instant| {
-            let ago = moment.saturating_duration_since(then).as_micros();
-            let ago = i64::try_from(ago).unwrap_or(i64::MAX);
-            Timestamp::from_micros(now.as_micros().saturating_sub(ago))
+            let later = micros(then.saturating_duration_since(moment));
+            let earlier = micros(moment.saturating_duration_since(then));
+            let since = time.as_micros().saturating_add(later);
+            Timestamp::from_micros(since.saturating_sub(earlier))
         };
         let own = self.own.as_ref().map(Resolver::breakers);
         let own = own.into_iter().flatten();
