@@ -1,6 +1,8 @@
 //! The storefront in a real browser (`tests/browser/storefront.mjs`), and what the gateway makes of the
 //! paths beside it.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -52,6 +54,24 @@ fn names_that_are_code_are_shown_as_text() -> Result<()> {
     let shop = Shop::start()?;
     shop.product(HOSTILE, 12_000, 5)?;
     play(&shop, "hostile", HOSTILE)
+}
+
+/// The build is committed, so that nobody needs npm to build the shop.
+#[test]
+fn the_committed_build_is_of_the_present_sources() -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shop/storefront");
+    let mut fingerprint = Command::new("node");
+    let output = fingerprint
+        .arg(folder.join("build/fingerprint.mjs"))
+        .output()?;
+    ensure!(output.status.success(), "{output:?}");
+    let built = std::fs::read_to_string(folder.join("dist/SOURCE"))?;
+    let present = String::from_utf8(output.stdout)?;
+    assert_eq!(
+        built, present,
+        "in shop/storefront: npm ci && npm run build"
+    );
+    Ok(())
 }
 
 #[test]

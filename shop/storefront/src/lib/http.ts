@@ -21,13 +21,16 @@ export interface Ask {
   /** Sent again with the same key, a request has its effect once. */
   key?: string;
   accept?: string;
+  /** In the place of the session's. */
+  token?: string;
   signal?: AbortSignal;
 }
 
 /** Asks, and answers the response if it is a success. */
 export async function send(path: string, ask: Ask = {}): Promise<Response> {
   const headers = new Headers({ accept: ask.accept ?? "application/json" });
-  if (session.token !== null) headers.set("authorization", `Bearer ${session.token}`);
+  const token = ask.token ?? session.token;
+  if (token !== null) headers.set("authorization", `Bearer ${token}`);
   if (ask.key !== undefined) headers.set("idempotency-key", ask.key);
   const init: RequestInit = { method: ask.method ?? "GET", headers, cache: "no-store" };
   if (ask.signal !== undefined) init.signal = ask.signal;

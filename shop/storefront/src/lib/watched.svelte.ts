@@ -9,6 +9,10 @@ import type { Order, Payment, Progress, Shipment, Status } from "./types";
 const LOOK = 700;
 const LOOKS = 8;
 
+/** The steps with which payments, and those with which shipments change. */
+const OF_MONEY = ["paid", "declined", "refunded"];
+const OF_PARCELS = ["shipped", "recalled"];
+
 export class Watched {
   order = $state<Order | null>(null);
   progress = $state<Progress | null>(null);
@@ -41,7 +45,7 @@ export class Watched {
         this.link = link;
       };
       await follow(this.id, signal, (progress) => this.#hear(progress), tellLink);
-      await this.#settle();
+      await Promise.all([this.#askPayments(), this.#askShipments()]);
       await this.#lookForMessage(signal);
     } catch (error) {
       if (!signal.aborted) this.error = error;
@@ -49,13 +53,21 @@ export class Watched {
   }
 
   #hear(progress: Progress): void {
+    const before = this.progress;
     this.progress = progress;
-    // What is paid and sent changes with the steps; it is asked for once more at the end.
-    void this.#settle().catch(() => undefined);
+    const hasNew = (steps: readonly string[]): boolean =>
+      progress.steps.some(({ step }) => steps.includes(step) && !has(before, step));
+    // What cannot be had now is asked for once more at the end.
+    if (hasNew(OF_MONEY)) void this.#askPayments().catch(() => undefined);
+    if (hasNew(OF_PARCELS)) void this.#askShipments().catch(() => undefined);
   }
 
-  async #settle(): Promise<void> {
-    [this.payments, this.shipments] = await Promise.all([payments(this.id), shipments(this.id)]);
+  async #askPayments(): Promise<void> {
+    this.payments = await payments(this.id);
+  }
+
+  async #askShipments(): Promise<void> {
+    this.shipments = await shipments(this.id);
   }
 
   async #lookForMessage(signal: AbortSignal): Promise<void> {
@@ -68,4 +80,8 @@ export class Watched {
       await new Promise((resolve) => setTimeout(resolve, LOOK));
     }
   }
+}
+
+function has(progress: Progress | null, step: string): boolean {
+  return progress?.steps.some((reached) => reached.step === step) ?? false;
 }
