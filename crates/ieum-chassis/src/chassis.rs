@@ -10,7 +10,7 @@ use axum::Router;
 use futures_util::FutureExt;
 use ieum_base::trace::{SpanSink, Tracer};
 use ieum_base::{Abandoned, Clock, Stop, Tasks};
-use ieum_discovery::Registry;
+use ieum_discovery::{Registry, Resolver};
 use ieum_http::listener::{self, BindError};
 use ieum_http::server;
 use ieum_telemetry::otlp;
@@ -23,7 +23,7 @@ use crate::registration::Registrar;
 use crate::router::frame;
 use crate::telemetry::names::RequestMetrics;
 use crate::telemetry::{Exporter, Settings};
-use crate::{Config, Health, Metrics};
+use crate::{Config, Health, Metrics, breakers, figures};
 
 /// What every service needs around its own routes. Nothing here is global: several services may
 /// live in one process, each with its own chassis.
@@ -184,6 +184,16 @@ impl Chassis {
     pub fn listener(mut self, listener: TcpListener) -> Self {
         self.listener = Some(listener);
         self
+    }
+
+    /// Shows how the service sees those that it finds by `resolver`: endpoints, requests in flight and
+    /// circuit breakers among its metrics; to the platform, if it has one, also why breakers changed.
+    pub fn watch_endpoints(&self, resolver: &Resolver) {
+        figures::watch_endpoints(&self.metrics, resolver.clone());
+        if let Some(exporter) = &self.exporter {
+            let reporter = breakers::reporter(resolver.clone(), self.clock.clone());
+            exporter.report(reporter, &self.clock);
+        }
     }
 
     /// The settings.

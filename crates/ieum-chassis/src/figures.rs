@@ -12,12 +12,14 @@ use ieum_messaging::telemetry::{
     OUTBOX_UNSENDABLE,
 };
 use ieum_messaging::{consumer, relay};
+use ieum_telemetry::breakers as told;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use crate::Metrics;
+use crate::breakers::state_of;
 
 /// The figures of consumers, by topic. Clones are the same.
 #[derive(Clone, Debug)]
@@ -110,7 +112,9 @@ pub fn watch_endpoints(metrics: &Metrics, resolver: Resolver) {
         "ieum_discovery_requests_in_flight",
         "Requests on their way to an endpoint",
     );
+    let breakers = Breakers::register(metrics);
     metrics.refresh(move || {
+        breakers.show(&resolver);
         for sample in resolver.samples() {
             let called = Called {
                 service: sample.service,
@@ -127,6 +131,52 @@ pub fn watch_endpoints(metrics: &Metrics, resolver: Resolver) {
     });
 }
 
+/// The circuit breakers of endpoints.
+struct Breakers {
+    state: Family<Endpoint, Gauge>,
+    calls: Family<Endpoint, Gauge>,
+    failures: Family<Endpoint, Gauge>,
+}
+
+/// Of one endpoint: those come and go with the registry, so what is gone is not shown on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Endpoint {
+    service: String,
+    target: String,
+    instance: String,
+}
+
+impl Breakers {
+    fn register(metrics: &Metrics) -> Self {
+        let family = |name, help| metrics.register(name, help, Family::default());
+        Self {
+            state: family(told::STATE, "0 closed, 1 open, 2 half-open"),
+            calls: family(told::CALLS, "Calls in the breaker's window"),
+            failures: family(told::FAILURES, "Of these, those that failed"),
+        }
+    }
+
+    fn show(&self, resolver: &Resolver) {
+        for family in [&self.state, &self.calls, &self.failures] {
+            family.clear();
+        }
+        for breaker in resolver.breakers().iter().take(MOST_BREAKERS) {
+            let report = state_of(breaker);
+            let endpoint = Endpoint {
+                service: report.service,
+                target: report.target,
+                instance: report.instance,
+            };
+            let set = |family: &Family<Endpoint, Gauge>, value| {
+                family.get_or_create(&endpoint).set(value);
+            };
+            set(&self.state, told::number(&report.state));
+            set(&self.calls, signed(report.calls));
+            set(&self.failures, signed(report.failures));
+        }
+    }
+}
+
 /// A counter that is counted elsewhere.
 fn set(counter: &Count, value: u64) {
     counter.inner().store(value, Ordering::Relaxed);
@@ -136,7 +186,14 @@ fn whole(value: usize) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
 /// The encoder adds the suffix of counters.
 fn bare(name: &'static str) -> &'static str {
     name.strip_suffix("_total").unwrap_or(name)
 }
+
+/// The most breakers that are among the metrics.
+const MOST_BREAKERS: usize = 1_000;

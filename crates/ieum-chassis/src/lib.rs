@@ -5,6 +5,7 @@
 //! problem details for every error, the caller's [`Identity`], a place in the registry, and an end in
 //! order. Nothing is global but the log.
 
+mod breakers;
 mod chassis;
 mod config;
 pub mod figures;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures_util::future::BoxFuture;
 use ieum::base::{EngineUrl, Secret, redact};
-use ieum::chassis::{Chassis, figures};
+use ieum::chassis::Chassis;
 use ieum::client::{Client, Config};
 use ieum::discovery::{Registry, Resolver};
 use ieum::messaging::{Broker, Publisher, Subscriber};
@@ -41,7 +41,7 @@ impl Platform {
         let platform = remote::connect(&engine, tasks).with_context(|| format!("`{shown}`"))?;
         let registry = platform.registry();
         let resolver = Resolver::new(Arc::clone(&registry), tasks.clone());
-        figures::watch_endpoints(chassis.metrics(), resolver.clone());
+        chassis.watch_endpoints(&resolver);
         let tracer = chassis.tracer().clone();
         let (publisher, subscriber) = match broker {
             Some(url) => topics(broker::connect_patiently(url, tasks).await?),

@@ -32,6 +32,17 @@ pub enum State {
     HalfOpen,
 }
 
+impl State {
+    /// Its name: `closed`, `open` or `half-open`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        }
+    }
+}
+
 /// A change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {

@@ -24,6 +24,8 @@ mod topics;
 mod traces;
 
 #[cfg(test)]
+mod live_tests;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use absent::Absent;

@@ -461,11 +461,14 @@ async fn every_route_of_the_description_is_mounted() {
         let concrete = concrete.join("/").replace('}', "-1");
         for (method, operation) in item.as_object().expect("operations") {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
-            let answer = api.call(method.clone(), &concrete, &[], "").await;
-            let problem = ieum_http::Problem::from_response(&answer);
-            let unknown =
-                ["IEUM-5001", "IEUM-5002"].contains(&problem.code.as_deref().unwrap_or(""));
-            assert!(!unknown, "{method} {path} is described, but not mounted");
+            // That one has no end to wait for, and tests of its own.
+            if path != ieum_remote::wire::paths::LIVE {
+                let answer = api.call(method.clone(), &concrete, &[], "").await;
+                let problem = ieum_http::Problem::from_response(&answer);
+                let unknown =
+                    ["IEUM-5001", "IEUM-5002"].contains(&problem.code.as_deref().unwrap_or(""));
+                assert!(!unknown, "{method} {path} is described, but not mounted");
+            }
             let id = operation["operationId"].as_str().expect("an id").to_owned();
             assert!(ids.insert(id.clone()), "{id} is not unique");
             assert!(

@@ -6,13 +6,14 @@ use ieum_base::trace::SpanSink;
 use ieum_base::{Clock, Tasks};
 use ieum_discovery::{Registry, Resolver};
 use ieum_remote::wire::overview::About;
+use ieum_telemetry::logs::Forwarding;
 
 use super::storage::Storage;
 use super::vitals::routes_of;
 use crate::api;
 use crate::config::Config;
 use crate::live::{Board, Glance, Hub, MapLimits, ServiceMap, Sources};
-use crate::traces::{Limits, LogLimits, Store};
+use crate::traces::{Limits, LogLimits, Store, log_line};
 
 /// The traces of a process that keeps some, and the map that counts their spans.
 #[derive(Clone)]
@@ -31,6 +32,13 @@ impl Kept {
             map,
         }
     }
+}
+
+/// Keeps what this process itself logs within traces, until the answer is dropped.
+pub(super) fn keep_own_lines(traces: Store) -> Forwarding {
+    ieum_telemetry::logs::of_traces(move |service, record| {
+        traces.log(log_line(service.unwrap_or(PROCESS), record));
+    })
 }
 
 /// What the live pages are made of.
@@ -86,3 +94,6 @@ fn limits(config: &Config) -> Limits {
         },
     }
 }
+
+/// Who writes lines of this process that name nobody.
+const PROCESS: &str = "ieum";

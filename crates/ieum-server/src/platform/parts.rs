@@ -11,6 +11,7 @@ use ieum_discovery::Registry;
 use ieum_discovery::peers::Heard;
 use ieum_eventstore::ownership;
 use ieum_http::{egress, server};
+use ieum_telemetry::logs::Forwarding;
 use tokio::net::TcpListener;
 
 use super::elsewhere;
@@ -40,6 +41,8 @@ pub(super) struct Parts {
     broker: Option<OnBroker>,
     /// Its connections, where it has some.
     tasks: Tasks,
+    /// What is logged here within traces is kept with them.
+    own_lines: Option<Forwarding>,
     drain: Duration,
     /// Requested when nothing new is to be sent here.
     retired: Stop,
@@ -113,6 +116,7 @@ impl Parts {
             storage,
             broker,
             tasks,
+            own_lines: None,
             drain: config.platform.drain.0,
             retired: Stop::new(),
         };
@@ -151,6 +155,7 @@ impl Parts {
         let keep = |_| live::Kept::new(config, &plan.clock, self.exports.sink());
         let kept = self.storage.as_ref().map(keep);
         let traces = kept.as_ref().map(|kept| kept.traces.clone());
+        self.own_lines = traces.clone().map(live::keep_own_lines);
         let breakers = live::breakers(&plan.clock, &resolver);
 
         let formats = self.exports.propagators();

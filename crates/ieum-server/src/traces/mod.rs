@@ -10,7 +10,7 @@ mod store;
 mod tree;
 
 pub use logs::LogLimits;
-pub(crate) use logs::read as read_log;
+pub(crate) use logs::{line as log_line, read as read_log};
 pub(crate) use otlp::read as read_otlp;
 pub use store::{Held, Limits, Store};
 pub use tree::Tree;

@@ -4,5 +4,6 @@ mod format;
 mod forward;
 mod subscriber;
 
-pub(crate) use forward::{LogItem, forward};
+pub use forward::{Forwarding, of_traces};
+pub(crate) use forward::{LogItem, Wanted, forward};
 pub use subscriber::{Log, LogFormat, start};

@@ -1,7 +1,7 @@
 //! The exporter of a process: every signal on its way to every destination.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
@@ -18,10 +18,11 @@ use super::resource::Facts;
 use super::settings::{Destination, Protocol, Queue, Settings, Signal};
 use super::spans::{Spans, nanos};
 use super::worker::{Encode, Way};
-use crate::logs::{self, LogItem};
+use crate::logs::{self, Forwarding, LogItem, Wanted};
 use crate::metrics::exposition;
 use crate::proto::{
-    LogsRequest, MetricsRequest, ResourceLogs, ResourceMetrics, ScopeLogs, ScopeMetrics,
+    LogRecord, LogsRequest, Metric, MetricsRequest, ResourceLogs, ResourceMetrics, ScopeLogs,
+    ScopeMetrics,
 };
 
 /// What an exporter is started with.
@@ -29,12 +30,15 @@ use crate::proto::{
 pub struct Config {
     /// The service: in metrics and logs. (A span says itself who recorded it.)
     pub service: String,
-    /// The URL of the platform's API, which takes spans for `ieum trace`. Default none.
+    /// The URL of the platform's API, which takes spans, the log records of traces, and reports of
+    /// circuit breakers. Default none.
     pub platform: Option<String>,
     /// The token that the platform asks for. Default none.
     pub platform_token: Option<Secret>,
     /// How spans wait for the platform. Default: as for a collector, but for at most 100 ms.
     pub platform_queue: Queue,
+    /// How often the platform is told what [`Exporter::report`] reads. Default 2 s.
+    pub platform_interval: Duration,
     /// Where else what goes.
     pub settings: Settings,
 }
@@ -50,23 +54,26 @@ impl Config {
                 interval: Duration::from_millis(100),
                 ..Queue::default()
             },
+            platform_interval: Duration::from_secs(2),
             settings: Settings::default(),
         }
     }
 
-    fn to_platform(&self) -> Option<Destination> {
+    fn to_platform(&self, signal: Signal) -> Option<Destination> {
         let url = self.platform.as_deref()?;
         let Ok(target) = url
             .parse()
             .map_err(|_| ())
             .and_then(|u| Target::of(&u).map_err(|_| ()))
         else {
-            tracing::error!("the platform's URL is none; no span goes there");
+            if signal == Signal::Traces {
+                tracing::error!("the platform's URL is none; nothing goes there");
+            }
             return None;
         };
         Some(Destination {
             target,
-            path: Signal::Traces.path().to_owned(),
+            path: signal.path().to_owned(),
             protocol: Protocol::HttpProtobuf,
             headers: self.platform_token.iter().filter_map(bearer).collect(),
             timeout: Duration::from_secs(5),
@@ -83,6 +90,18 @@ fn bearer(token: &Secret) -> Option<(HeaderName, Secret<HeaderValue>)> {
     Some((AUTHORIZATION, Secret::new(value)))
 }
 
+/// What is read from time to time for the platform, beside spans.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Metrics as they are.
+    pub metrics: Vec<Metric>,
+    /// What happened since the last time.
+    pub records: Vec<LogRecord>,
+}
+
+/// Reads a report; must not block.
+pub type Reporter = Arc<dyn Fn() -> Report + Send + Sync>;
+
 /// Answers the metrics of the process in the text format of Prometheus.
 pub type MetricsText = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
 
@@ -95,7 +114,10 @@ struct Shared {
     spans: Vec<Way<SpanData>>,
     metrics: Option<Way<ScopeMetrics>>,
     logs: Option<Way<LogItem>>,
+    platform: Option<Platform>,
     metric_interval: Duration,
+    /// Ended at the stop: what comes later is not forwarded.
+    forwarding: Mutex<Vec<Forwarding>>,
     /// What remains to be done before the ways are closed.
     stopping: Stop,
     closing: Stop,
@@ -103,6 +125,13 @@ struct Shared {
     readers: Tasks,
     workers: Tasks,
     outcomes: Outcomes,
+}
+
+/// The ways to the platform beside that of spans.
+struct Platform {
+    metrics: Way<ScopeMetrics>,
+    logs: Way<LogItem>,
+    interval: Duration,
 }
 
 /// What became of things, by signal and destination.
@@ -186,34 +215,52 @@ impl Exporter {
             let spans = Spans(Arc::clone(&facts));
             destination.map(|to| Way::start(to, spans, figures, closing.clone(), &workers))
         };
-        let platform = config.to_platform().filter(|_| !settings.disabled);
-        let spans = traces(platform, "platform").into_iter();
+        let to_platform = |signal| config.to_platform(signal).filter(|_| !settings.disabled);
+        let spans = traces(to_platform(Signal::Traces), PLATFORM).into_iter();
         let spans: Vec<_> = spans
             .chain(traces(settings.traces.clone(), COLLECTOR))
             .collect();
         let name = settings.service.as_ref().unwrap_or(&config.service);
         let process: Arc<str> = name.as_str().into();
-        let metrics = settings.metrics.clone().map(|to| {
+        let metrics = |to: Destination, name| {
             let encode = Metrics(Arc::clone(&facts), Arc::clone(&process));
-            let figures = outcomes.of(Signal::Metrics, COLLECTOR);
+            let figures = outcomes.of(Signal::Metrics, name);
             Way::start(to, encode, figures, closing.clone(), &workers)
-        });
-        let logs = settings.logs.clone().map(|to| {
-            let encode = Logs(Arc::clone(&facts), process);
-            let figures = outcomes.of(Signal::Logs, COLLECTOR);
+        };
+        let logs = |to: Destination, name| {
+            let encode = Logs(Arc::clone(&facts), Arc::clone(&process));
+            let figures = outcomes.of(Signal::Logs, name);
             Way::start(to, encode, figures, closing.clone(), &workers)
+        };
+        let platform = to_platform(Signal::Metrics).zip(to_platform(Signal::Logs));
+        let platform = platform.map(|(to_metrics, to_logs)| Platform {
+            metrics: metrics(to_metrics, PLATFORM),
+            logs: logs(to_logs, PLATFORM),
+            interval: config.platform_interval,
         });
+        let metrics = settings.metrics.clone().map(|to| metrics(to, COLLECTOR));
+        let logs = settings.logs.clone().map(|to| logs(to, COLLECTOR));
         if spans.is_empty() && metrics.is_none() && logs.is_none() {
             return None;
         }
+        let mut forwarding = Vec::new();
         if let Some(logs) = logs.clone() {
-            logs::forward(Some(Arc::new(move |item| logs.offer(item))));
+            let take = Arc::new(move |item| logs.offer(item));
+            let place = COLLECTOR.to_owned();
+            forwarding.push(logs::forward(place, Wanted::All, take));
+        }
+        if let Some(logs) = platform.as_ref().map(|platform| platform.logs.clone()) {
+            let take = Arc::new(move |item| logs.offer(item));
+            let place = config.platform.clone().unwrap_or_default();
+            forwarding.push(logs::forward(place, Wanted::OfTraces, take));
         }
         let stopping = Stop::new();
         Some(Self(Arc::new(Shared {
             spans,
             metrics,
             logs,
+            platform,
+            forwarding: Mutex::new(forwarding),
             metric_interval: settings.metric_interval,
             readers: Tasks::new(stopping.clone()),
             stopping,
@@ -252,6 +299,39 @@ impl Exporter {
             .spawn(TaskKind::Background, "metrics-reader", read);
     }
 
+    /// Tells the platform, if there is one, what `reporter` reads: from time to time, and once more at
+    /// the end.
+    pub fn report(&self, reporter: Reporter, clock: &Clock) {
+        let Some(platform) = &self.0.platform else {
+            return;
+        };
+        let (metrics, logs) = (platform.metrics.clone(), platform.logs.clone());
+        let (interval, stopping) = (platform.interval, self.0.stopping.clone());
+        let clock = clock.clone();
+        let read = async move {
+            loop {
+                let pause = stopping.unless_requested(clock.sleep(interval)).await;
+                let report = reporter();
+                for record in report.records {
+                    let service = None;
+                    logs.offer(LogItem { service, record });
+                }
+                if !report.metrics.is_empty() {
+                    metrics.offer(ScopeMetrics {
+                        scope: Some(Facts::scope()),
+                        metrics: report.metrics,
+                    });
+                }
+                if pause.is_none() {
+                    return;
+                }
+            }
+        };
+        self.0
+            .readers
+            .spawn(TaskKind::Background, "platform-reporter", read);
+    }
+
     /// What became of things so far, for `/metrics`.
     pub fn outcomes(&self) -> &Outcomes {
         &self.0.outcomes
@@ -262,8 +342,8 @@ impl Exporter {
         let mut sum = Figures::default();
         let shared = &self.0;
         let spans = shared.spans.iter().map(|way| &way.figures);
-        let metrics = shared.metrics.iter().map(|way| &way.figures);
-        let logs = shared.logs.iter().map(|way| &way.figures);
+        let metrics = shared.metrics_ways().map(|way| &way.figures);
+        let logs = shared.logs_ways().map(|way| &way.figures);
         for figures in spans.chain(metrics).chain(logs) {
             sum.exported += figures.exported.get();
             sum.overflowed += figures.overflowed.get();
@@ -276,16 +356,14 @@ impl Exporter {
     /// Idempotent.
     pub async fn shut_down(&self, deadline: Duration) -> Figures {
         let shared = &self.0;
-        if shared.logs.is_some() && !shared.closing.is_requested() {
-            logs::forward(None);
-        }
+        shared.stop_forwarding();
         let flush = async {
             // Metrics are read for the last time before the ways close.
             let _ = shared.readers.shut_down(deadline).await;
             shared.closing.request();
             let spans = shared.spans.iter().map(|way| &way.flushed);
-            let metrics = shared.metrics.iter().map(|way| &way.flushed);
-            let logs = shared.logs.iter().map(|way| &way.flushed);
+            let metrics = shared.metrics_ways().map(|way| &way.flushed);
+            let logs = shared.logs_ways().map(|way| &way.flushed);
             join_all(spans.chain(metrics).chain(logs).map(Stop::requested)).await;
         };
         shared.stopping.request();
@@ -296,6 +374,26 @@ impl Exporter {
         // Its connections close at once: nothing is in flight any more, or nobody waits for it.
         let _ = shared.workers.shut_down(Duration::ZERO).await;
         self.figures()
+    }
+}
+
+impl Shared {
+    fn metrics_ways(&self) -> impl Iterator<Item = &Way<ScopeMetrics>> {
+        let platform = self.platform.iter().map(|platform| &platform.metrics);
+        self.metrics.iter().chain(platform)
+    }
+
+    fn logs_ways(&self) -> impl Iterator<Item = &Way<LogItem>> {
+        let platform = self.platform.iter().map(|platform| &platform.logs);
+        self.logs.iter().chain(platform)
+    }
+
+    fn stop_forwarding(&self) {
+        let mut forwarding = self
+            .forwarding
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        forwarding.clear();
     }
 }
 
@@ -373,3 +471,4 @@ impl Encode for Logs {
 }
 
 const COLLECTOR: &str = "collector";
+const PLATFORM: &str = "platform";

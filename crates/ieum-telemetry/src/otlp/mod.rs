@@ -8,6 +8,6 @@ mod spans;
 mod transport;
 mod worker;
 
-pub use exporter::{Config, Exporter, Figures, Labels, MetricsText, Outcomes};
+pub use exporter::{Config, Exporter, Figures, Labels, MetricsText, Outcomes, Report, Reporter};
 pub use settings::{Destination, Protocol, Queue, Settings, Signal};
 pub(crate) use spans::nanos;

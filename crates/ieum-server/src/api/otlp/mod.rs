@@ -142,5 +142,5 @@ fn answer(rejected: usize, message: &str) -> ExportResponse {
 
 const METRICS_NOT_KEPT: &str = "taken and not kept: of metrics ieum reads those of circuit breakers \
                                 only; export the others to a collector that stores them";
-const LOGS_NOT_KEPT: &str = "not all kept: ieum keeps the log records of traces only; export the \
-                             others to a collector that stores them";
+const LOGS_NOT_KEPT: &str = "taken and not kept: of log records ieum keeps those of traces only; export \
+                             the others to a collector that stores them";
