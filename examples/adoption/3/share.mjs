@@ -17,4 +17,8 @@ export async function share(percent) {
   });
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await share(Number(process.argv[2]));
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const percent = Number(process.argv[2]);
+  if (!Number.isInteger(percent) || percent < 0 || percent > 100) throw new Error("node share.mjs PERCENT, 0 to 100");
+  await share(percent);
+}

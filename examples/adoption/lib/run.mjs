@@ -11,6 +11,7 @@ import { pause, register } from "./platform.mjs";
 
 const START_MS = 60_000;
 const STOP_MS = 10_000;
+const AGAIN_MS = 500;
 
 /**
  * Runs a step: `start(world)` starts its programs, `walk(world)` shows what it is about. It ends then by
@@ -63,10 +64,8 @@ class World {
     copyFileSync(join(this.folder, "ieum.toml"), join(this.data, "ieum.toml"));
     const [api, gateway] = [await freePort(), await freePort()];
     const listen = ["--listen", `127.0.0.1:${api}`, "--gateway-listen", `127.0.0.1:${gateway}`];
-    const child = spawn(ieumBinary(), ["up", "-c", "ieum.toml", ...listen], {
-      cwd: this.data,
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+    const leash = fileURLToPath(new URL("leash.mjs", import.meta.url));
+    const child = this.#spawn([leash, ieumBinary(), "up", "-c", "ieum.toml", ...listen], { cwd: this.data });
     child.stdout.resume();
     const ended = new Promise((_, reject) => {
       this.#watch("ieum", child, () => reject(new Error(`ieum ended with ${child.exitCode}`)));
@@ -91,15 +90,13 @@ class World {
       LIFELINE: 1,
       ...(this.platform && { PLATFORM: this.platform }),
     };
-    const env = { ...process.env, ...settings };
-    const child = spawn(process.execPath, [join(this.folder, file)], { env, stdio: ["pipe", "pipe", "inherit"] });
+    const child = this.#spawn([join(this.folder, file)], { env: { ...process.env, ...settings } });
     const address = await new Promise((resolve, reject) => {
       const listens = (line) => / listens on (\S+)/.exec(line)?.[1];
       createInterface({ input: child.stdout }).on("line", (line) => listens(line) && resolve(listens(line)));
       child.once("exit", (code) => reject(new Error(`${name} ended with ${code} before it listened`)));
     });
-    const again = () => this.program(name, file, Number(new URL(address).port));
-    this.#watch(name, child, () => again().catch(() => pause(1_000).then(again)));
+    this.#watch(name, child, () => this.#again(name, file, Number(new URL(address).port)));
     this.programs[name] = { address, pid: child.pid };
     this.tell();
     return address;
@@ -139,6 +136,22 @@ class World {
     const claims = { userId: "u-1", roles: [role], exp: Math.floor(Date.now() / 1_000) + 3_600 };
     const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}`;
     return `${signed}.${createHmac("sha256", this.secret).update(signed).digest("base64url")}`;
+  }
+
+  /** A child of its own group: Ctrl-C is for us alone, who end them in order. When we are gone, they see it. */
+  #spawn(args, options) {
+    return spawn(process.execPath, args, { ...options, stdio: ["pipe", "pipe", "inherit"], detached: true });
+  }
+
+  async #again(name, file, port) {
+    while (!this.#ending) {
+      try {
+        return await this.program(name, file, port);
+      } catch (error) {
+        console.error(error.message);
+        await pause(AGAIN_MS);
+      }
+    }
   }
 
   #watch(name, child, again = () => {}) {

@@ -1,14 +1,17 @@
 //! A step of `examples/adoption/` in a copy of its own, started by its one command.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use ieum_testkit::{Process, Reply, Request, TempFolder, binary};
+use ieum_testkit::{Process, Reply, Request, TempFolder, binary, eventually};
 use serde_json::{Value, json};
+
+use crate::platform::SOON;
 
 /// How long a step may take to start and to show what it shows.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
@@ -59,12 +62,11 @@ impl Step {
         Request::new("GET", target).send(&self.api)?.expect(200)
     }
 
-    /// Asks the monolith itself.
-    pub(crate) fn monolith(&self, target: &str) -> Result<Value> {
-        let address = self.state()?["programs"]["monolith"]["address"].clone();
+    /// Where a service of the step listens.
+    pub(crate) fn address(&self, service: &str) -> Result<String> {
+        let address = self.state()?["programs"][service]["address"].clone();
         let address = address.as_str().context("an address")?;
-        let address = address.trim_start_matches("http://");
-        Request::new("GET", target).send(address)?.expect(200)
+        Ok(address.trim_start_matches("http://").to_owned())
     }
 
     /// Runs a program of the step and answers what it prints.
@@ -81,10 +83,19 @@ impl Step {
 
     /// Kills a service of the step, which is then started again.
     pub(crate) fn kill(&self, service: &str) -> Result<()> {
-        let pid = self.state()?["programs"][service]["pid"].to_string();
-        let killed = Command::new("kill").args(["-9", &pid]).status()?;
-        ensure!(killed.success(), "{service} could not be killed");
-        Ok(())
+        // One that was just started again may not be known by its new id yet.
+        eventually("the service is there", SOON, || {
+            let pid = self.state().ok()?["programs"][service]["pid"].to_string();
+            let killed = Command::new("kill").args(["-9", &pid]).output().ok()?;
+            killed.status.success().then_some(())
+        })
+    }
+
+    /// Leaves the beginning of a row in the journal of a service, as a crash in the middle of a write does.
+    pub(crate) fn tear(&self, service: &str) -> Result<()> {
+        let file = self.folder.join(format!("data/{service}.jsonl"));
+        let mut journal = std::fs::OpenOptions::new().append(true).open(file)?;
+        Ok(journal.write_all(b"[[\"orders\",{\"id\":")?)
     }
 
     /// The journal of a service, as text.
