@@ -17,6 +17,7 @@ mod graphql_shop;
 mod grpc;
 mod guard;
 mod packages;
+mod patterns;
 mod platform;
 mod polyglot;
 mod readme;
