@@ -7,6 +7,8 @@
 mod board;
 mod glance;
 mod hub;
+#[cfg(test)]
+mod hub_tests;
 mod map;
 #[cfg(test)]
 mod map_tests;
