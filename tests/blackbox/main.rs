@@ -4,6 +4,7 @@
 mod adoption;
 mod chaos;
 mod command_line;
+mod console;
 mod consul_clients;
 mod contract;
 mod contracts;

@@ -2,13 +2,16 @@
 // the language.
 
 import { t } from "../i18n";
+import { LANGUAGES } from "../i18n/dictionaries";
 import { settings } from "../state/settings.svelte";
 
-/** The region's form of the chosen language, such as `en-GB`, if the browser names one. */
-function locale(): string {
-  const { language } = settings;
-  return navigator.languages.find((tag) => tag.startsWith(language)) ?? language;
-}
+/** The region's form of each language, such as `en-GB`, where the browser names one. */
+const LOCALES = new Map(
+  LANGUAGES.map((language) => [
+    language,
+    navigator.languages.find((tag) => tag.startsWith(language)) ?? language,
+  ]),
+);
 
 const formats = new Map<string, Intl.NumberFormat | Intl.DateTimeFormat | Intl.RelativeTimeFormat>();
 
@@ -17,10 +20,11 @@ function cached<F extends Intl.NumberFormat | Intl.DateTimeFormat | Intl.Relativ
   kind: string,
   make: (locale: string) => F,
 ): F {
-  const key = `${locale()} ${kind}`;
+  const locale = LOCALES.get(settings.language) ?? settings.language;
+  const key = `${locale} ${kind}`;
   const known = formats.get(key);
   if (known) return known as F;
-  const made = make(locale());
+  const made = make(locale);
   formats.set(key, made);
   return made;
 }

@@ -1,9 +1,10 @@
 // Which services the map shows when there are too many to be read: those in trouble, then the busiest,
 // each with the callers that lead to it.
 
-import type { Edge, Overview, ServiceLoad } from "../api/types";
+import type { Edge, ServiceLoad } from "../api/types";
 import { ofInstances } from "../lib/tones";
 import { byEnd } from "./columns";
+import type { MapData } from "./memory";
 
 export const GATEWAY = "gateway";
 
@@ -17,7 +18,7 @@ export interface Choice {
 }
 
 /** The services of the map, the gateway first, in an order that does not follow the figures. */
-export function choose({ services, edges }: Overview, selected: string | undefined): Choice {
+export function choose({ services, edges }: MapData, selected: string | undefined): Choice {
   if (services.length <= MOST_NODES) return { services: services.toSorted(byName), hidden: 0 };
   const callers = byEnd(edges, "to");
   const names = new Set<string>();
@@ -32,7 +33,10 @@ export function choose({ services, edges }: Overview, selected: string | undefin
       if (to === selected) add(from);
     }
   }
-  for (const { name } of services.toSorted((a, b) => weight(b) - weight(a))) add(name);
+  for (const { name } of services.toSorted((a, b) => weight(b) - weight(a))) {
+    if (names.size >= MOST_NODES) break;
+    add(name);
+  }
   const chosen = services.filter(({ name }) => names.has(name)).toSorted(byName);
   return { services: chosen, hidden: services.length - chosen.length };
 }
@@ -41,10 +45,12 @@ export function choose({ services, edges }: Overview, selected: string | undefin
 function wayTo(name: string, callers: Map<string, Edge[]>): string[] {
   const way = [name];
   for (;;) {
-    const known = callers.get(way.at(-1) ?? "") ?? [];
-    const next = known.filter(({ from }) => !way.includes(from)).toSorted((a, b) => b.rate - a.rate)[0];
-    if (!next) return way;
-    way.push(next.from);
+    let busiest: Edge | undefined;
+    for (const edge of callers.get(way.at(-1) ?? "") ?? []) {
+      if (!way.includes(edge.from) && edge.rate >= (busiest?.rate ?? 0)) busiest = edge;
+    }
+    if (!busiest) return way;
+    way.push(busiest.from);
   }
 }
 

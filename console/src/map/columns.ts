@@ -7,8 +7,10 @@ export interface Link {
 
 /** A layer with more services goes on in a second column. */
 const ROWS = 8;
+/** Chains of events are long; what lies deeper stands in the last layer together. */
+const DEEPEST = 3;
 
-/** The services of each column: the first of `names` in the first one, those without links behind. */
+/** The services of each column: callers first. */
 export function columnsOf(names: readonly string[], links: readonly Link[]): string[][] {
   const callers = byEnd(withoutCircles(names, links), "to");
   const depths = new Map<string, number>();
@@ -16,17 +18,29 @@ export function columnsOf(names: readonly string[], links: readonly Link[]): str
     const known = depths.get(name);
     if (known !== undefined) return known;
     const depth = Math.max(0, ...(callers.get(name) ?? []).map(({ from }) => depthOf(from) + 1));
-    depths.set(name, depth);
-    return depth;
+    depths.set(name, Math.min(depth, DEEPEST));
+    return Math.min(depth, DEEPEST);
   };
   const linked = new Set(links.flatMap(({ from, to }) => [from, to]));
   const layers: string[][] = [];
   const alone: string[] = [];
-  for (const [index, name] of names.entries()) {
-    if (index > 0 && !linked.has(name)) alone.push(name);
-    else (layers[depthOf(name)] ??= []).push(name);
+  for (const name of names) {
+    if (linked.has(name)) (layers[depthOf(name)] ??= []).push(name);
+    else alone.push(name);
   }
-  return [...Array.from(layers, (layer) => layer ?? []), alone].flatMap(wrapped);
+  return withAlone(Array.from(layers, (layer) => layer ?? []).flatMap(wrapped), alone);
+}
+
+/** Puts those without links where there is room. */
+function withAlone(columns: string[][], alone: string[]): string[][] {
+  const result = columns.map((column) => [...column]);
+  const left: string[] = [];
+  for (const name of alone) {
+    const shortest = result.toSorted((a, b) => a.length - b.length)[0];
+    if (shortest && shortest.length < ROWS) shortest.push(name);
+    else left.push(name);
+  }
+  return [...result, ...wrapped(left)];
 }
 
 /** Links by one of their ends. */

@@ -27,8 +27,19 @@ const GAP = { x: 92, y: 20 };
 const PASSAGE = 6;
 const MARGIN = 20;
 
-/** Lays out `names` (the first one begins) with the links among them. */
-export function layOut(names: readonly string[], links: readonly Link[]): Layout {
+let latest: { graph: string; layout: Layout } | undefined;
+
+/** The layout of `graph`: the JSON of its names, those that begin first, and of its links. */
+export function layoutOf(graph: string): Layout {
+  // The page is opened again and again, and the graph is the same.
+  if (latest?.graph !== graph) {
+    const [names, links] = JSON.parse(graph) as [string[], Link[]];
+    latest = { graph, layout: layOut(names, links) };
+  }
+  return latest.layout;
+}
+
+function layOut(names: readonly string[], links: readonly Link[]): Layout {
   const known = new Set(names);
   const inner = links.filter(({ from, to }) => known.has(from) && known.has(to) && from !== to);
   const columns = inOrder(columnsOf(names, inner), inner);
@@ -45,12 +56,12 @@ export function layOut(names: readonly string[], links: readonly Link[]): Layout
       y += heightOf(slot) + GAP.y;
     }
   });
-  const { wires, lowest } = drawWires(inner, spots, passages);
   return {
     spots: [...spots.values()],
-    wires,
-    width: 2 * MARGIN + columns.length * (NODE.width + GAP.x) - GAP.x,
-    height: Math.max(height + 2 * MARGIN, lowest + MARGIN),
+    wires: drawWires(inner, spots, passages),
+    // Behind the last column links of its own go out and in.
+    width: 2 * MARGIN + columns.length * (NODE.width + GAP.x) - GAP.x / 2,
+    height: height + 2 * MARGIN,
   };
 }
 

@@ -2,6 +2,7 @@
 // link over several columns has a slot in each between, so that it passes services and not under them.
 
 import { byEnd, type Link } from "./columns";
+import { spansOf } from "./wires";
 
 export type Slot = { kind: "service"; name: string } | { kind: "passage"; name: string; link: Link };
 
@@ -13,16 +14,16 @@ export function inOrder(columns: readonly string[][], links: readonly Link[]): S
   columns.forEach((names, index) => names.forEach((name) => column.set(name, index)));
   const slots: Slot[][] = columns.map((names) => names.map((name) => ({ kind: "service", name })));
   const pieces: Link[] = [];
-  for (const link of links) {
-    const [from, to] = [column.get(link.from) ?? 0, column.get(link.to) ?? 0];
-    let last = link.from;
-    for (let between = from + 1; between < to; between += 1) {
+  const columnOf = (name: string): number => column.get(name) ?? 0;
+  for (const { link, from, to } of spansOf(links, columnOf)) {
+    let last = from;
+    for (let between = columnOf(from) + 1; between < columnOf(to); between += 1) {
       const name = `${link.from}\n${link.to}\n${between}`;
       slots[between]?.push({ kind: "passage", name, link });
       pieces.push({ from: last, to: name });
       last = name;
     }
-    if (from < to) pieces.push({ from: last, to: link.to });
+    pieces.push({ from: last, to });
   }
   return settled(slots, pieces);
 }
@@ -48,8 +49,10 @@ function settled(slots: Slot[][], pieces: readonly Link[]): Slot[][] {
     for (let step = 0; step < next.length; step += 1) {
       const index = isForward ? step : next.length - 1 - step;
       const column = next[index] ?? [];
-      next[index] = column.toSorted((a, b) => pull(a) - pull(b) || (a.name < b.name ? -1 : 1));
-      note(next[index]);
+      const pulled = column.map((slot) => ({ slot, by: pull(slot) }));
+      pulled.sort((a, b) => a.by - b.by || (a.slot.name < b.slot.name ? -1 : 1));
+      next[index] = pulled.map(({ slot }) => slot);
+      note(next[index] ?? []);
     }
     result = next;
   }

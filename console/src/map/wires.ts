@@ -7,78 +7,78 @@ import { NODE, type Spot } from "./layout";
 export type Point = readonly [number, number];
 
 export interface Wire extends Link {
-  /** An SVG path. */
+  /** An SVG path, from left to right whoever calls. */
   path: string;
+  /** True if the one who is called stands at the path's beginning. */
+  isReversed: boolean;
   /** Where its label goes. */
   x: number;
   y: number;
 }
 
+/** A link between two columns, by where its ends stand and not by who calls. */
+export interface Span extends Link {
+  link: Link;
+  isReversed: boolean;
+}
+
 /** The most pixels between two links on the side of a service. */
 const APART = 13;
+/** How far a link within a column leaves it. */
+const BULGE = 46;
+
+/** `links` with their left ends first; those within one column are not among them. */
+export function spansOf(links: readonly Link[], columnOf: (name: string) => number): Span[] {
+  return links.flatMap((link): Span[] => {
+    const [from, to] = [columnOf(link.from), columnOf(link.to)];
+    if (from === to) return [];
+    const isReversed = from > to;
+    return [{ link, isReversed, from: isReversed ? link.to : link.from, to: isReversed ? link.from : link.to }];
+  });
+}
 
 /** Draws `links` between `spots`, those over several columns through their `passages`. */
 export function drawWires(
   links: readonly Link[],
   spots: ReadonlyMap<string, Spot>,
   passages: ReadonlyMap<Link, Point[]>,
-): { wires: Wire[]; lowest: number } {
-  const forward = links.filter(({ from, to }) => x(from) < x(to));
-  const leaves = ports(byEnd(forward, "from"), (link) => passages.get(link)?.[0]?.[1] ?? middle(link.to));
-  const arrives = ports(byEnd(forward, "to"), (link) => passages.get(link)?.at(-1)?.[1] ?? middle(link.from));
-  let lowest = 0;
-  const wires = links.map((link): Wire => {
-    const from = spots.get(link.from) ?? NOWHERE;
-    const to = spots.get(link.to) ?? NOWHERE;
-    if (from.x >= to.x) {
-      const wire = around(from, to, floor(from, to));
-      lowest = Math.max(lowest, wire.y);
-      return { ...link, ...wire };
-    }
-    const begin: Point = [from.x + NODE.width, middle(link.from) + (leaves.get(link) ?? 0)];
-    const end: Point = [to.x, middle(link.to) + (arrives.get(link) ?? 0)];
-    return { ...link, ...across(begin, passages.get(link) ?? [], end) };
+): Wire[] {
+  const spot = (name: string): Spot => spots.get(name) ?? { name, x: 0, y: 0 };
+  const middle = (name: string): number => spot(name).y + NODE.height / 2;
+  const spans = spansOf(links, (name) => spot(name).x);
+  const leaves = ports(byEnd(spans, "from"), ({ link, to }) => passages.get(link)?.[0]?.[1] ?? middle(to));
+  const arrives = ports(byEnd(spans, "to"), ({ link, from }) => passages.get(link)?.at(-1)?.[1] ?? middle(from));
+  const across = spans.map((span): Wire => {
+    const begin: Point = [spot(span.from).x + NODE.width, middle(span.from) + (leaves.get(span) ?? 0)];
+    const end: Point = [spot(span.to).x, middle(span.to) + (arrives.get(span) ?? 0)];
+    const { path, last } = through(begin, passages.get(span.link) ?? [], end);
+    const label = span.isReversed ? { x: begin[0] + 26, y: begin[1] } : { x: end[0] - 26, y: end[1] + (last[1] - end[1]) * 0.06 };
+    return { ...span.link, isReversed: span.isReversed, path, ...label };
   });
-  return { wires, lowest };
-
-  function x(name: string): number {
-    return spots.get(name)?.x ?? 0;
-  }
-
-  function middle(name: string): number {
-    return (spots.get(name)?.y ?? 0) + NODE.height / 2;
-  }
-
-  /** Below all services between two, so that a link passes under them. */
-  function floor(from: Spot, to: Spot): number {
-    const between = [...spots.values()].filter((spot) => spot.x >= to.x && spot.x <= from.x);
-    const near = between.filter((spot) => spot.y + NODE.height >= Math.min(from.y, to.y));
-    return Math.max(...near.map((spot) => spot.y + NODE.height)) + 16;
-  }
+  const within = links.filter(({ from, to }) => spot(from).x === spot(to).x);
+  return [...across, ...within.map((link): Wire => ({ ...link, isReversed: false, ...beside(spot(link.from), spot(link.to)) }))];
 }
 
-const NOWHERE: Spot = { name: "", x: 0, y: 0 };
-
-/** The distance of each link from the middle of its service's side, in the order of their other ends. */
-function ports(groups: Map<string, Link[]>, other: (link: Link) => number): Map<Link, number> {
-  const places = new Map<Link, number>();
+/** The distance of each span from the middle of its service's side, in the order of their other ends. */
+function ports(groups: Map<string, Span[]>, other: (span: Span) => number): Map<Span, number> {
+  const places = new Map<Span, number>();
   for (const members of groups.values()) {
-    const apart = Math.min(APART, (NODE.height - 16) / Math.max(1, members.length - 1));
+    const apart = Math.min(APART, (NODE.height - 14) / Math.max(1, members.length - 1));
     const sorted = members.toSorted((a, b) => other(a) - other(b));
-    sorted.forEach((link, index) => places.set(link, (index - (sorted.length - 1) / 2) * apart));
+    sorted.forEach((span, index) => places.set(span, (index - (sorted.length - 1) / 2) * apart));
   }
   return places;
 }
 
-/** From the right side of the caller, through the columns between, to the left side of whom it calls. */
-function across(begin: Point, passages: Point[], end: Point): { path: string; x: number; y: number } {
+/** From `begin`, through the columns between, to `end`; `last` is where its last piece begins. */
+function through(begin: Point, passages: Point[], end: Point): { path: string; last: Point } {
   let last = begin;
   let path = `M${begin[0]} ${begin[1]}`;
   for (const [x, y] of passages) {
     path += `${curve(last, [x, y])}H${x + NODE.width}`;
     last = [x + NODE.width, y];
   }
-  return { path: path + curve(last, end), x: end[0] - 26, y: end[1] + (last[1] - end[1]) * 0.06 };
+  return { path: path + curve(last, end), last };
 }
 
 function curve([x1, y1]: Point, [x2, y2]: Point): string {
@@ -86,11 +86,12 @@ function curve([x1, y1]: Point, [x2, y2]: Point): string {
   return `C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
 }
 
-/** To the same column or back: out of the caller's bottom, along `floor`, into the other's bottom. */
-function around(from: Spot, to: Spot, floor: number): { path: string; x: number; y: number } {
-  const [x1, y1] = [from.x + NODE.width * 0.62, from.y + NODE.height];
-  const [x2, y2] = [to.x + NODE.width * 0.38, to.y + NODE.height];
-  const turn = Math.min(40, Math.abs(x1 - x2) / 2) * Math.sign(x1 - x2);
-  const path = `M${x1} ${y1}C${x1} ${floor} ${x1} ${floor} ${x1 - turn} ${floor}H${x2 + turn}C${x2} ${floor} ${x2} ${floor} ${x2} ${y2}`;
-  return { path, x: (x1 + x2) / 2, y: floor };
+/** Between two of one column: out on the right and in again. */
+function beside(from: Spot, to: Spot): { path: string; x: number; y: number } {
+  const x = from.x + NODE.width;
+  // Not from the middle, where links to other columns leave.
+  const lean = from.y < to.y ? 1 : -1;
+  const [y1, y2] = [from.y + NODE.height / 2 + 14 * lean, to.y + NODE.height / 2 - 14 * lean];
+  const out = Math.min(BULGE * 1.6, BULGE * 0.5 + Math.abs(y2 - y1) / 8);
+  return { path: `M${x} ${y1}C${x + out} ${y1} ${x + out} ${y2} ${x} ${y2}`, x: x + out * 0.75, y: (y1 + y2) / 2 };
 }

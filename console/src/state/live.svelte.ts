@@ -4,6 +4,7 @@
 import { call, get } from "../api/client";
 import { EventReader, type ServerEvent } from "../api/events";
 import type { Overview, Part } from "../api/types";
+import { MapMemory, type MapData } from "../map/memory";
 import { session } from "./session.svelte";
 
 export type Connection = "connecting" | "live" | "lost";
@@ -24,9 +25,11 @@ const SAMPLES = 90;
 class Live {
   #connection = $state<Connection>("connecting");
   #overview = $state.raw<Overview>();
+  #map = $state.raw<MapData>({ services: [], edges: [] });
   #samples = $state.raw<Sample[]>([]);
   #changes = $state<Partial<Record<Part, number>>>({});
   #connections = $state(0);
+  #memory = new MapMemory();
   #wait = FIRST_WAIT;
   #running: AbortController | undefined;
 
@@ -45,6 +48,11 @@ class Live {
 
   get overview(): Overview | undefined {
     return this.#overview;
+  }
+
+  /** The services and links of the overview, and those of earlier ones. */
+  get map(): MapData {
+    return this.#map;
   }
 
   get samples(): Sample[] {
@@ -118,13 +126,14 @@ class Live {
 
   #show(overview: Overview): void {
     this.#overview = overview;
+    this.#map = this.#memory.extend(overview);
     this.#samples = [...this.#samples, sample(overview)].slice(-SAMPLES);
   }
 
   /** Without a stream (too many listeners, a proxy that holds it back) figures come slowly. */
   async #catchUp(signal: AbortSignal): Promise<void> {
     try {
-      this.#overview = await get<Overview>("/api/v1/overview", signal);
+      this.#show(await get<Overview>("/api/v1/overview", signal));
     } catch {
       // The sign says already that nothing is live.
     }
