@@ -81,16 +81,18 @@ fn harmless(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown.collect())
 }
 
-/// JSON that says the same without a character that acts on a terminal. Such a one stands within a
-/// string, where JSON's own escape may stand in its place; all of them have one of four digits.
+/// JSON that says the same without a character that acts on a terminal. White space stands between its
+/// values, all others within a string, where JSON's own escape may stand in their place; each of them has
+/// one of four digits.
 fn escaped(json: &str) -> Cow<'_, str> {
-    let is_shown = |c: char| c == '\n' || !acts(c);
+    let is_shown = |c: char| keeps_lines(c) || !acts(c);
     if json.chars().all(is_shown) {
         return Cow::Borrowed(json);
     }
-    let shown = json.chars().map(|c| match is_shown(c) {
-        true => c.to_string(),
-        false => format!("\\u{:04x}", u32::from(c)),
+    let shown = json.chars().map(|c| match c {
+        '\r' => " ".to_owned(),
+        c if is_shown(c) => c.to_string(),
+        c => format!("\\u{:04x}", u32::from(c)),
     });
     Cow::Owned(shown.collect())
 }
@@ -131,8 +133,13 @@ mod tests {
         let value = serde_json::json!({ "name": "\u{1b}[2J\u{9b}1m\u{7f}\u{202e}\u{2028}주문" });
         let text = serde_json::to_string_pretty(&value).expect("JSON");
         let printed = escaped(&text);
-        assert!(printed.chars().all(|c| c == '\n' || !acts(c)), "{printed}");
+        assert!(
+            printed.chars().all(|c| keeps_lines(c) || !acts(c)),
+            "{printed}"
+        );
         let read: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
         assert_eq!(read, value);
+        // As somebody wrote it, with white space of his own.
+        assert_eq!(escaped("{\t\"a\":\r\n1}"), "{\t\"a\": \n1}");
     }
 }

@@ -9,6 +9,7 @@ use ieum_base::Level;
 use super::Outcome;
 use super::up::{DEFAULT_FILE, Settings};
 use crate::config::{self, Config};
+use crate::console::{Lines, print_json};
 use crate::doctor;
 
 /// Look at every configured engine: does it answer, is it the right version, what weakens a promise?
@@ -46,7 +47,7 @@ impl Doctor {
             .context("no runtime can be started")?;
         let diagnosis = runtime.block_on(doctor::examine(&config));
         match self.json {
-            true => super::print(&serde_json::to_string_pretty(&diagnosis)?)?,
+            true => print_json(&diagnosis, Lines::Many)?,
             false => super::print(&doctor::render(&diagnosis))?,
         };
         let fails = match diagnosis.worst {

@@ -10,6 +10,7 @@ use ieum_eventstore::{ErrorKind, Event, EventStore, Filter, Position, StreamName
 use super::Outcome;
 use super::platform::Asking;
 use super::table::short;
+use crate::console::{Lines, one_line, print_json};
 
 /// Print the events of a stream (`order-7`), a category (`order.events`) or, with `--all`, the log.
 #[derive(Debug, clap::Args)]
@@ -126,15 +127,14 @@ impl Printer {
     /// False if nobody reads any more.
     fn print(&self, event: &Event) -> anyhow::Result<bool> {
         if self.json {
-            let json = serde_json::to_string(event).context("an event as JSON")?;
-            return Ok(super::print(&json)?);
+            return print_json(event, Lines::One).context("an event as JSON");
         }
         Ok(super::print(&format_args!(
             "{:>8}  {}  {:<28}  {:<24}  {}",
             event.position,
             event.recorded_at,
             format!("{}@{}", event.stream, event.version),
-            event.kind,
+            one_line(&event.kind),
             short(event.data.get(), 160),
         ))?)
     }

@@ -16,6 +16,8 @@ mod impact;
 mod overview;
 mod platform;
 mod platforms;
+#[cfg(test)]
+mod reference;
 mod routes;
 mod sagas;
 mod schema;

@@ -78,7 +78,14 @@ mod tests {
             json!({"name": "c", "path": "/c", "upstreams": ["old", "new"], "split": {"percent": 10}}),
         ];
         let text = render(&Body { routes });
-        for part in ["none", "all", "users,orders", "GET,POST", "admin", "old,new 10 %"] {
+        for part in [
+            "none",
+            "all",
+            "users,orders",
+            "GET,POST",
+            "admin",
+            "old,new 10 %",
+        ] {
             assert!(text.contains(part), "{text}");
         }
     }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::Outcome;
 use crate::config::Config;
+use crate::console::{Lines, print_json};
 
 /// Print the JSON Schema of the configuration.
 #[derive(Debug, clap::Args)]
@@ -16,7 +17,7 @@ impl Schema {
     )]
     pub(super) fn run(self) -> Outcome {
         let schema = schemars::schema_for!(Config);
-        super::print(&serde_json::to_string_pretty(&schema)?)?;
+        print_json(&schema, Lines::Many)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use ieum_contract::diff;
 
 use crate::cmd::print;
+use crate::console::{Lines, print_json};
 
 /// Compare two versions of a contract: two Pact files, two OpenAPI documents, or two JSON Schemas.
 ///
@@ -31,7 +32,7 @@ impl Diff {
     pub(super) fn run(self) -> Result<ExitCode> {
         let changes = diff::files(&self.old, &self.new)?;
         match self.json {
-            true => print(&format!("{:#}", serde_json::to_value(&changes)?))?,
+            true => print_json(&changes, Lines::Many)?,
             false => print(&changes)?,
         };
         Ok(ExitCode::from(u8::from(changes.breaks())))

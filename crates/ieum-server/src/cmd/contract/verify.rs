@@ -12,6 +12,7 @@ use ieum_contract::provider::{Report, Verifier};
 use serde_json::json;
 
 use crate::cmd::{print, remark};
+use crate::console::{Lines, print_json};
 
 /// Verify Pact files against a running provider.
 ///
@@ -75,10 +76,8 @@ impl Verify {
         }
         let holds = reports.iter().all(Report::holds);
         if self.json {
-            print(&format!(
-                "{:#}",
-                json!({ "holds": holds, "reports": reports })
-            ))?;
+            let told = json!({ "holds": holds, "reports": reports });
+            print_json(&told, Lines::Many)?;
         } else {
             for report in &reports {
                 print(report)?;
