@@ -217,7 +217,7 @@ fn the_example_is_valid() {
         "/../../examples/ieum.toml"
     ));
     let config = super::load(file).unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(config.gateway.routes.len(), 8);
+    assert_eq!(config.gateway.routes.len(), 9);
     assert_eq!(config.saga_definitions().expect("valid").len(), 1);
     assert_eq!(config.gateway.warnings(), []);
 }
