@@ -16,7 +16,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use ieum_base::trace::{self, Span, SpanKind, Tracer};
 use ieum_base::{Clock, redact};
-use ieum_http::{body, problem, propagation};
+use ieum_http::{Problem, body, problem, propagation};
 use tokio::time::Instant;
 
 use crate::Identity;
@@ -75,7 +75,12 @@ pub(crate) async fn observe(
         status_code: status.as_u16(),
         grpc_status: None,
     };
-    trace::sync_scope(context, || observer.tell(&labels, &path, began.elapsed()));
+    trace::sync_scope(context, || {
+        if let Some(problem) = response.extensions().get::<Problem>() {
+            observer.refused(problem);
+        }
+        observer.tell(&labels, &path, began.elapsed());
+    });
     response
 }
 
@@ -91,6 +96,18 @@ impl Observer {
             name_user(&mut span, request.headers());
         }
         span
+    }
+
+    /// Says in the log of the trace why a request was refused; the line of access has the status only.
+    fn refused(&self, problem: &Problem) {
+        tracing::info!(
+            service = &*self.service,
+            status = problem.status,
+            code = problem.code.as_deref(),
+            "refused: {}: {}",
+            problem.title,
+            problem.detail.as_deref().unwrap_or("without a detail"),
+        );
     }
 
     pub(crate) fn tell(&self, labels: &RequestLabels, path: &str, took: Duration) {

@@ -139,7 +139,7 @@ impl Problem {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The response that carries it.
+    /// The response that carries it; in its extensions also as it is, for whoever logs it.
     pub fn into_response<B: From<Bytes>>(self) -> Response<B> {
         // A map of JSON values always serialises.
         let body = serde_json::to_vec(&self).unwrap_or_default();
@@ -150,6 +150,7 @@ impl Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        response.extensions_mut().insert(self);
         response
     }
 

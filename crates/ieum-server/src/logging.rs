@@ -8,14 +8,19 @@ use crate::config::{LogFormat, LogOutput};
 
 /// Starts logging as `output` asks; `RUST_LOG` wins.
 pub(crate) fn init(output: &LogOutput) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(&output.level));
+    let filter = || {
+        let asked = EnvFilter::try_from_default_env();
+        let filter = asked.or_else(|_| EnvFilter::try_new(&output.level));
+        filter.context("`telemetry.log.level` is not a log level")
+    };
     let log = Log {
         service: "ieum".to_owned(),
         format: match output.format {
             LogFormat::Text => logs::LogFormat::Text,
             LogFormat::Json => logs::LogFormat::Json,
         },
-        filter: filter.context("`telemetry.log.level` is not a log level")?,
+        filter: filter()?,
+        forwarded: filter()?,
     };
     logs::start(log).context("logging was started twice")
 }

@@ -15,13 +15,18 @@ pub fn init_with(service: &str, format: LogFormat) {
     init_filtered(service, format, DEFAULT_FILTER);
 }
 
-/// As [`init_with`], with what is logged where `IEUM_LOG` says nothing.
+/// As [`init_with`], with what is logged where `IEUM_LOG` says nothing. What the platform and collectors
+/// are sent is not less than [`DEFAULT_FILTER`] for it.
 pub fn init_filtered(service: &str, format: LogFormat, default: &str) {
-    let filter = EnvFilter::try_from_env("IEUM_LOG").unwrap_or_else(|_| default.into());
+    let filter = |default: &str| {
+        let asked = EnvFilter::try_from_env("IEUM_LOG");
+        asked.unwrap_or_else(|_| default.into())
+    };
     let started = logs::start(Log {
         service: service.to_owned(),
         format,
-        filter,
+        filter: filter(default),
+        forwarded: filter(DEFAULT_FILTER),
     });
     // An error means that somebody else logs already, which is as good.
     if started.is_ok() {

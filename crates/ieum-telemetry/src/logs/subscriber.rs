@@ -40,6 +40,8 @@ pub struct Log {
     pub format: LogFormat,
     /// Which events are logged.
     pub filter: EnvFilter,
+    /// Which events exporters, and a platform in this process, are given.
+    pub forwarded: EnvFilter,
 }
 
 /// Starts the log of the process.
@@ -51,6 +53,7 @@ pub fn start(log: Log) -> Result<(), TryInitError> {
         service,
         format,
         filter,
+        forwarded,
     } = log;
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Json => {
@@ -66,8 +69,8 @@ pub fn start(log: Log) -> Result<(), TryInitError> {
             Box::new(fmt::layer().with_ansi(colours).with_writer(stderr))
         }
     };
-    let layers = lines.and_then(Forward);
     tracing_subscriber::registry()
-        .with(layers.with_filter(filter))
+        .with(lines.with_filter(filter))
+        .with(Forward.with_filter(forwarded))
         .try_init()
 }
