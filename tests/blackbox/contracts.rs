@@ -225,6 +225,29 @@ fn a_customer_is_told_why_not() -> Result<()> {
 }
 
 #[test]
+fn nobody_becomes_staff_or_somebody_else_by_saying_so() -> Result<()> {
+    let shop = Shop::start()?;
+    let claims = json!({
+        "email": "boss@example.com", "name": "Boss", "password": "correct horse battery",
+        "id": "u-1", "role": "admin", "roles": ["admin"],
+    });
+    let signed_up = Request::new("POST", "/api/v1/users").json(&claims);
+    assert_eq!(signed_up.send(&shop.gateway)?.status, 422);
+    let (user, token) = shop.sign_up("kim@example.com", "Kim")?;
+    let id = user["id"].as_str().context("an id")?;
+    let path = format!("/api/v1/users/{id}");
+    for claim in [json!({ "id": "u-1" }), json!({ "roles": ["admin"] })] {
+        let changed = Request::new("PATCH", &path).bearer(&token).json(&claim);
+        assert_eq!(changed.send(&shop.gateway)?.status, 422, "{claim}");
+    }
+    let product = json!({ "name": "Shoes", "price": 1, "stock": 1 });
+    let put_up = Request::new("POST", "/api/v1/products").bearer(&token);
+    assert_eq!(put_up.json(&product).send(&shop.gateway)?.status, 403);
+    assert_eq!(shop.get(&path, &token)?, user);
+    Ok(())
+}
+
+#[test]
 fn health_names_the_check_that_failed() -> Result<()> {
     let shop = Shop::start()?;
     let users = shop.services["users"].clone();
