@@ -10,6 +10,7 @@ mod contract;
 mod contracts;
 mod demo;
 mod deployment;
+mod documents;
 mod engines;
 mod federation;
 mod gateway;
