@@ -20,7 +20,10 @@ await withPage({}, async ({ page, findings }) => {
     await shown("closed");
     await upstream.die();
     await shown("open");
-    await page.getByRole("navigation").getByRole("link", { name: /^Breakers\s*1$/ }).waitFor();
+    await page
+      .getByRole("navigation")
+      .getByRole("link", { name: /^Breakers\s*1$/ })
+      .waitFor();
     upstream = await startUpstream(port);
     await shown("closed");
   });
@@ -67,6 +70,9 @@ async function startUpstream(port) {
 
 async function register() {
   const body = { Name: "fragile", ID: "fragile-1", Address: "127.0.0.1", Port: port };
-  const answer = await fetch(`${api}/v1/agent/service/register`, { method: "PUT", body: JSON.stringify(body) });
+  const answer = await fetch(`${api}/v1/agent/service/register`, {
+    method: "PUT",
+    body: JSON.stringify(body),
+  });
   assert.ok(answer.ok, await answer.text());
 }

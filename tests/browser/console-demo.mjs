@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { eventually, withPage } from "./browser.mjs";
-import { HOSTILE } from "./world.mjs";
+import { HOSTILE } from "./world-names.mjs";
 
 const api = `http://${process.argv[2]}`;
 
@@ -51,15 +51,24 @@ async function findsOutWhy(page) {
   for (const step of [saga.failed.step, ...undone.map(({ name }) => name)]) {
     await fall.getByText(step).first().waitFor();
   }
-  await fall.getByText(/^gateway/).first().waitFor();
+  await fall
+    .getByText(/^gateway/)
+    .first()
+    .waitFor();
   await fall.getByRole("button", { name: /saga place-order/ }).click();
-  await page.getByRole("complementary", { name: /saga place-order/ }).getByText(id).waitFor();
+  await page
+    .getByRole("complementary", { name: /saga place-order/ })
+    .getByText(id)
+    .waitFor();
   await page.getByRole("link", { name: "Its saga" }).click();
   await page.getByRole("heading", { level: 1, name: "place-order" }).waitFor();
 }
 
 async function replaysADeadLetter(page) {
-  await page.getByRole("navigation").getByRole("link", { name: /^Dead letters/ }).click();
+  await page
+    .getByRole("navigation")
+    .getByRole("link", { name: /^Dead letters/ })
+    .click();
   await page.getByText("the post office is closed").waitFor();
   await page.getByRole("button", { name: "Replay" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Replay" }).click();
@@ -89,7 +98,12 @@ async function giveUpOnAMessage() {
 }
 
 async function register(name) {
-  await send("PUT", "/v1/agent/service/register", { Name: name, ID: "hostile-1", Address: "127.0.0.1", Port: 9 });
+  await send("PUT", "/v1/agent/service/register", {
+    Name: name,
+    ID: "hostile-1",
+    Address: "127.0.0.1",
+    Port: 9,
+  });
 }
 
 async function get(path) {
@@ -97,7 +111,10 @@ async function get(path) {
 }
 
 async function send(method, path, body) {
-  const request = body === undefined ? { method } : { method, body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+  const request =
+    body === undefined
+      ? { method }
+      : { method, body: JSON.stringify(body), headers: { "content-type": "application/json" } };
   const answer = await fetch(`${api}${path}`, request);
   const text = await answer.text();
   assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);

@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { eventually, unexpected, withPage } from "./browser.mjs";
 import { countBytes, median, timeToAnswer } from "./measure.mjs";
 import { startStub } from "./stub.mjs";
-import { HOSTILE } from "./world.mjs";
+import { HOSTILE } from "./world-names.mjs";
 
 const dist = process.argv[2];
 const LARGE = { dist, services: 200, sagas: 5_000 };
@@ -30,7 +30,10 @@ after(async () => {
 /** Opens a place of the console and waits until it is live. */
 async function open(page, stub, place = "") {
   await page.goto(`${stub.url}#/${place}`);
-  await page.getByText("Live", { exact: true }).or(page.getByText("실시간", { exact: true })).waitFor();
+  await page
+    .getByText("Live", { exact: true })
+    .or(page.getByText("실시간", { exact: true }))
+    .waitFor();
 }
 
 test("the first page is small", async () => {
@@ -54,7 +57,9 @@ test("a click is answered promptly with 200 services and 5,000 sagas", async () 
     for (let attempt = 1; ; attempt += 1) {
       const figures = await clickAround(page);
       for (const [what, took] of figures) {
-        console.log(`# ${what}: median ${median(took).toFixed(0)} ms of ${took.map((ms) => ms.toFixed(0)).join(" ")}`);
+        console.log(
+          `# ${what}: median ${median(took).toFixed(0)} ms of ${took.map((ms) => ms.toFixed(0)).join(" ")}`,
+        );
       }
       const slow = [...figures].filter(([, took]) => median(took) > PROMPT);
       if (slow.length === 0) break;
@@ -74,17 +79,32 @@ async function clickAround(page) {
     figures.set(what, [...(figures.get(what) ?? []), took]);
   };
   for (let round = 0; round < 5; round += 1) {
-    await time("a service of the map", page.locator("main svg g[role=button]").nth(3 + round), () =>
-      document.querySelector("aside .close") !== null);
-    await time("close it", page.locator("aside .close"), () => document.querySelector("aside .close") === null);
-    await time("sort 200 services", page.getByRole("button", { name: "Calls", exact: true }), () =>
-      document.querySelector("th[aria-sort=descending]") !== null);
+    await time(
+      "a service of the map",
+      page.locator("main svg g[role=button]").nth(3 + round),
+      () => document.querySelector("aside .close") !== null,
+    );
+    await time(
+      "close it",
+      page.locator("aside .close"),
+      () => document.querySelector("aside .close") === null,
+    );
+    await time(
+      "sort 200 services",
+      page.getByRole("button", { name: "Calls", exact: true }),
+      () => document.querySelector("th[aria-sort=descending]") !== null,
+    );
     await time("sagas", link("Sagas"), heading, "Sagas");
     await page.locator("main tbody tr[data-row]").nth(10).waitFor();
     await time("compensated only", page.getByRole("button", { name: /^compensated/ }), () =>
-      document.querySelector("main [aria-pressed=true]")?.textContent.startsWith("compensated"));
+      document.querySelector("main [aria-pressed=true]")?.textContent.startsWith("compensated"),
+    );
     await time("services", link("Services"), heading, "Services");
-    await time("overview", link("Overview"), () => document.querySelector("main svg g[role=button]") !== null);
+    await time(
+      "overview",
+      link("Overview"),
+      () => document.querySelector("main svg g[role=button]") !== null,
+    );
   }
   return figures;
 }
@@ -106,11 +126,27 @@ test("of a long list only what is in sight is rendered", async () => {
 });
 
 test("a hostile name is shown as text everywhere", async () => {
-  const places = ["", `?service=${encodeURIComponent(HOSTILE)}`, "services", `services/${encodeURIComponent(HOSTILE)}`, "routes", "breakers", "dead-letters", `impact?subject=${encodeURIComponent(HOSTILE)}`, `traces?service=${encodeURIComponent(HOSTILE)}`, `streams/${encodeURIComponent(HOSTILE)}`];
+  const places = [
+    "",
+    `?service=${encodeURIComponent(HOSTILE)}`,
+    "services",
+    `services/${encodeURIComponent(HOSTILE)}`,
+    "routes",
+    "breakers",
+    "dead-letters",
+    `impact?subject=${encodeURIComponent(HOSTILE)}`,
+    `traces?service=${encodeURIComponent(HOSTILE)}`,
+    `streams/${encodeURIComponent(HOSTILE)}`,
+  ];
   await withPage({}, async ({ page, findings }) => {
     for (const place of places) {
       await open(page, small, place);
-      await page.locator("main").getByText(HOSTILE.slice(0, 14)).or(page.locator("main option")).first().waitFor({ state: "attached" });
+      await page
+        .locator("main")
+        .getByText(HOSTILE.slice(0, 14))
+        .or(page.locator("main option"))
+        .first()
+        .waitFor({ state: "attached" });
       assert.equal(await page.locator("img").count(), 0, place);
     }
     await open(page, small, `services/${encodeURIComponent(HOSTILE)}`);
@@ -167,9 +203,15 @@ test("the token is asked for, kept in the tab only, and sent", async () => {
     await field.press("Enter");
     await page.getByText("Live", { exact: true }).waitFor();
     const stores = await page.evaluate(() => [
-      JSON.stringify(sessionStorage), JSON.stringify(localStorage), document.cookie, location.href,
+      JSON.stringify(sessionStorage),
+      JSON.stringify(localStorage),
+      document.cookie,
+      location.href,
     ]);
-    assert.deepEqual(stores.map((store) => store.includes("sesame")), [true, false, false, false]);
+    assert.deepEqual(
+      stores.map((store) => store.includes("sesame")),
+      [true, false, false, false],
+    );
     assert.deepEqual(await context.cookies(), []);
     await page.reload();
     await page.getByText("Live", { exact: true }).waitFor();
@@ -234,7 +276,18 @@ test("everything is reached by keys", async () => {
     await page.locator(".skip:focus").waitFor();
     await page.keyboard.press("Enter");
     await page.locator("main:focus").waitFor();
-    for (const [letter, title] of [["s", "Services"], ["r", "Routes"], ["b", "Breakers"], ["a", "Sagas"], ["t", "Topics"], ["d", "Dead letters"], ["e", "Streams"], ["c", "Traces"], ["i", "Impact"], ["p", "Platforms"]]) {
+    for (const [letter, title] of [
+      ["s", "Services"],
+      ["r", "Routes"],
+      ["b", "Breakers"],
+      ["a", "Sagas"],
+      ["t", "Topics"],
+      ["d", "Dead letters"],
+      ["e", "Streams"],
+      ["c", "Traces"],
+      ["i", "Impact"],
+      ["p", "Platforms"],
+    ]) {
       await page.keyboard.press("g");
       await page.keyboard.press(letter);
       await page.getByRole("heading", { level: 1, name: title }).waitFor();
@@ -259,13 +312,36 @@ test("every control has a name", async () => {
   await withPage({}, async ({ page, context }) => {
     const session = await context.newCDPSession(page);
     const saga = small.world.sagas[0].id;
-    for (const place of ["", "services", "services/orders", "routes", "breakers", "sagas", `sagas/${saga}`, "topics", "dead-letters", "streams", "traces", `traces/${saga.replaceAll("-", "")}`, "impact?subject=order.placed", "platforms"]) {
+    for (const place of [
+      "",
+      "services",
+      "services/orders",
+      "routes",
+      "breakers",
+      "sagas",
+      `sagas/${saga}`,
+      "topics",
+      "dead-letters",
+      "streams",
+      "traces",
+      `traces/${saga.replaceAll("-", "")}`,
+      "impact?subject=order.placed",
+      "platforms",
+    ]) {
       await open(page, small, place);
       await page.locator("main h1").first().waitFor({ state: "attached" });
       const { nodes } = await session.send("Accessibility.getFullAXTree");
-      const controls = nodes.filter(({ ignored, role }) => !ignored && ["button", "link", "textbox", "searchbox", "combobox", "table", "dialog"].includes(role?.value));
+      const controls = nodes.filter(
+        ({ ignored, role }) =>
+          !ignored &&
+          ["button", "link", "textbox", "searchbox", "combobox", "table", "dialog"].includes(role?.value),
+      );
       const nameless = controls.filter(({ name }) => !name?.value);
-      assert.deepEqual(nameless.map(({ role }) => role.value), [], place);
+      assert.deepEqual(
+        nameless.map(({ role }) => role.value),
+        [],
+        place,
+      );
       assert.ok(controls.length > 15, place);
     }
   });
@@ -302,9 +378,11 @@ test("texts can be read in both themes", async () => {
     };
     const result = {};
     for (const text of ["text", "muted", "accent", "ok", "warn", "bad"]) {
-      for (const ground of ["background", "surface", "sunken"]) result[`${text} on ${ground}`] = ratio(text, ground);
+      for (const ground of ["background", "surface", "sunken"])
+        result[`${text} on ${ground}`] = ratio(text, ground);
     }
-    for (const tone of ["ok", "warn", "bad", "accent"]) result[`${tone} on its soft`] = ratio(tone, `${tone}-soft`);
+    for (const tone of ["ok", "warn", "bad", "accent"])
+      result[`${tone} on its soft`] = ratio(tone, `${tone}-soft`);
     result["on accent"] = ratio("on-accent", "accent");
     result["on bad"] = ratio("on-accent", "bad");
     probe.remove();
@@ -330,7 +408,10 @@ test("a Korean browser gets Korean, and may choose English", async () => {
     await open(page, small, "sagas");
     await page.getByRole("heading", { name: "사가" }).waitFor();
     assert.equal(await page.getAttribute("html", "lang"), "ko");
-    await page.getByText(/초 전|분 전/).first().waitFor();
+    await page
+      .getByText(/초 전|분 전/)
+      .first()
+      .waitFor();
     await page.getByRole("button", { name: "Switch to English" }).click();
     await page.getByRole("heading", { name: "Sagas" }).waitFor();
     assert.equal(await page.getAttribute("html", "lang"), "en");
@@ -345,6 +426,8 @@ test("nothing moves for who wants no motion", async () => {
   });
   await withPage({ reducedMotion: "no-preference" }, async ({ page }) => {
     await open(page, small);
-    assert.ok((await eventually("the sign breathes", () => page.evaluate(() => document.getAnimations().length))) > 0);
+    assert.ok(
+      (await eventually("the sign breathes", () => page.evaluate(() => document.getAnimations().length))) > 0,
+    );
   });
 });

@@ -8,7 +8,8 @@ import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { HOSTILE, makeWorld } from "./world.mjs";
+import { HOSTILE } from "./world-names.mjs";
+import { makeWorld } from "./world.mjs";
 
 /** The policy under which the platform serves the console. */
 const POLICY =
@@ -76,7 +77,8 @@ async function answer(call) {
   if (request.method === "POST") return command(call, url);
   const path = url.pathname.slice("/api/v1/".length).split("/").map(decodeURIComponent);
   const found = call.world.get(path, url.searchParams);
-  if (found === undefined) return refuse(response, 404, "IEUM-4001", "Not found", `no such thing: ${url.pathname}`);
+  if (found === undefined)
+    return refuse(response, 404, "IEUM-4001", "Not found", `no such thing: ${url.pathname}`);
   json(response, 200, found);
 }
 
@@ -127,6 +129,11 @@ function refuse(response, status, code, title, detail) {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const [dist, port = "8500", services = "9", sagas = "40"] = process.argv.slice(2);
-  const stub = await startStub({ dist, port: Number(port), services: Number(services), sagas: Number(sagas) });
+  const stub = await startStub({
+    dist,
+    port: Number(port),
+    services: Number(services),
+    sagas: Number(sagas),
+  });
   console.log(`${stub.url} (one service is called ${HOSTILE})`);
 }

@@ -9,6 +9,8 @@ export interface Problem {
   code?: string;
   detail?: string;
   retryAfter?: number;
+  /** What was perhaps meant, for a subject of an impact that nobody knows. */
+  nearest?: { kind: string; name: string }[];
 }
 
 export interface Load {
@@ -48,14 +50,7 @@ export interface Overview {
 }
 
 /** The parts of the platform whose changes the live stream tells. */
-export type Part =
-  | "services"
-  | "sagas"
-  | "traces"
-  | "breakers"
-  | "topics"
-  | "routes"
-  | "dead-letters";
+export type Part = "services" | "sagas" | "traces" | "breakers" | "topics" | "routes" | "dead-letters";
 
 export type Health = "passing" | "warning" | "critical";
 

@@ -16,12 +16,16 @@ const MOST = 10;
 export function find(text: string, services: readonly { name: string }[]): Found[] {
   const wanted = text.trim().toLowerCase();
   if (wanted === "") return [];
-  const pages = PLACES.map(
-    ({ page, title }): Found => ({ link: href(page === "" ? [] : [page]), name: t(title), kind: "find.page" }),
-  );
-  const named = services.map(
-    ({ name }): Found => ({ link: href(["services", name]), name, kind: "find.service" }),
-  );
+  const pages = PLACES.map(({ page, title }): Found => ({
+    link: href(page === "" ? [] : [page]),
+    name: t(title),
+    kind: "find.page",
+  }));
+  const named = services.map(({ name }): Found => ({
+    link: href(["services", name]),
+    name,
+    kind: "find.service",
+  }));
   const matching = [...pages, ...named]
     .filter(({ name }) => name.toLowerCase().includes(wanted))
     .toSorted((a, b) => place(a, wanted) - place(b, wanted));

@@ -69,32 +69,36 @@ export function duration(milliseconds: number): string {
 export function time(at: string | number, now: number): string {
   const date = new Date(at);
   const isToday = date.toDateString() === new Date(now).toDateString();
-  const format = cached(isToday ? "clock" : "day and clock", (tag) =>
-    new Intl.DateTimeFormat(tag, {
-      ...(isToday ? {} : { month: "short", day: "numeric" }),
-      hour: "2-digit",
-      minute: "2-digit",
-      second: "2-digit",
-      hourCycle: "h23",
-    }),
+  const format = cached(
+    isToday ? "clock" : "day and clock",
+    (tag) =>
+      new Intl.DateTimeFormat(tag, {
+        ...(isToday ? {} : { month: "short", day: "numeric" }),
+        hour: "2-digit",
+        minute: "2-digit",
+        second: "2-digit",
+        hourCycle: "h23",
+      }),
   );
   return format.format(date);
 }
 
 /** Date and time to the millisecond, with the zone, for who wants to know it exactly. */
 export function exactTime(at: string | number): string {
-  const format = cached("exact", (tag) =>
-    new Intl.DateTimeFormat(tag, {
-      year: "numeric",
-      month: "short",
-      day: "numeric",
-      hour: "2-digit",
-      minute: "2-digit",
-      second: "2-digit",
-      fractionalSecondDigits: 3,
-      hourCycle: "h23",
-      timeZoneName: "short",
-    }),
+  const format = cached(
+    "exact",
+    (tag) =>
+      new Intl.DateTimeFormat(tag, {
+        year: "numeric",
+        month: "short",
+        day: "numeric",
+        hour: "2-digit",
+        minute: "2-digit",
+        second: "2-digit",
+        fractionalSecondDigits: 3,
+        hourCycle: "h23",
+        timeZoneName: "short",
+      }),
   );
   return format.format(new Date(at));
 }

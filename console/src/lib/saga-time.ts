@@ -57,7 +57,13 @@ export function attempts({ history }: Saga, now: number): Attempt[] {
 export function noteOf(item: HistoryItem): string {
   const failure = item["failure"];
   const told = typeof failure === "object" && failure !== null && !Array.isArray(failure) ? failure : item;
-  const parts = [told["step"] === item["step"] ? undefined : told["step"], told["code"], told["detail"], item["why"], item["reason"]];
+  const parts = [
+    told["step"] === item["step"] ? undefined : told["step"],
+    told["code"],
+    told["detail"],
+    item["why"],
+    item["reason"],
+  ];
   const texts = parts.filter((part): part is string => typeof part === "string" && part !== "");
   return texts.join(" · ");
 }

@@ -22,7 +22,9 @@ export interface Waterfall {
 
 /** Orders spans as a tree, by their start; those whose parent is missing stand at the top. */
 export function waterfall({ spans }: Trace): Waterfall {
-  const times = new Map(spans.map((span) => [span.spanId, { start: millis(span.start), end: millis(span.end) }]));
+  const times = new Map(
+    spans.map((span) => [span.spanId, { start: millis(span.start), end: millis(span.end) }]),
+  );
   const begin = Math.min(...[...times.values()].map(({ start }) => start));
   const end = Math.max(...[...times.values()].map((time) => time.end));
   const children = new Map<string, Span[]>();

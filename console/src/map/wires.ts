@@ -33,7 +33,9 @@ export function spansOf(links: readonly Link[], columnOf: (name: string) => numb
     const [from, to] = [columnOf(link.from), columnOf(link.to)];
     if (from === to) return [];
     const isReversed = from > to;
-    return [{ link, isReversed, from: isReversed ? link.to : link.from, to: isReversed ? link.from : link.to }];
+    return [
+      { link, isReversed, from: isReversed ? link.to : link.from, to: isReversed ? link.from : link.to },
+    ];
   });
 }
 
@@ -47,16 +49,28 @@ export function drawWires(
   const middle = (name: string): number => spot(name).y + NODE.height / 2;
   const spans = spansOf(links, (name) => spot(name).x);
   const leaves = ports(byEnd(spans, "from"), ({ link, to }) => passages.get(link)?.[0]?.[1] ?? middle(to));
-  const arrives = ports(byEnd(spans, "to"), ({ link, from }) => passages.get(link)?.at(-1)?.[1] ?? middle(from));
+  const arrives = ports(
+    byEnd(spans, "to"),
+    ({ link, from }) => passages.get(link)?.at(-1)?.[1] ?? middle(from),
+  );
   const across = spans.map((span): Wire => {
     const begin: Point = [spot(span.from).x + NODE.width, middle(span.from) + (leaves.get(span) ?? 0)];
     const end: Point = [spot(span.to).x, middle(span.to) + (arrives.get(span) ?? 0)];
     const { path, last } = through(begin, passages.get(span.link) ?? [], end);
-    const label = span.isReversed ? { x: begin[0] + 26, y: begin[1] } : { x: end[0] - 26, y: end[1] + (last[1] - end[1]) * 0.06 };
+    const label = span.isReversed
+      ? { x: begin[0] + 26, y: begin[1] }
+      : { x: end[0] - 26, y: end[1] + (last[1] - end[1]) * 0.06 };
     return { ...span.link, isReversed: span.isReversed, path, ...label };
   });
   const within = links.filter(({ from, to }) => spot(from).x === spot(to).x);
-  return [...across, ...within.map((link): Wire => ({ ...link, isReversed: false, ...beside(spot(link.from), spot(link.to)) }))];
+  return [
+    ...across,
+    ...within.map((link): Wire => ({
+      ...link,
+      isReversed: false,
+      ...beside(spot(link.from), spot(link.to)),
+    })),
+  ];
 }
 
 /** The distance of each span from the middle of its service's side, in the order of their other ends. */
@@ -93,5 +107,9 @@ function beside(from: Spot, to: Spot): { path: string; x: number; y: number } {
   const lean = from.y < to.y ? 1 : -1;
   const [y1, y2] = [from.y + NODE.height / 2 + 14 * lean, to.y + NODE.height / 2 - 14 * lean];
   const out = Math.min(BULGE * 1.6, BULGE * 0.5 + Math.abs(y2 - y1) / 8);
-  return { path: `M${x} ${y1}C${x + out} ${y1} ${x + out} ${y2} ${x} ${y2}`, x: x + out * 0.75, y: (y1 + y2) / 2 };
+  return {
+    path: `M${x} ${y1}C${x + out} ${y1} ${x + out} ${y2} ${x} ${y2}`,
+    x: x + out * 0.75,
+    y: (y1 + y2) / 2,
+  };
 }
