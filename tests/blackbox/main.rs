@@ -18,7 +18,6 @@ mod graphql;
 mod graphql_shop;
 mod grpc;
 mod guard;
-mod live;
 mod packages;
 mod patterns;
 mod platform;
