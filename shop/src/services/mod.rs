@@ -1,5 +1,5 @@
-//! The eight services, and the portal in front of them. A module per service; they never import each other, and meet only over the
-//! network.
+//! The eight services, and the portal in front of them. A module per service; they never import each
+//! other, and meet only over the network.
 
 pub(crate) mod analytics;
 pub(crate) mod inventory;

@@ -1,7 +1,7 @@
 //! A service's life: its database, its relay, its consumers, its server.
 //!
-//! Everything that the eight services with a database do alike is here, so that a service's own module is its
-//! business and nothing else.
+//! Everything that the eight services with a database do alike is here, so that a service's own
+//! module is its business and nothing else.
 
 use std::convert::Infallible;
 use std::future::Future;

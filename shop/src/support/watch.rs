@@ -2,8 +2,8 @@
 //!
 //! A file of SQLite has one writer, the service itself, so that whoever watches is woken by a write and
 //! never asks in between. A database on the network may have others, and is looked at every second too.
-//! However often it is written, a watcher looks a few times per
-//! second, and there are only so many watchers.
+//! However often it is written, a watcher looks a few times per second, and there are only so many
+//! watchers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

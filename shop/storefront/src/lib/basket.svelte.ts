@@ -1,7 +1,7 @@
 /** What one means to order. It outlives the tab, and holds no more than an order may. */
 
 import { newKey } from "./http";
-import { recall, remember } from "./memory";
+import { has, recall, remember } from "./memory";
 import type { Product, Wish } from "./types";
 
 /** The most lines of an order and pieces of a line, by the rules of the service orders. */
@@ -15,7 +15,7 @@ export interface Chosen {
 }
 
 class Basket {
-  #lines = $state<Chosen[]>(recall<Chosen[]>(localStorage, KEY) ?? []);
+  #lines = $state<Chosen[]>(recall(localStorage, KEY, areChosen) ?? []);
   /** The last order that was tried, and its key: tried again unchanged, it is placed once. */
   #tried: { wish: string; key: string } | null = null;
 
@@ -67,6 +67,18 @@ class Basket {
   #keep(): void {
     remember(localStorage, KEY, this.#lines);
   }
+}
+
+function areChosen(value: unknown): value is Chosen[] {
+  const isChosen = (line: unknown): boolean =>
+    has(line, { quantity: "number" }) &&
+    has((line as Chosen).product, {
+      id: "string",
+      name: "string",
+      price: "number",
+      currency: "string",
+    });
+  return Array.isArray(value) && value.length <= MOST_LINES && value.every(isChosen);
 }
 
 export const basket = new Basket();

@@ -2,13 +2,25 @@
 
 const PREFIX = "ieum-store.";
 
-export function recall<T>(storage: Storage, key: string): T | null {
+/** What was kept, if it is what `is` says: another version may have written it, or a person. */
+export function recall<T>(
+  storage: Storage,
+  key: string,
+  is: (value: unknown) => value is T,
+): T | null {
   try {
-    const text = storage.getItem(PREFIX + key);
-    return text === null ? null : (JSON.parse(text) as T);
+    const value: unknown = JSON.parse(storage.getItem(PREFIX + key) ?? "null");
+    return is(value) ? value : null;
   } catch {
     return null;
   }
+}
+
+/** Whether `value` is an object whose members are of these types. */
+export function has(value: unknown, members: Record<string, "string" | "number">): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const given = value as Record<string, unknown>;
+  return Object.entries(members).every(([name, type]) => typeof given[name] === type);
 }
 
 /** Keeps `value`; `null` forgets it. */

@@ -1,6 +1,6 @@
 /** Who is signed in. The token is this tab's alone, and forgotten with it. */
 
-import { recall, remember } from "./memory";
+import { has, recall, remember } from "./memory";
 import type { Session, User } from "./types";
 
 const KEY = "session";
@@ -34,8 +34,13 @@ class Visitor {
 }
 
 function read(): Known | null {
-  const known = recall<Known>(sessionStorage, KEY);
+  const known = recall(sessionStorage, KEY, isKnown);
   return known !== null && Date.parse(known.expiresAt) > Date.now() ? known : null;
+}
+
+function isKnown(value: unknown): value is Known {
+  const isSession = has(value, { token: "string", expiresAt: "string" });
+  return isSession && has((value as Known).user, { id: "string", name: "string" });
 }
 
 export const session = new Visitor();

@@ -11,8 +11,8 @@ const TEXTS: Record<Language, Texts> = { ko, en };
 const LOCALES: Record<Language, string> = { ko: "ko-KR", en: "en-GB" };
 
 class Taste {
-  #language = $state<Language>(recall<Language>(localStorage, "language") ?? preferred());
-  #theme = $state<Theme>(recall<Theme>(localStorage, "theme") ?? system());
+  #language = $state<Language>(recall(localStorage, "language", isLanguage) ?? preferred());
+  #theme = $state<Theme>(recall(localStorage, "theme", isTheme) ?? system());
 
   constructor() {
     this.#show();
@@ -50,6 +50,14 @@ class Taste {
     document.documentElement.lang = this.#language;
     document.documentElement.dataset["theme"] = this.#theme;
   }
+}
+
+function isLanguage(value: unknown): value is Language {
+  return value === "ko" || value === "en";
+}
+
+function isTheme(value: unknown): value is Theme {
+  return value === "light" || value === "dark";
 }
 
 function preferred(): Language {
