@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -53,12 +53,12 @@ pub(crate) async fn observe(
     let mut span = observer.begin(&request, method, &route);
     let context = span.context().clone();
     let handled = trace::scope(context.clone(), next.run(request));
-    let mut response = match AssertUnwindSafe(handled).catch_unwind().await {
-        Ok(response) => as_problem(response).await,
+    let (mut response, problem) = match AssertUnwindSafe(handled).catch_unwind().await {
+        Ok(response) => problem_of(as_problem(response).await).await,
         Err(_) => {
             tracing::error!(trace_id = %context.trace_id, route, "a handler panicked");
             span.fail("the handler panicked");
-            internal().into_response()
+            (internal().into_response(), None)
         }
     };
     response.headers_mut().insert(propagation::X_REQUEST_ID, id);
@@ -76,7 +76,7 @@ pub(crate) async fn observe(
         grpc_status: None,
     };
     trace::sync_scope(context, || {
-        if let Some(problem) = response.extensions().get::<Problem>() {
+        if let Some(problem) = &problem {
             observer.refused(problem);
         }
         observer.tell(&labels, &path, began.elapsed());
@@ -160,6 +160,27 @@ async fn as_problem(response: Response) -> Response {
     response
 }
 
+/// The problem in an answer. Where a stored answer is repeated, as by a participant's barrier, it is in
+/// the body only.
+async fn problem_of(response: Response) -> (Response, Option<Problem>) {
+    if let Some(problem) = response.extensions().get::<Problem>().cloned() {
+        return (response, Some(problem));
+    }
+    let length = response.body().size_hint().exact();
+    let is_short = length.is_some_and(|length| length <= LONGEST_PROBLEM as u64);
+    if !is_short || !problem::is_problem(response.headers()) {
+        return (response, None);
+    }
+    let (head, body) = response.into_parts();
+    // A body whose length is known is there already.
+    let body = body::collect(body, LONGEST_PROBLEM)
+        .await
+        .unwrap_or_default();
+    let answer = http::Response::from_parts(head, body);
+    let problem = Problem::from_response(&answer);
+    (answer.map(Body::from), Some(problem))
+}
+
 fn is_plain_text(content_type: Option<&HeaderValue>) -> bool {
     content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/plain"))
 }
@@ -168,3 +189,31 @@ fn is_plain_text(content_type: Option<&HeaderValue>) -> bool {
 pub(crate) const UNMATCHED: &str = "{unmatched}";
 /// The longest text of an extractor that is passed on, in bytes.
 const LONGEST_REASON: usize = 4096;
+/// The longest problem that is read for the log, in bytes.
+const LONGEST_PROBLEM: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_problem_is_found_in_an_answer_that_is_repeated_and_the_answer_stays_whole() {
+        let declined = Problem::new(StatusCode::CONFLICT).detail("the card was declined");
+        let made = declined.clone().into_response::<Body>();
+        let (made, found) = problem_of(made).await;
+        assert_eq!(found.as_ref(), Some(&declined));
+        let (mut head, body) = made.into_parts();
+        head.extensions.clear();
+        let repeated = Response::from_parts(head, body);
+        let (repeated, found) = problem_of(repeated).await;
+        assert_eq!(found.as_ref(), Some(&declined));
+        let body = body::collect(repeated.into_body(), LONGEST_PROBLEM).await;
+        let body = body.expect("whole");
+        assert_eq!(
+            serde_json::from_slice::<Problem>(&body).ok(),
+            Some(declined)
+        );
+        let good = Response::new(Body::from("{}"));
+        assert_eq!(problem_of(good).await.1, None);
+    }
+}
