@@ -195,7 +195,7 @@ async function polls({ page, context }) {
   return [/ERR_FAILED.*\/events/];
 }
 
-/** Everything by keyboard; the language and the light are remembered. */
+/** Everything by keyboard; the language and the light are remembered, and nonsense is forgotten. */
 async function keyboard({ page }) {
   await page.goto(gateway);
   await page.getByRole("link", { name: "가죽운동화" }).waitFor();
@@ -217,6 +217,14 @@ async function keyboard({ page }) {
     theme: document.documentElement.dataset.theme,
   }));
   check(root.language === "ko" && root.theme === "dark", JSON.stringify(root));
+  for (const nonsense of ["{", "7", '[{"quantity":1}]']) {
+    await page.evaluate((text) => {
+      for (const key of Object.keys(localStorage)) localStorage.setItem(key, text);
+    }, nonsense);
+    await page.goto(`${gateway}/#/basket`);
+    await page.reload();
+    await page.getByText("Your basket is empty.").waitFor();
+  }
 }
 
 const SCENES = { completes, declined, undeliverable, outOfStock, hostile, polls, keyboard };
