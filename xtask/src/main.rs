@@ -22,6 +22,7 @@ usage: cargo xtask COMMAND
   test FILTER   the same for the tests whose names contain FILTER
   twins         which pages lack a Korean twin, or have one that fell behind, and the line it must
                 open with; --stamp FILE… writes that line when a translation was compared
+  blocks        which shell blocks of the documents are not run, and why
   gen           code and descriptors from the .proto files; --check only compares
   bench proxy   plain proxying beside nginx, CPU per request in paired rounds
   bench graphql [--json]
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["test", rest @ ..] => test::run(rest),
         ["twins", rest @ ..] => documents::twins::run(rest),
+        ["blocks", rest @ ..] => documents::blocks::run(rest),
         ["gen", rest @ ..] => generate::run(rest),
         ["conformance", rest @ ..] => conformance::run(rest),
         // Not for people: what `test` makes the runner of test binaries.

@@ -3,6 +3,7 @@
 //! English is the original. A Korean page names its original and the fingerprint that it was made
 //! from, so that a translation that has fallen behind says so itself.
 
+pub(crate) mod blocks;
 pub(crate) mod markdown;
 pub(crate) mod twins;
 
