@@ -170,9 +170,66 @@ mod tests {
             let sent: BTreeSet<_> = sample.as_object().expect("an object").keys().collect();
             assert_eq!(described, sent, "{name}");
         };
-        for (name, sample) in samples() {
+        for (name, sample) in samples().into_iter().chain(live_samples()) {
             check(name, sample);
         }
+    }
+
+    /// What the console's live pages are sent, likewise.
+    fn live_samples() -> Vec<(&'static str, Value)> {
+        use ieum_remote::wire::breakers::{BreakerChange, BreakerState, BreakerView};
+        use ieum_remote::wire::log::StreamSummary;
+        use ieum_remote::wire::overview::{About, Edge, Overview, SagaCounts, ServiceLoad};
+        use ieum_remote::wire::traces::{LogLevel, LogLine};
+        let at = ieum_base::Timestamp::default();
+        let state = BreakerState::Closed;
+        let breaker = BreakerView {
+            service: String::new(),
+            target: String::new(),
+            owner: String::new(),
+            instance: String::new(),
+            state,
+            since: at,
+            calls: 0,
+            failures: 0,
+            failure_rate: 0.0,
+            changes: Vec::new(),
+        };
+        let change = BreakerChange {
+            at,
+            from: state,
+            to: state,
+            reason: String::new(),
+        };
+        let line = LogLine {
+            at,
+            level: LogLevel::Info,
+            service: String::new(),
+            message: String::new(),
+            span_id: None,
+            attributes: BTreeMap::new(),
+        };
+        let stream = StreamSummary {
+            stream: "order-1".parse().expect("valid"),
+            version: ieum_eventstore::Version(1),
+            position: ieum_eventstore::Position(1),
+            last_at: Some(at),
+        };
+        vec![
+            ("Overview", json(&Overview::default())),
+            ("PlatformAbout", json(&About::default())),
+            ("ServiceLoad", json(&ServiceLoad::default())),
+            ("Edge", json(&Edge::default())),
+            ("SagaCounts", json(&SagaCounts::default())),
+            ("Breaker", json(&breaker)),
+            ("BreakerChange", json(&change)),
+            ("LogLine", json(&line)),
+            ("StreamSummary", json(&stream)),
+        ]
+    }
+
+    fn json(sample: &impl serde::Serialize) -> Value {
+        serde_json::to_value(sample).expect("serialises")
     }
 
     /// A value of each type with every field present.

@@ -8,6 +8,7 @@ use ieum_base::trace::{SpanData, SpanKind};
 use ieum_base::{ManualClock, Rng, Timestamp};
 
 use super::map::{MapLimits, Seeable, ServiceMap};
+use crate::traces::{Limits, LogLimits, Store};
 
 /// A map, and the clocks that it lives by.
 struct World {
@@ -221,6 +222,27 @@ async fn invented_names_do_not_fill_the_memory_and_idle_ones_make_room() {
     world.arrive(&[call]);
     let expected = BTreeMap::from([(edge("gateway", "orders"), (1, 0))]);
     assert_eq!(world.edges(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn traces_that_are_not_kept_count_all_the_same() {
+    let world = World::new();
+    let limits = Limits {
+        traces: 1,
+        bytes: 1 << 20,
+        spans: 1,
+        logs: LogLimits::default(),
+    };
+    let store = Store::new(limits).counted_by(world.map.clone());
+    for trace in 0..50 {
+        store.add([
+            world.span(trace, 1, None, "orders"),
+            world.span(trace, 2, Some(1), "users"),
+        ]);
+    }
+    assert_eq!((store.held().traces, store.held().dropped), (1, 50));
+    let expected = ["orders", "users"].map(|name| (name.to_owned(), (50, 0)));
+    assert_eq!(world.services(), BTreeMap::from(expected));
 }
 
 /// Everything that ever arrived, once.

@@ -35,7 +35,7 @@ fn part(paths: &'static [&'static str], what: &'static str, why: &Arc<str>) -> A
 }
 
 /// The parts that need the log or the registry itself; the first that fits a path counts.
-const ELSEWHERE: [(&[&str], &str); 7] = [
+const ELSEWHERE: [(&[&str], &str); 8] = [
     (&["/api/v1/log"], "the log"),
     (
         &["/api/v1/topics", "/api/v1/groups", "/api/v1/dead-letters"],
@@ -46,6 +46,7 @@ const ELSEWHERE: [(&[&str], &str); 7] = [
         &["/api/v1/traces", "/v1/traces", "/v1/metrics", "/v1/logs"],
         "the store of traces",
     ),
+    (&["/api/v1/overview", "/api/v1/live"], "the overview"),
     (&["/api/v1/impact"], "the impact of a change"),
     (&["/api/v1/platforms"], "the list of platforms on a log"),
     (&["/v1"], "Consul's API"),
