@@ -1,6 +1,7 @@
 // ieum as these services use it, by plain HTTP: to be found, to find others, to tell and to be told.
 
-import { NAME, PLATFORM, Problem } from "./service.mjs";
+import { createHash } from "node:crypto";
+import { DATA, NAME, PLATFORM, Problem } from "./service.mjs";
 
 const REQUEST_MS = 5_000;
 const PAUSE_MS = 200;
@@ -10,6 +11,9 @@ const WAIT = "5s";
 const MOST = 50;
 /** How often an event is tried before it becomes a dead letter. */
 const TRIES = 5;
+
+/** Named after its database: started again, this is the same member of its group, and takes over at once. */
+const MEMBER = `${NAME}-${createHash("sha256").update(DATA).digest("hex").slice(0, 16)}`;
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -99,11 +103,12 @@ export async function consume(db, topic, rowsOf) {
   const group = `${PLATFORM}/api/v1/topics/${topic}/groups/${NAME}`;
   for (;;) {
     try {
-      const { epoch } = await post(`${group}/join`, { member: `${NAME}-${process.pid}` });
+      const { epoch } = await post(`${group}/join`, { member: MEMBER });
       for (;;) await work(db, group, epoch, rowsOf);
-    } catch {
+    } catch (error) {
       // Somebody else works for the group, or the platform is away.
-      await pause(PAUSE_MS);
+      console.error(`${topic}: ${error.message}`);
+      await pause(LOOK_MS);
     }
   }
 }

@@ -58,26 +58,27 @@ function compile([route, handler]) {
 
 async function answerTo(table, request) {
   try {
-    const url = new URL(request.url, "http://localhost");
-    const found = table.filter(({ pattern }) => pattern.test(url.pathname));
-    const route = found.find(({ method }) => method === request.method);
-    if (found.length === 0) throw new Problem(404, "not-found", "There is no such thing");
-    if (!route) throw new Problem(405, "method-not-allowed", "That cannot be done here");
-    const { groups = {} } = route.pattern.exec(url.pathname);
-    const params = Object.fromEntries(Object.entries(groups).map(([name, value]) => [name, decodeURIComponent(value)]));
+    const { route, params, query } = find(table, request);
     const body = request.method === "POST" ? await bodyOf(request) : undefined;
-    const query = Object.fromEntries(url.searchParams);
     const answer = await route.handler({ params, query, body, headers: request.headers });
     return Number.isInteger(answer?.status) && "body" in answer ? answer : { status: 200, body: answer };
   } catch (error) {
     if (!(error instanceof Problem)) console.error(`error: ${error.stack}`);
-    const {
-      status = 500,
-      code = "internal",
-      message,
-    } = error instanceof Problem ? error : { message: "It failed here" };
+    const problem = error instanceof Problem ? error : new Problem(500, "internal", "It failed here");
+    const { status, code, message } = problem;
     return { status, body: { title: message, status, code } };
   }
+}
+
+function find(table, { method, url }) {
+  const { pathname, searchParams } = understood(() => new URL(url, "http://localhost"));
+  const found = table.filter(({ pattern }) => pattern.test(pathname));
+  const route = found.find((route) => route.method === method);
+  if (found.length === 0) throw new Problem(404, "not-found", "There is no such thing");
+  if (!route) throw new Problem(405, "method-not-allowed", "That cannot be done here");
+  const decoded = ([name, value]) => [name, understood(() => decodeURIComponent(value))];
+  const params = Object.fromEntries(Object.entries(route.pattern.exec(pathname).groups ?? {}).map(decoded));
+  return { route, params, query: Object.fromEntries(searchParams) };
 }
 
 async function bodyOf(request) {
@@ -88,9 +89,16 @@ async function bodyOf(request) {
     if (size > LARGEST_BODY) throw new Problem(413, "too-large", "The body is too large");
     chunks.push(chunk);
   }
+  const body = understood(() => JSON.parse(Buffer.concat(chunks).toString() || "{}"));
+  if (typeof body !== "object" || body === null) throw new Problem(400, "invalid-request", "The body is no object");
+  return body;
+}
+
+/** What reading answers, or a refusal: what cannot be read is the caller's mistake. */
+function understood(read) {
   try {
-    return JSON.parse(Buffer.concat(chunks).toString() || "{}");
+    return read();
   } catch {
-    throw new Problem(400, "invalid-request", "The body is no JSON");
+    throw new Problem(400, "invalid-request", "The request cannot be read");
   }
 }
