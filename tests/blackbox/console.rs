@@ -108,7 +108,7 @@ fn the_committed_build_is_of_the_present_sources() -> Result<()> {
 
 #[test]
 fn both_dictionaries_have_the_same_keys_and_places() -> Result<()> {
-    let [english, korean] = ["en", "ko"].map(|language| dictionary(language));
+    let [english, korean] = ["en", "ko"].map(dictionary);
     let (english, korean) = (english?, korean?);
     assert!(english.len() > 100, "{}", english.len());
     let keys = |texts: &[(String, String)]| -> Vec<String> {

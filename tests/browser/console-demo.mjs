@@ -55,6 +55,8 @@ async function findsOutWhy(page) {
     .getByText(/^gateway/)
     .first()
     .waitFor();
+  const log = page.getByRole("region", { name: /^Log/ });
+  await log.getByText(saga.failed.detail, { exact: false }).first().waitFor();
   await fall.getByRole("button", { name: /saga place-order/ }).click();
   await page
     .getByRole("complementary", { name: /saga place-order/ })
