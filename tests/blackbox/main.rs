@@ -18,6 +18,7 @@ mod graphql;
 mod graphql_shop;
 mod grpc;
 mod guard;
+mod live;
 mod packages;
 mod patterns;
 mod platform;
