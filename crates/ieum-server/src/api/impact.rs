@@ -76,7 +76,7 @@ impl Sources {
         });
         let look = self.publishers.look().await?;
         Ok(Landscape {
-            services: services.into_iter().map(|(name, _)| name).collect(),
+            services: services.into_keys().collect(),
             routes: (self.catalogue.routes)().iter().map(route).collect(),
             topics: look.topics,
             groups: groups.collect(),

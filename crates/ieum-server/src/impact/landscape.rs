@@ -398,7 +398,7 @@ fn calls(definition: &Definition) -> impl Iterator<Item = (&str, &Call)> {
     })
 }
 
-fn steps_calling<'d>(definition: &'d Definition, service: &str) -> Vec<SagaUse> {
+fn steps_calling(definition: &Definition, service: &str) -> Vec<SagaUse> {
     let calls = calls(definition).filter(|(_, call)| call.service == service);
     calls
         .map(|(step, call)| step_of(definition, step, call))
