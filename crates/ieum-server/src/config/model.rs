@@ -245,18 +245,18 @@ pub struct Traces {
     /// The share of the traces begun at the gateway that is recorded, 0 to 1. Default 1. A caller's
     /// decision, in its `traceparent`, is obeyed.
     pub sample: f64,
-    /// The most traces that are kept; the oldest go first. Default 20,000.
+    /// The most traces that are kept; the oldest go first. Default 10,000.
     pub max_traces: usize,
-    /// About how many bytes the kept traces may take; the oldest go first. Default `64MiB`.
+    /// About how many bytes the kept traces may take; the oldest go first. Default `16MiB`.
     pub max_bytes: ByteSize,
     /// The most spans of one trace; what comes later is counted and dropped. Default 1,000.
     pub max_spans: usize,
     /// The most lines of the log that are kept of one trace; what comes later is counted and dropped.
     /// Default 200; 0 keeps none.
     pub max_lines: usize,
-    /// The most lines of the log that are kept of all traces; the oldest go first. Default 20,000.
+    /// The most lines of the log that are kept of all traces; the oldest go first. Default 10,000.
     pub max_log_lines: usize,
-    /// About how many bytes these may take; the oldest go first. Default `8MiB`.
+    /// About how many bytes these may take; the oldest go first. Default `4MiB`.
     pub max_log_bytes: ByteSize,
 }
 
@@ -319,12 +319,12 @@ impl Default for Traces {
     fn default() -> Self {
         Self {
             sample: 1.0,
-            max_traces: 20_000,
-            max_bytes: ByteSize(64 << 20),
+            max_traces: 10_000,
+            max_bytes: ByteSize(16 << 20),
             max_spans: 1_000,
             max_lines: 200,
-            max_log_lines: 20_000,
-            max_log_bytes: ByteSize(8 << 20),
+            max_log_lines: 10_000,
+            max_log_bytes: ByteSize(4 << 20),
         }
     }
 }

@@ -23,11 +23,11 @@ pub struct LogLimits {
 }
 
 impl Default for LogLimits {
-    /// 20,000 lines and 8 MiB; 200 lines of one trace.
+    /// 10,000 lines and 4 MiB; 200 lines of one trace.
     fn default() -> Self {
         Self {
-            lines: 20_000,
-            bytes: 8 << 20,
+            lines: 10_000,
+            bytes: 4 << 20,
             of_trace: 200,
         }
     }
