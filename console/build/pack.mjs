@@ -15,4 +15,4 @@ for (const name of await readdir(dist)) {
   packed[SYSTEM.at] = SYSTEM.unknown;
   await writeFile(join(dist, `${name}.gz`), packed);
 }
-await writeFile(join(dist, "SOURCE"), `${await fingerprint()}\n`);
+await writeFile(join(dist, "SOURCE"), await fingerprint());
