@@ -202,7 +202,9 @@ impl Platform {
             self.api.post(&path, &key, Duration::ZERO).await
         };
         let doing = format!("dead letters of `{key}`: {verb}");
-        settled.await.map_err(|failure: Failure| failure.into_error(&doing))
+        settled
+            .await
+            .map_err(|failure: Failure| failure.into_error(&doing))
     }
 
     /// The map of its services with the totals of everything else; at most `limit` services and edges.

@@ -10,7 +10,12 @@ const PLACE: &str = "region=eu-west-1&visibility=30s&wait=1s";
 
 async fn connected(url: &EngineUrl) -> (Broker, Tasks) {
     let tasks = Tasks::new(Stop::new());
-    (connect(url, &Clock::system(), &tasks).await.expect("connected"), tasks)
+    (
+        connect(url, &Clock::system(), &tasks)
+            .await
+            .expect("connected"),
+        tasks,
+    )
 }
 
 fn message(n: usize, key: &str) -> Message {
@@ -122,7 +127,9 @@ async fn a_signature_that_does_not_fit_is_a_clear_error_without_the_secret() {
             "does not know the access key",
         ),
     ] {
-        let error = connect(&url, &Clock::system(), &tasks).await.expect_err("refused");
+        let error = connect(&url, &Clock::system(), &tasks)
+            .await
+            .expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::Invalid);
         let why = error.to_string();
         assert!(why.contains(wanted) && !why.contains("g3heim"), "{why}");
