@@ -11,6 +11,8 @@ use ieum_base::{Timestamp, redact};
 use ieum_remote::wire::traces::{LogLevel, LogLine};
 use ieum_telemetry::proto::{AnyValue, LogRecord, LogsRequest, Value};
 
+use super::short_name;
+
 /// How much is kept. The oldest trace goes first.
 #[derive(Clone, Copy, Debug)]
 pub struct LogLimits {
@@ -100,17 +102,16 @@ impl Logs {
     }
 }
 
-/// The lines of a request that belong to a trace.
-pub(crate) fn read(request: LogsRequest) -> Vec<(TraceId, LogLine)> {
-    let mut lines = Vec::new();
-    for resource in request.resource_logs {
+/// The lines of a request that belong to a trace, each made when it is asked for: together they may be
+/// far larger than the request.
+pub(crate) fn read(request: LogsRequest) -> impl Iterator<Item = (TraceId, LogLine)> {
+    request.resource_logs.into_iter().flat_map(|resource| {
         let name = resource.resource.as_ref();
         let name = name.and_then(|resource| resource.text("service.name"));
         let service = name.unwrap_or("unknown_service").to_owned();
         let records = resource.scope_logs.into_iter().flat_map(|s| s.log_records);
-        lines.extend(records.filter_map(|record| line(&service, record)));
-    }
-    lines
+        records.filter_map(move |record| line(&service, record))
+    })
 }
 
 /// The line of one record; `None` if it belongs to no trace.
@@ -138,7 +139,7 @@ pub(crate) fn line(service: &str, record: LogRecord) -> Option<(TraceId, LogLine
     let line = LogLine {
         at: Timestamp::from_micros(i64::try_from(nanos / 1_000).unwrap_or(i64::MAX)),
         level: level(record.severity_number, &record.severity_text),
-        service: service.to_owned(),
+        service: short_name(service).to_owned(),
         message,
         span_id: SpanId::from_bytes(&record.span_id),
         attributes,
@@ -210,7 +211,7 @@ const MOST_ATTRIBUTES: usize = 32;
 
 #[cfg(test)]
 mod tests {
-    use ieum_telemetry::proto::KeyValue;
+    use ieum_telemetry::proto::{KeyValue, Resource, ResourceLogs, ScopeLogs};
 
     use super::*;
 
@@ -300,6 +301,24 @@ mod tests {
         assert!(!note.contains("abcdefghijklmnop"), "{note}");
         let long = line.attributes["long"].as_str().expect("text");
         assert!(long.len() <= LONGEST + '…'.len_utf8());
+    }
+
+    #[test]
+    fn a_long_name_of_a_service_is_not_in_each_of_its_lines() {
+        let named = |name: &str| KeyValue::new("service.name", name);
+        let request = LogsRequest {
+            resource_logs: vec![ResourceLogs {
+                resource: Some(Resource {
+                    attributes: vec![named(&"n".repeat(1 << 20))],
+                }),
+                scope_logs: vec![ScopeLogs {
+                    scope: None,
+                    log_records: (0..100).map(|n| record(1, "x", n)).collect(),
+                }],
+            }],
+        };
+        let bytes: usize = read(request).map(|(_, line)| weight(&line)).sum();
+        assert!(bytes < 100 << 10, "{bytes}");
     }
 
     #[test]

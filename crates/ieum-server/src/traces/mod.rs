@@ -5,12 +5,14 @@
 //! a trace is kept beside its spans.
 
 mod logs;
+mod names;
 mod otlp;
 mod store;
 mod tree;
 
 pub use logs::LogLimits;
 pub(crate) use logs::{line as log_line, read as read_log};
+pub(crate) use names::short_name;
 pub(crate) use otlp::read as read_otlp;
 pub use store::{Held, Limits, Store};
 pub use tree::Tree;

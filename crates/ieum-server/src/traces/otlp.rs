@@ -7,6 +7,8 @@ use ieum_base::Timestamp;
 use ieum_base::trace::{AttributeValue, SpanData, SpanId, SpanKind, TraceId};
 use ieum_telemetry::proto::{AnyValue, Span, TracesRequest, Value};
 
+use super::short_name;
+
 /// The spans of a request, and how many were malformed.
 pub(crate) fn read(request: TracesRequest) -> (Vec<SpanData>, usize) {
     let mut spans = Vec::new();
@@ -14,7 +16,7 @@ pub(crate) fn read(request: TracesRequest) -> (Vec<SpanData>, usize) {
     for resource in request.resource_spans {
         let name = resource.resource.as_ref();
         let name = name.and_then(|resource| resource.text("service.name"));
-        let service: Arc<str> = name.unwrap_or("unknown_service").into();
+        let service: Arc<str> = short_name(name.unwrap_or("unknown_service")).into();
         for span in resource.scope_spans.into_iter().flat_map(|s| s.spans) {
             match read_span(span, &service) {
                 Some(span) => spans.push(span),

@@ -82,6 +82,9 @@ const INDEXED: [&str; 2] = ["order.id", "ieum.saga.id"];
 /// The most traces that one value leads to; an order that is polled for ever must not grow.
 const MAX_TRACES_PER_KEY: usize = 32;
 
+/// How many spans or lines are taken under one lock, for which the gateway's threads wait.
+const AT_ONCE: usize = 256;
+
 impl Store {
     /// An empty store.
     pub fn new(limits: Limits) -> Self {
@@ -108,24 +111,36 @@ impl Store {
         self
     }
 
-    /// Keeps `spans`.
+    /// Keeps `spans`. Whoever records one meanwhile does not wait for all of them.
     pub fn add(&self, spans: impl IntoIterator<Item = SpanData>) {
-        let mut inner = self.lock();
-        let mut arrival = self.map.as_ref().map(ServiceMap::arrival);
-        for span in spans {
-            if let Some(arrival) = &mut arrival {
-                arrival.span(&span);
+        let mut spans = spans.into_iter().peekable();
+        while spans.peek().is_some() {
+            let mut inner = self.lock();
+            let mut arrival = self.map.as_ref().map(ServiceMap::arrival);
+            for span in spans.by_ref().take(AT_ONCE) {
+                if let Some(arrival) = &mut arrival {
+                    arrival.span(&span);
+                }
+                inner.taken += 1;
+                inner.add(span, self.limits);
             }
-            inner.taken += 1;
-            inner.add(span, self.limits);
         }
     }
 
-    /// Keeps what was logged in traces.
-    pub fn log(&self, lines: impl IntoIterator<Item = (TraceId, LogLine)>) {
-        let mut inner = self.lock();
-        for (trace, line) in lines {
-            inner.logs.add(trace, line, self.limits.logs);
+    /// Keeps what was logged in traces; how many lines there were.
+    pub fn log(&self, lines: impl IntoIterator<Item = (TraceId, LogLine)>) -> usize {
+        let (mut lines, mut count) = (lines.into_iter(), 0);
+        loop {
+            // They are made before the lock is taken.
+            let some: Vec<_> = lines.by_ref().take(AT_ONCE).collect();
+            if some.is_empty() {
+                return count;
+            }
+            count += some.len();
+            let mut inner = self.lock();
+            for (trace, line) in some {
+                inner.logs.add(trace, line, self.limits.logs);
+            }
         }
     }
 
@@ -219,9 +234,6 @@ impl Inner {
         }
         let kept = self.traces.entry(trace_id).or_default();
         kept.failed |= span.error.is_some();
-        if !kept.services.contains(&span.service) {
-            kept.services.push(Arc::clone(&span.service));
-        }
         let same = |known: &&mut SpanData| known.span_id == span.span_id;
         if let Some(known) = kept.spans.iter_mut().find(same) {
             if known.end <= span.end {
@@ -246,7 +258,11 @@ impl Inner {
                 }
             }
         }
-        let bytes = weight(&span);
+        let mut bytes = weight(&span);
+        if !kept.services.contains(&span.service) {
+            kept.services.push(Arc::clone(&span.service));
+            bytes += size_of::<Arc<str>>() + span.service.len();
+        }
         kept.bytes += bytes;
         kept.spans.push(span);
         self.bytes += bytes;
@@ -443,6 +459,47 @@ pub(super) mod tests {
         store.add((1..=9).map(|id| span(1, id, None, "x", (0, 1))));
         assert_eq!(latest(&store, 1)[0].spans, 4);
         assert_eq!(store.held().dropped, 5);
+    }
+
+    #[test]
+    fn a_trace_that_is_full_learns_no_further_names() {
+        let store = Store::new(LIMITS);
+        store.add((1..=100).map(|id| SpanData {
+            service: format!("service-{id}").into(),
+            ..span(1, id, None, "x", (0, 1))
+        }));
+        let named: usize = store.lock().traces.values().map(|t| t.services.len()).sum();
+        assert_eq!(LIMITS.spans, named);
+    }
+
+    #[test]
+    fn the_names_of_services_count_among_the_bytes() {
+        let held = |name: &str| {
+            let store = Store::new(LIMITS);
+            store.add([SpanData {
+                service: name.into(),
+                ..span(1, 1, None, "x", (0, 1))
+            }]);
+            store.held().bytes
+        };
+        assert_eq!(held(&"n".repeat(200)) - held("n"), 199);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_whole_export() {
+        let store = Store::new(LIMITS);
+        let mut free = 0;
+        store.add((1..=1_000).map(|id| {
+            free += usize::from(store.inner.try_lock().is_ok());
+            span(1, id, None, "x", (0, 1))
+        }));
+        assert_eq!(free, 4);
+        let mut free = 0;
+        let lines = store.log((0..1_000).filter_map(|_| {
+            free += usize::from(store.inner.try_lock().is_ok());
+            None
+        }));
+        assert_eq!((free, lines), (1_000, 0));
     }
 
     #[test]

@@ -66,9 +66,8 @@ impl Receiver {
             Signal::Logs => {
                 let request = decode::<LogsRequest>(encoding, body)?;
                 let (records, changes) = (request.records(), self.take_changes(&request));
-                let lines = read_log(request);
-                let is_whole = lines.len() + changes >= records;
-                self.store.log(lines);
+                let lines = self.store.log(read_log(request));
+                let is_whole = lines + changes >= records;
                 Ok(answer(0, if is_whole { "" } else { LOGS_NOT_KEPT }))
             }
         }
