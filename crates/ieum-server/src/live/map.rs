@@ -11,6 +11,7 @@
 //!
 //! Services, edges and remembered spans are bounded; what is idle makes room.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -173,7 +174,7 @@ impl Arrival<'_> {
         let inner = &mut *self.inner;
         let call = Call {
             took: u64::try_from(span.end.since(span.start).as_micros()).unwrap_or(u64::MAX),
-            failed: span.error.is_some(),
+            failed: has_failed(span),
         };
         let peer = peer(span);
         let key = inner.key(span.trace_id, span.span_id);
@@ -326,6 +327,22 @@ impl Inner {
         self.edges = edges;
     }
 }
+
+/// True if the span failed, and not if the answer was a refusal: what the caller asked for could not be, and
+/// the callee is well. Both ends of a call then say the same.
+fn has_failed(span: &SpanData) -> bool {
+    let is_refusal = |(name, value): &(Cow<'static, str>, AttributeValue)| match value {
+        AttributeValue::Int(code) if name == "http.response.status_code" => {
+            (400..500).contains(code)
+        }
+        AttributeValue::Int(code) if name == "rpc.grpc.status_code" => REFUSALS.contains(code),
+        _ => false,
+    };
+    span.error.is_some() && !span.attributes.iter().any(is_refusal)
+}
+
+/// What gRPC's servers answer for which OpenTelemetry's conventions see no error of theirs.
+const REFUSALS: [i64; 8] = [1, 3, 5, 6, 7, 9, 11, 16];
 
 /// Whom a call goes to, if it says so.
 fn peer(span: &SpanData) -> Option<&str> {

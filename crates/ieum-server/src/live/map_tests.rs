@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use ieum_base::testing::pass;
-use ieum_base::trace::{SpanData, SpanKind};
+use ieum_base::trace::{AttributeValue, SpanData, SpanKind};
 use ieum_base::{ManualClock, Rng, Timestamp};
 
 use super::map::{MapLimits, Seeable, ServiceMap};
@@ -124,6 +124,26 @@ async fn a_call_that_names_its_peer_is_counted_once_and_also_without_an_answer()
         world.services(),
         BTreeMap::from([("orders".into(), (1, 0))])
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_no_failure_of_a_call() {
+    let world = World::new();
+    let said = [
+        ("http.response.status_code", 422),
+        ("http.response.status_code", 503),
+        ("rpc.grpc.status_code", 5),
+        ("rpc.grpc.status_code", 14),
+    ];
+    for (number, (name, code)) in (1..).zip(said) {
+        let mut call = client(world.span(number, 1, None, "sagas"), Some("payments"));
+        call.error = Some(code.to_string());
+        call.attributes
+            .push((name.into(), AttributeValue::Int(code)));
+        world.arrive(&[call]);
+    }
+    let expected = BTreeMap::from([(edge("sagas", "payments"), (4, 2))]);
+    assert_eq!(world.edges(), expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -281,7 +301,7 @@ impl List {
         let mut counts = Counts::new();
         for (second, span) in &self.spans {
             let peer = span.attributes.first().map(|(_, value)| match value {
-                ieum_base::trace::AttributeValue::Text(text) => text.to_string(),
+                AttributeValue::Text(text) => text.to_string(),
                 other => panic!("{other:?}"),
             });
             if let (Some(peer), true) = (peer, now - second < 60) {
