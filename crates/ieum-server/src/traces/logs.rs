@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use ieum_base::trace::{SpanId, TraceId};
 use ieum_base::{Timestamp, redact};
 use ieum_remote::wire::traces::{LogLevel, LogLine};
-use ieum_telemetry::proto::{AnyValue, LogRecord, LogsRequest, Value};
+use ieum_telemetry::proto::{AnyValue, KeyValue, LogRecord, LogsRequest, Value};
 
 use super::short_name;
 
@@ -123,12 +123,9 @@ pub(crate) fn line(service: &str, record: LogRecord) -> Option<(TraceId, LogLine
     };
     let attributes = record.attributes.into_iter().take(MOST_ATTRIBUTES);
     let attributes: BTreeMap<_, _> = attributes
-        .map(|attribute| {
-            let value = match redact::is_secret_name(&attribute.key) {
-                true => redact::HIDDEN.into(),
-                false => shown(attribute.value),
-            };
-            (cut(attribute.key), value)
+        .map(|KeyValue { key, value }| {
+            let value = named(&key, value, shown);
+            (cut(key), value)
         })
         .collect();
     let message = match shown(record.body) {
@@ -149,6 +146,28 @@ pub(crate) fn line(service: &str, record: LogRecord) -> Option<(TraceId, LogLine
 
 /// A value without the secrets that can be recognised in it, and not longer than is read.
 fn shown(value: Option<AnyValue>) -> serde_json::Value {
+    match plain(value) {
+        nested @ (serde_json::Value::Array(_) | serde_json::Value::Object(_)) => {
+            hidden(nested.to_string()).into()
+        }
+        leaf => leaf,
+    }
+}
+
+/// A value unless its name is that of a secret.
+fn named(
+    name: &str,
+    value: Option<AnyValue>,
+    show: fn(Option<AnyValue>) -> serde_json::Value,
+) -> serde_json::Value {
+    match redact::is_secret_name(name) {
+        true => redact::HIDDEN.into(),
+        false => show(value),
+    }
+}
+
+/// A value as JSON, without secrets at any depth. Whoever reads the protocol bounds the depth.
+fn plain(value: Option<AnyValue>) -> serde_json::Value {
     match value.and_then(|value| value.value) {
         None => serde_json::Value::Null,
         Some(Value::Text(text)) => hidden(text).into(),
@@ -156,7 +175,17 @@ fn shown(value: Option<AnyValue>) -> serde_json::Value {
         Some(Value::Int(number)) => number.into(),
         Some(Value::Double(number)) => number.into(),
         Some(Value::Bytes(bytes)) => format!("{} bytes", bytes.len()).into(),
-        Some(other) => hidden(serde_json::to_string(&other).unwrap_or_default()).into(),
+        Some(Value::Array(array)) => {
+            let values = array.values.into_iter();
+            values.map(|value| plain(Some(value))).collect()
+        }
+        Some(Value::Map(map)) => {
+            let pairs = map.values.into_iter().map(|KeyValue { key, value }| {
+                let value = named(&key, value, plain);
+                (key, value)
+            });
+            pairs.collect()
+        }
     }
 }
 
@@ -211,7 +240,7 @@ const MOST_ATTRIBUTES: usize = 32;
 
 #[cfg(test)]
 mod tests {
-    use ieum_telemetry::proto::{KeyValue, Resource, ResourceLogs, ScopeLogs};
+    use ieum_telemetry::proto::{ArrayValue, KeyValueList, Resource, ResourceLogs, ScopeLogs};
 
     use super::*;
 
@@ -319,6 +348,27 @@ mod tests {
         };
         let bytes: usize = read(request).map(|(_, line)| weight(&line)).sum();
         assert!(bytes < 100 << 10, "{bytes}");
+    }
+
+    #[test]
+    fn a_secret_is_hidden_however_deep_it_lies() {
+        let any = |value: Value| AnyValue { value: Some(value) };
+        let login = Value::Map(KeyValueList {
+            values: vec![
+                KeyValue::new("user", "u-1"),
+                KeyValue::new("password", "hunter2"),
+            ],
+        });
+        let list = Value::Array(ArrayValue {
+            values: vec![any(login), any("token=hunter2hunter2".into())],
+        });
+        let mut whole = record(1, "", 1);
+        whole.body = Some(any(list.clone()));
+        whole.attributes = vec![KeyValue::new("sent", list)];
+        let (_, line) = line("orders", whole).expect("of a trace");
+        let expected = r#"[{"user":"u-1","password":"***"},"token=***"]"#;
+        assert_eq!(line.message, expected);
+        assert_eq!(line.attributes["sent"], expected);
     }
 
     #[test]
