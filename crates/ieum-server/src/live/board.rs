@@ -17,6 +17,8 @@ use ieum_resilience::circuit_breaker::State;
 use ieum_telemetry::breakers::{ChangeReport, StateReport};
 use tokio::time::Instant;
 
+use crate::traces::short_name;
+
 /// All breakers that are known here. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Board {
@@ -75,7 +77,7 @@ impl Board {
         reported.forget_silent();
         views.extend(reported.breakers.iter().map(|(key, told)| told.view(key)));
         drop(reported);
-        views.sort_by(|a, b| order(a).cmp(&order(b)));
+        views.sort_by_cached_key(order);
         views
     }
 
@@ -109,13 +111,13 @@ impl Board {
         let (now, heard) = (self.clock.now(), Instant::now());
         let mut reported = self.lock();
         for report in states {
-            let key = Key::new(
-                owner,
-                process,
-                report.service,
-                report.target,
-                report.instance,
-            );
+            let StateReport {
+                service,
+                target,
+                instance,
+                ..
+            } = &report;
+            let key = Key::new(owner, process, [service, target, instance]);
             let Some(told) = reported.told(key, now) else {
                 continue;
             };
@@ -126,21 +128,16 @@ impl Board {
     }
 
     /// Takes a change of a breaker of `owner`; one that was taken before is not taken again.
-    pub(crate) fn take_change(&self, owner: &str, process: &str, report: ChangeReport) {
+    pub(crate) fn take_change(&self, owner: &str, process: &str, report: &ChangeReport) {
         let find = |name: &str| BreakerState::find(name).unwrap_or_default();
         let change = BreakerChange {
             at: report.at,
             from: find(&report.from),
             to: find(&report.to),
-            reason: ieum_base::redact::text(&report.reason).into_owned(),
+            reason: short_name(&ieum_base::redact::text(&report.reason)).to_owned(),
         };
-        let key = Key::new(
-            owner,
-            process,
-            report.service,
-            report.target,
-            report.instance,
-        );
+        let called = [&report.service, &report.target, &report.instance];
+        let key = Key::new(owner, process, called);
         let now = self.clock.now();
         let mut reported = self.lock();
         let Some(told) = reported.told(key, now) else {
@@ -206,7 +203,9 @@ impl Reported {
 }
 
 impl Key {
-    fn new(owner: &str, process: &str, service: String, target: String, instance: String) -> Self {
+    /// The key of a breaker of `owner` for what is called: service, target and instance.
+    fn new(owner: &str, process: &str, called: [&String; 3]) -> Self {
+        let [service, target, instance] = called.map(|name| short_name(name).to_owned());
         Self {
             owner: owner.to_owned(),
             process: process.to_owned(),
@@ -263,7 +262,7 @@ fn own_view(of: EndpointBreaker, at: impl Fn(Instant) -> Timestamp) -> BreakerVi
 }
 
 /// Those that changed last first, then by name.
-fn order(view: &BreakerView) -> impl Ord {
+fn order(view: &BreakerView) -> impl Ord + use<> {
     let changed = view.changes.first().map(|change| change.at);
     let names = [&view.service, &view.owner, &view.target, &view.instance];
     (Reverse(changed), names.map(String::clone))
@@ -288,3 +287,52 @@ const GATEWAY: &str = "gateway";
 const MOST_REPORTED: usize = 2_000;
 /// What is silent for so long is gone: three times the longest usual interval of metrics.
 const SILENT: Duration = Duration::from_secs(180);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_name_is_cut_wherever_it_is_kept() {
+        let board = Board::new(Clock::system(), None);
+        let long = "n".repeat(1 << 20);
+        board.take_states(
+            "orders",
+            "7",
+            vec![StateReport {
+                service: long.clone(),
+                target: long.clone(),
+                instance: long.clone(),
+                state: "open".to_owned(),
+                ..StateReport::default()
+            }],
+        );
+        board.take_change(
+            "orders",
+            "7",
+            &ChangeReport {
+                service: long.clone(),
+                target: long.clone(),
+                instance: long.clone(),
+                from: "closed".to_owned(),
+                to: "open".to_owned(),
+                reason: long,
+                ..ChangeReport::default()
+            },
+        );
+        let [breaker] = &board.list()[..] else {
+            panic!("one breaker");
+        };
+        let [change] = &breaker.changes[..] else {
+            panic!("one change: {breaker:?}");
+        };
+        for kept in [
+            &breaker.service,
+            &breaker.target,
+            &breaker.instance,
+            &change.reason,
+        ] {
+            assert!(kept.len() < 300, "{} bytes", kept.len());
+        }
+    }
+}

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 pub(super) use self::grpc::routes as grpc_routes;
 pub(super) use self::http::routes;
 use crate::live::Board;
-use crate::traces::{Store, read_log, read_otlp};
+use crate::traces::{Store, read_log, read_otlp, short_name};
 
 /// Takes what others export.
 #[derive(Clone)]
@@ -97,7 +97,7 @@ impl Receiver {
             let (owner, process) = who(resource.resource.as_ref());
             let records = resource.scope_logs.iter().flat_map(|s| &s.log_records);
             for change in records.filter_map(breakers::read_record) {
-                self.breakers.take_change(&owner, &process, change);
+                self.breakers.take_change(&owner, &process, &change);
                 count += 1;
             }
         }
@@ -109,9 +109,9 @@ impl Receiver {
 fn who(resource: Option<&Resource>) -> (String, String) {
     let text = |key| resource.and_then(|resource| resource.text(key));
     let owner = text("service.name").unwrap_or("unknown_service");
-    let process = text("service.instance.id").map(str::to_owned);
+    let process = text("service.instance.id").map(|id| short_name(id).to_owned());
     let process = process.or_else(|| resource?.number("process.pid").map(|pid| pid.to_string()));
-    (owner.to_owned(), process.unwrap_or_default())
+    (short_name(owner).to_owned(), process.unwrap_or_default())
 }
 
 fn decode<M: Message + Default + DeserializeOwned>(
