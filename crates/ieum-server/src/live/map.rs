@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use super::recent::{Entry, Recent, Seen, Waiting};
 use super::window::{Call, Ring, Totals, WINDOW};
+use crate::traces::short_name;
 
 /// The map. Clones are the same.
 #[derive(Clone)]
@@ -45,7 +46,7 @@ pub struct MapLimits {
 }
 
 impl Default for MapLimits {
-    /// Some 8 MiB, if all are used.
+    /// Some 16 MiB, if all are used.
     fn default() -> Self {
         Self {
             services: 500,
@@ -115,10 +116,8 @@ impl ServiceMap {
     /// Begins to take spans.
     pub(crate) fn arrival(&self) -> Arrival<'_> {
         let second = self.second();
-        let mut inner = self.lock();
-        inner.recent.turn(second, self.limits.spans);
         Arrival {
-            inner,
+            inner: self.lock(),
             limits: self.limits,
             now: self.clock.now(),
             second,
@@ -150,6 +149,12 @@ impl ServiceMap {
         self.lock().overflowed
     }
 
+    /// How many spans are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.lock().recent.len()
+    }
+
     /// Seconds since it was made. The first window is whole, so that nothing is before the first.
     fn second(&self) -> u64 {
         self.origin.elapsed().as_secs() + WINDOW
@@ -172,6 +177,7 @@ impl Arrival<'_> {
     /// Takes one span.
     pub(crate) fn span(&mut self, span: &SpanData) {
         let inner = &mut *self.inner;
+        inner.recent.turn(self.second, self.limits.spans);
         let call = Call {
             took: u64::try_from(span.end.since(span.start).as_micros()).unwrap_or(u64::MAX),
             failed: has_failed(span),
@@ -351,7 +357,9 @@ fn peer(span: &SpanData) -> Option<&str> {
     }
     let mut attributes = span.attributes.iter();
     attributes.find_map(|(name, value)| match value {
-        AttributeValue::Text(text) if name == "peer.service" && !text.is_empty() => Some(&**text),
+        AttributeValue::Text(text) if name == "peer.service" && !text.is_empty() => {
+            Some(short_name(text))
+        }
         _ => None,
     })
 }
@@ -367,7 +375,10 @@ impl Default for LeastDelay {
 }
 
 impl LeastDelay {
+    /// The second of a span that came so late. One from the future came at once: a single one that is
+    /// hours ahead would make all others look old.
     fn place(&mut self, late: i64, now: u64) -> Option<u64> {
+        let late = late.max(0);
         if now.saturating_sub(self.since) >= MEMORY {
             (self.before, self.present, self.since) = (self.present, i64::MAX, now);
         }

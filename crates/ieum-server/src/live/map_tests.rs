@@ -201,6 +201,51 @@ async fn a_clock_that_is_hours_off_moves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_span_from_the_future_makes_no_other_old() {
+    let world = World::new();
+    for id in 0..10 {
+        let mut span = world.span(id, 1, None, "orders");
+        if id % 3 == 0 {
+            span.end = Timestamp::from_micros(i64::MAX);
+        }
+        world.arrive(&[span]);
+        world.pass(SECOND).await;
+    }
+    assert_eq!(world.services()["orders"], (10, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_export_is_remembered_no_further_than_many() {
+    let world = World::with(MapLimits {
+        spans: 100,
+        ..MapLimits::default()
+    });
+    let spans: Vec<_> = (0..1_000)
+        .map(|id| world.span(1, id, Some(id + 5_000), "orders"))
+        .collect();
+    world.arrive(&spans);
+    let remembered = world.map.remembered();
+    assert!(remembered <= 204, "{remembered}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_with_a_long_name_is_cut() {
+    let world = World::new();
+    let call = client(
+        world.span(1, 1, None, "gateway"),
+        Some(&"n".repeat(1 << 20)),
+    );
+    world.arrive(&[call]);
+    let edges = world.edges();
+    assert!(
+        edges.keys().all(|(_, to)| to.len() < 300),
+        "{}",
+        edges.len()
+    );
+    assert_eq!(edges.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_late_counts_when_it_was_and_not_at_all_after_the_window() {
     let world = World::new();
     let early = world.span(1, 1, None, "orders");

@@ -60,6 +60,12 @@ impl Recent {
         self.young.entry(key).or_insert_with(known)
     }
 
+    /// How many spans are known.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
     /// Begins the next generation, if it is time.
     pub(super) fn turn(&mut self, second: u64, most: usize) {
         if self.young.len() >= most || second.saturating_sub(self.began) >= WINDOW {
