@@ -8,6 +8,9 @@ use ieum_remote::wire::impact::Subject;
 const SUGGESTIONS: usize = 5;
 /// How like a name must be: 1 is the same.
 const LIKENESS: f64 = 0.75;
+/// The longest name that is compared, in bytes: what it costs grows with both names, and each known one
+/// is compared.
+const LONGEST: usize = 200;
 
 /// The service that a CloudEvents `source` stands for: the first part of its path, or of its host, that
 /// is the name of a known service. A source that fits none is shown as it is, without its slashes.
@@ -29,6 +32,9 @@ pub(super) fn service_of(source: &str, known: &BTreeSet<String>) -> String {
 
 /// The names that were perhaps meant, the nearest first.
 pub(super) fn nearest(asked: &str, known: impl Iterator<Item = Subject>) -> Vec<Subject> {
+    if asked.len() > LONGEST {
+        return Vec::new();
+    }
     let asked = asked.to_lowercase();
     let likeness = |subject: &Subject| {
         let name = subject.name.to_lowercase();
@@ -37,6 +43,7 @@ pub(super) fn nearest(asked: &str, known: impl Iterator<Item = Subject>) -> Vec<
         if contains { alike.max(LIKENESS) } else { alike }
     };
     let mut near: Vec<_> = known
+        .filter(|subject| subject.name.len() <= LONGEST)
         .map(|subject| (likeness(&subject), subject))
         .filter(|(likeness, _)| *likeness >= LIKENESS)
         .collect();
@@ -77,6 +84,10 @@ mod tests {
         let known = ["order.placed", "order.completed", "user.created"].map(subject);
         let near = nearest("order.plced", known.clone().into_iter());
         assert_eq!(near.first(), Some(&known[0]));
-        assert!(nearest("zzz", known.into_iter()).is_empty());
+        assert!(nearest("zzz", known.clone().into_iter()).is_empty());
+        let long = "order.placed".repeat(20);
+        assert!(nearest(&long, known.into_iter()).is_empty());
+        let long = [subject(&long)].into_iter();
+        assert!(nearest("order.placed", long).is_empty());
     }
 }
