@@ -199,6 +199,9 @@ test("the token is asked for, kept in the tab only, and sent", async () => {
     await field.fill("wrong");
     await field.press("Enter");
     await page.getByText("did not take this token").waitFor();
+    await field.fill("열려라 참깨");
+    await field.press("Enter");
+    await page.getByText("did not take this token").waitFor();
     await field.fill("open sesame");
     await field.press("Enter");
     await page.getByText("Live", { exact: true }).waitFor();
@@ -344,6 +347,58 @@ test("every control has a name", async () => {
       );
       assert.ok(controls.length > 15, place);
     }
+  });
+});
+
+test("a narrow window shows every page without scrolling sideways, in both languages", async () => {
+  const long = encodeURIComponent("W".repeat(200));
+  for (const locale of ["en-US", "ko-KR"]) {
+    await withPage({ locale, viewport: { width: 360, height: 740 } }, async ({ page, findings }) => {
+      for (const place of ["", "services", "sagas", "topics", "dead-letters", `traces?service=${long}`, "impact"]) {
+        await open(page, small, place);
+        await page.locator("main h1").first().waitFor({ state: "attached" });
+        const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(beyond <= 0, `${locale} ${place.slice(0, 20)}: ${beyond} px`);
+      }
+      const links = await page.getByRole("navigation").getByRole("link").all();
+      for (const link of links) assert.ok((await link.innerText()).trim() !== "");
+      assert.deepEqual(findings, []);
+    });
+  }
+});
+
+test("a new page takes the keyboard along", async () => {
+  await withPage({}, async ({ page }) => {
+    await open(page, small);
+    await page.getByRole("navigation").getByRole("link", { name: "Services" }).press("Enter");
+    await page.locator("main:focus").waitFor();
+    await page.getByRole("searchbox").fill("orders");
+    assert.equal(await page.locator("main:focus").count(), 0);
+  });
+});
+
+test("where the browser may keep nothing, the console works", async () => {
+  await withPage({}, async ({ page, findings }) => {
+    await page.addInitScript(() => {
+      for (const name of ["localStorage", "sessionStorage"]) {
+        const get = () => {
+          throw new DOMException("forbidden", "SecurityError");
+        };
+        Object.defineProperty(window, name, { get });
+      }
+    });
+    await open(page, small);
+    await page.getByRole("button", { name: /^Colours/ }).click();
+    assert.deepEqual(findings, []);
+  });
+});
+
+test("an answer that cannot be read is told as that", async () => {
+  await withPage({}, async ({ page, context, findings }) => {
+    await context.route("**/api/v1/services", (route) => route.fulfill({ body: "{nope" }));
+    await open(page, small, "services");
+    await page.getByRole("alert").getByText("cannot be read").waitFor();
+    assert.deepEqual(findings, []);
   });
 });
 

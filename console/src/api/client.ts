@@ -1,5 +1,6 @@
 // Calls of the platform API. A refusal is an exception with problem details, whatever refused.
 
+import { t } from "../i18n";
 import { session } from "../state/session.svelte";
 import type { Problem } from "./types";
 
@@ -19,7 +20,7 @@ export const UNREACHABLE: Problem = { title: "unreachable", status: 0 };
 export function problemOf(thrown: unknown): Problem | undefined {
   if (thrown instanceof Refused) return thrown.problem;
   if (thrown instanceof DOMException && thrown.name === "AbortError") return undefined;
-  return { title: "internal", status: 0, detail: String(thrown) };
+  return { title: t("problem.unexpected"), status: 0, detail: String(thrown) };
 }
 
 /** Gets JSON. */
@@ -49,7 +50,7 @@ export async function post<T>(path: string, body?: unknown): Promise<T | undefin
 /** Sends one request with the token, if there is one. */
 export async function call(path: string, request: RequestInit): Promise<Response> {
   const headers = new Headers(request.headers);
-  if (session.token !== undefined) headers.set("authorization", `Bearer ${session.token}`);
+  authorize(headers);
   let answer: Response;
   try {
     answer = await fetch(path, { ...request, headers, cache: "no-store", credentials: "omit" });
@@ -60,6 +61,17 @@ export async function call(path: string, request: RequestInit): Promise<Response
   if (answer.ok) return answer;
   if (answer.status === 401) session.refuse();
   throw new Refused(await refusal(answer));
+}
+
+function authorize(headers: Headers): void {
+  if (session.token === undefined) return;
+  try {
+    headers.set("authorization", `Bearer ${session.token}`);
+  } catch {
+    // Nothing that a header can carry, so no platform has such a token.
+    session.refuse();
+    throw new Refused({ title: "Unauthorized", status: 401 });
+  }
 }
 
 async function refusal(answer: Response): Promise<Problem> {

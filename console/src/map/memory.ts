@@ -11,6 +11,9 @@ export interface MapData {
 /** More links than these are not remembered; nobody could read them. */
 const MOST = 2_000;
 
+/** As of links, of callers that have no instances. */
+const MOST_CALLERS = 200;
+
 const IDLE: Load = { rate: 0, errorRate: 0, p50Ms: 0, p99Ms: 0 };
 
 /** Adds what was known before to each overview, as idle. */
@@ -26,7 +29,9 @@ export class MapMemory {
     for (const service of services) {
       // One without instances, as the gateway, is told only while it works.
       const { passing, warning, critical } = service.instances;
-      if (passing + warning + critical === 0) this.#callers.set(service.name, { ...service, ...IDLE });
+      if (passing + warning + critical > 0) continue;
+      const isKnown = this.#callers.has(service.name);
+      if (isKnown || this.#callers.size < MOST_CALLERS) this.#callers.set(service.name, { ...service, ...IDLE });
     }
     const told = new Set(services.map(({ name }) => name));
     const absent = [...this.#callers.values()].filter(({ name }) => !told.has(name));

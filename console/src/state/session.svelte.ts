@@ -1,9 +1,11 @@
 // The token of this tab. It is kept where only this tab finds it, and only until the tab is closed.
 
+import { recall, remember } from "../lib/storage";
+
 const KEY = "ieum.token";
 
 class Session {
-  #token = $state(sessionStorage.getItem(KEY) ?? undefined);
+  #token = $state(recall("session", KEY));
   #refused = $state(false);
 
   get token(): string | undefined {
@@ -21,13 +23,13 @@ class Session {
   }
 
   signIn(token: string): void {
-    sessionStorage.setItem(KEY, token);
+    remember("session", KEY, token);
     this.#token = token;
     this.#refused = false;
   }
 
   signOut(): void {
-    sessionStorage.removeItem(KEY);
+    remember("session", KEY, undefined);
     this.#token = undefined;
     this.#refused = true;
   }

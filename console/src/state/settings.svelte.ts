@@ -1,5 +1,6 @@
 // What a person chose for this browser: language and colours. Without a choice the system decides.
 
+import { recall, remember } from "../lib/storage";
 import { LANGUAGES, type Language } from "../i18n/dictionaries";
 
 export type Theme = "auto" | "light" | "dark";
@@ -8,7 +9,7 @@ const THEMES: readonly Theme[] = ["auto", "light", "dark"];
 
 class Settings {
   #language = $state<Language>(initialLanguage());
-  #theme = $state<Theme>(pick(localStorage.getItem("ieum.theme"), THEMES) ?? "auto");
+  #theme = $state<Theme>(pick(recall("local", "ieum.theme"), THEMES) ?? "auto");
 
   constructor() {
     this.#apply();
@@ -24,13 +25,13 @@ class Settings {
 
   nextLanguage(): void {
     this.#language = this.#language === "en" ? "ko" : "en";
-    localStorage.setItem("ieum.language", this.#language);
+    remember("local", "ieum.language", this.#language);
     this.#apply();
   }
 
   nextTheme(): void {
     this.#theme = THEMES[(THEMES.indexOf(this.#theme) + 1) % THEMES.length] ?? "auto";
-    localStorage.setItem("ieum.theme", this.#theme);
+    remember("local", "ieum.theme", this.#theme);
     this.#apply();
   }
 
@@ -42,12 +43,12 @@ class Settings {
 }
 
 function initialLanguage(): Language {
-  const chosen = pick(localStorage.getItem("ieum.language"), LANGUAGES);
+  const chosen = pick(recall("local", "ieum.language"), LANGUAGES);
   const spoken = navigator.languages.map((tag) => pick(tag.slice(0, 2), LANGUAGES));
   return chosen ?? spoken.find((language) => language !== undefined) ?? "en";
 }
 
-function pick<T extends string>(text: string | null, options: readonly T[]): T | undefined {
+function pick<T extends string>(text: string | undefined, options: readonly T[]): T | undefined {
   return options.find((option) => option === text);
 }
 
