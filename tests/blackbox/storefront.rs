@@ -50,6 +50,15 @@ fn a_cancelled_order_says_why_and_what_was_undone() -> Result<()> {
 }
 
 #[test]
+fn the_page_asks_once_and_keeps_no_more_than_it_may() -> Result<()> {
+    let shop = Shop::start()?;
+    for scene in ["calm", "leaves", "more", "forgetful"] {
+        play(&shop, scene, "")?;
+    }
+    Ok(())
+}
+
+#[test]
 fn names_that_are_code_are_shown_as_text() -> Result<()> {
     let shop = Shop::start()?;
     shop.product(HOSTILE, 12_000, 5)?;

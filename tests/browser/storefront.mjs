@@ -227,7 +227,94 @@ async function keyboard({ page }) {
   }
 }
 
-const SCENES = { completes, declined, undeliverable, outOfStock, hostile, polls, keyboard };
+/** The shelf is asked for once, however long one looks at it. */
+async function calm({ page }) {
+  const asked = [];
+  page.on("request", (request) => {
+    if (request.url().includes("/products?")) asked.push(request.url());
+  });
+  await page.clock.install();
+  await page.goto(gateway);
+  await page.getByRole("link", { name: "가죽운동화" }).waitFor();
+  for (let second = 0; second < 5; second += 1) {
+    await page.clock.runFor(1_000);
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(done)));
+  }
+  check(asked.length === 1, asked.join("\n"));
+}
+
+/** What is ordered in one tab is in no other tab's basket, and who leaves leaves no card behind. */
+async function leaves({ page, context }) {
+  await signUp(page, "Buyer");
+  await choose(page, "양말", "울 양말 세 켤레");
+  const other = await context.newPage();
+  await other.goto(`${gateway}/#/basket`);
+  await other.getByRole("link", { name: "울 양말 세 켤레" }).waitFor();
+  await order(page);
+  await page.getByRole("heading", { name: "Your order is complete" }).waitFor();
+  await other.getByText("Your basket is empty.").waitFor();
+  await choose(page, "양말", "울 양말 세 켤레");
+  await payByCard(page, "4242 4242 4242 4242");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("link", { name: /^Basket/ }).click();
+  const number = page.getByLabel("Card number");
+  await number.waitFor();
+  check((await number.inputValue()) === "", "the card is forgotten");
+}
+
+/** More orders are added once, however often one asks for them. */
+async function more({ page, context }) {
+  const orders = Array.from({ length: 30 }, (_, index) => ({
+    id: `order-${index}`,
+    items: [{ productId: "p", quantity: 1, price: 1 }],
+    total: 1,
+    currency: "KRW",
+    status: "completed",
+    createdAt: "2026-01-01T00:00:00Z",
+  }));
+  await context.route("**/api/v1/orders?*", async (route) => {
+    const after = new URL(route.request().url()).searchParams.get("after");
+    const first = orders.findIndex(({ id }) => id === after) + 1;
+    await route.fulfill({ json: orders.slice(first, first + 24) });
+  });
+  await signUp(page, "Buyer");
+  await page.getByRole("link", { name: "Orders", exact: true }).click();
+  await page.getByRole("button", { name: "More" }).dblclick();
+  await page.locator('a[href="#/orders/order-29"]').waitFor();
+  check((await page.locator("main li").count()) === orders.length, "each order is there once");
+  // Nobody sells the product that was made up.
+  return [/404/];
+}
+
+/** Where the browser may keep nothing, the page forgets, and works. */
+async function forgetful({ page }) {
+  await page.addInitScript(() => {
+    for (const name of ["localStorage", "sessionStorage"]) {
+      const get = () => {
+        throw new DOMException("forbidden", "SecurityError");
+      };
+      Object.defineProperty(window, name, { get });
+    }
+  });
+  await page.goto(gateway);
+  await page.getByRole("link", { name: "가죽운동화" }).click();
+  await page.getByRole("button", { name: "Add to basket" }).click();
+  await page.getByRole("link", { name: "Basket, 1 piece" }).waitFor();
+}
+
+const SCENES = {
+  completes,
+  declined,
+  undeliverable,
+  outOfStock,
+  hostile,
+  polls,
+  keyboard,
+  calm,
+  leaves,
+  more,
+  forgetful,
+};
 
 const play = SCENES[scene];
 check(play !== undefined, `there is no scene ${scene}: ${Object.keys(SCENES).join(", ")}`);

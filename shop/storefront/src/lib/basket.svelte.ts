@@ -1,7 +1,7 @@
 /** What one means to order. It outlives the tab, and holds no more than an order may. */
 
 import { newKey } from "./http";
-import { has, recall, remember } from "./memory";
+import { has, onKept, recall, remember } from "./memory";
 import type { Product, Wish } from "./types";
 
 /** The most lines of an order and pieces of a line, by the rules of the service orders. */
@@ -15,9 +15,14 @@ export interface Chosen {
 }
 
 class Basket {
-  #lines = $state<Chosen[]>(recall(localStorage, KEY, areChosen) ?? []);
+  #lines = $state<Chosen[]>(kept());
   /** The last order that was tried, and its key: tried again unchanged, it is placed once. */
   #tried: { wish: string; key: string } | null = null;
+
+  constructor() {
+    // What was ordered in one tab must not wait to be ordered again in another.
+    onKept(KEY, () => (this.#lines = kept()));
+  }
 
   get lines(): readonly Chosen[] {
     return this.#lines;
@@ -65,8 +70,12 @@ class Basket {
   }
 
   #keep(): void {
-    remember(localStorage, KEY, this.#lines);
+    remember("local", KEY, this.#lines);
   }
+}
+
+function kept(): Chosen[] {
+  return recall("local", KEY, areChosen) ?? [];
 }
 
 function areChosen(value: unknown): value is Chosen[] {

@@ -34,6 +34,14 @@ class Checkout {
     return order;
   }
 
+  /** Forgets where one lives and how one pays: the next at this tab may be somebody else. */
+  forget(): void {
+    this.#forgetCard();
+    this.line = "";
+    this.city = "";
+    this.postalCode = "";
+  }
+
   #address(): Address {
     const [line, city, postalCode] = [this.line.trim(), this.city.trim(), this.postalCode.trim()];
     return { line, city, postalCode, country: "KR" };

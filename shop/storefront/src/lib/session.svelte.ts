@@ -24,17 +24,17 @@ class Visitor {
 
   begin(session: Session, user: User): void {
     this.#known = { ...session, user };
-    remember(sessionStorage, KEY, this.#known);
+    remember("session", KEY, this.#known);
   }
 
   end(): void {
     this.#known = null;
-    remember(sessionStorage, KEY, null);
+    remember("session", KEY, null);
   }
 }
 
 function read(): Known | null {
-  const known = recall(sessionStorage, KEY, isKnown);
+  const known = recall("session", KEY, isKnown);
   return known !== null && Date.parse(known.expiresAt) > Date.now() ? known : null;
 }
 

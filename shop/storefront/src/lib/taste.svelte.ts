@@ -11,8 +11,8 @@ const TEXTS: Record<Language, Texts> = { ko, en };
 const LOCALES: Record<Language, string> = { ko: "ko-KR", en: "en-GB" };
 
 class Taste {
-  #language = $state<Language>(recall(localStorage, "language", isLanguage) ?? preferred());
-  #theme = $state<Theme>(recall(localStorage, "theme", isTheme) ?? system());
+  #language = $state<Language>(recall("local", "language", isLanguage) ?? preferred());
+  #theme = $state<Theme>(recall("local", "theme", isTheme) ?? system());
 
   constructor() {
     this.#show();
@@ -36,13 +36,13 @@ class Taste {
 
   otherLanguage(): void {
     this.#language = this.#language === "ko" ? "en" : "ko";
-    remember(localStorage, "language", this.#language);
+    remember("local", "language", this.#language);
     this.#show();
   }
 
   otherTheme(): void {
     this.#theme = this.#theme === "light" ? "dark" : "light";
-    remember(localStorage, "theme", this.#theme);
+    remember("local", "theme", this.#theme);
     this.#show();
   }
 
