@@ -244,6 +244,15 @@ test("an action is confirmed, given a reason, and done once", async () => {
   });
 });
 
+test("a saga that nothing happens to is open for as long as it waits", async () => {
+  await withPage({}, async ({ page }) => {
+    const saga = small.world.sagas.find(({ status }) => status === "running");
+    saga.startedAt = saga.updatedAt = new Date(Date.now() - 2 * 3_600_000).toISOString();
+    await open(page, small, `sagas/${saga.id}`);
+    await page.getByText("open for 2 h", { exact: false }).waitFor();
+  });
+});
+
 test("a dead letter is replayed once and leaves the list", async () => {
   await withPage({}, async ({ page, findings }) => {
     await open(page, small, "dead-letters");
