@@ -51,7 +51,12 @@ pub(crate) async fn read(folder: &Path) -> io::Result<Vec<Contract>> {
 }
 
 async fn read_file(path: &Path) -> Option<Contract> {
-    let size = tokio::fs::metadata(path).await.ok()?.len();
+    let about = tokio::fs::metadata(path).await.ok()?;
+    // Reading anything else may never end.
+    if !about.is_file() {
+        return None;
+    }
+    let size = about.len();
     if size > MAX_FILE {
         tracing::warn!(file = %path.display(), size, "a contract is too large and not read");
         return None;

@@ -1,5 +1,7 @@
 //! Who exports: the facts about the process that go with every export.
 
+use ieum_base::Uuid;
+
 use crate::proto::{KeyValue, Resource, Scope};
 
 /// What is known about the process beside the service's name.
@@ -15,6 +17,8 @@ impl Facts {
             KeyValue::new("telemetry.sdk.language", "rust"),
             KeyValue::new("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
             KeyValue::new("process.pid", process),
+            // In containers every process has the same number.
+            KeyValue::new("service.instance.id", Uuid::new_v4().to_string()),
         ];
         let is_new = |fact: &KeyValue| configured.iter().all(|known| known.key != fact.key);
         let own = own.into_iter().filter(is_new);
