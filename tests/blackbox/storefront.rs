@@ -59,6 +59,14 @@ fn the_page_asks_once_and_keeps_no_more_than_it_may() -> Result<()> {
 }
 
 #[test]
+fn an_order_is_placed_once_and_costs_what_the_button_says() -> Result<()> {
+    let shop = Shop::start()?;
+    play(&shop, "lostAnswer", "")?;
+    shop.product("가격이 바뀌는 컵", 12_000, 5)?;
+    play(&shop, "prices", &shop.staff()?)
+}
+
+#[test]
 fn names_that_are_code_are_shown_as_text() -> Result<()> {
     let shop = Shop::start()?;
     shop.product(HOSTILE, 12_000, 5)?;

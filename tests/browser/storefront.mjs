@@ -262,6 +262,102 @@ async function leaves({ page, context }) {
   check((await number.inputValue()) === "", "the card is forgotten");
 }
 
+/** The answer to an order gets lost, the page is loaded again: there is one order all the same. */
+async function lostAnswer({ page, context }) {
+  let isCut = true;
+  await context.route("**/api/v1/orders", async (route) => {
+    if (!isCut || route.request().method() !== "POST") return route.continue();
+    await route.fetch();
+    await route.abort();
+  });
+  const loseAndReload = async () => {
+    isCut = true;
+    await order(page);
+    await page.getByText("The shop cannot be reached.").waitFor();
+    await page.reload();
+    isCut = false;
+  };
+  await signUp(page, "Buyer");
+  await choose(page, "양말", "울 양말 세 켤레");
+  await loseAndReload();
+  await order(page);
+  await page.getByRole("heading", { name: "Your order is complete" }).waitFor();
+  check((await placed(page)) === 1, "the same basket is ordered once");
+
+  const shipByCard = async (number) => {
+    await page.getByRole("radio", { name: /^Send it home/ }).check();
+    await page.getByLabel("Street and number").fill("세종대로 110");
+    await page.getByLabel("City").fill("서울");
+    await page.getByLabel("Postal code").fill("04524");
+    await payByCard(page, number);
+  };
+  await choose(page, "양말", "울 양말 세 켤레");
+  await shipByCard("4242 4242 4242 4242");
+  await loseAndReload();
+  await shipByCard("5555 5555 5555 4444");
+  await order(page);
+  await page.getByRole("heading", { name: "Your order is complete" }).waitFor();
+  await page.getByText("•••• 4242").waitFor();
+  check((await placed(page)) === 2, "with another card it is the same order");
+
+  await choose(page, "양말", "울 양말 세 켤레");
+  await page.getByRole("radio", { name: /^Collect at the shop/ }).check();
+  await page.getByRole("radio", { name: /^Store account/ }).check();
+  await loseAndReload();
+  await page.getByRole("button", { name: "One more" }).click();
+  await order(page);
+  await page.getByRole("heading", { name: "Your order is complete" }).waitFor();
+  check((await placed(page)) === 4, "another basket is another order");
+  const kept = await page.evaluate(() => Object.keys(sessionStorage));
+  check(!kept.some((key) => key.includes("unsettled")), "what was answered is forgotten");
+  // What was sent with another card is refused at first: its key belongs to the order that arrived.
+  return [/(ERR_FAILED|422).*\/orders/];
+}
+
+/** How many orders the one who is signed in has, by the API. */
+async function placed(page) {
+  const { token } = await page.evaluate(() => JSON.parse(sessionStorage["ieum-store.session"]));
+  const headers = { authorization: `Bearer ${token}` };
+  return (await (await fetch(`${gateway}/api/v1/orders?limit=50`, { headers })).json()).length;
+}
+
+/** What a thing costs today is what the basket says and what the order costs. */
+async function prices({ page, context }) {
+  const [token] = rest;
+  const name = "가격이 바뀌는 컵";
+  const found = await fetch(`${gateway}/api/v1/products?q=${encodeURIComponent(name)}`);
+  const [{ id }] = await found.json();
+  const costs = async (price) => {
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const body = JSON.stringify({ price });
+    const answer = await fetch(`${gateway}/api/v1/products/${id}`, { method: "PATCH", headers, body });
+    check(answer.ok, `the price is changed: ${answer.status}`);
+  };
+  await signUp(page, "Buyer");
+  await choose(page, "가격이", name);
+  await page.getByRole("button", { name: "Order for ₩12,000" }).waitFor();
+  await costs(13_000);
+  await page.reload();
+  await page.getByRole("button", { name: "Order for ₩13,000" }).waitFor();
+  await page.getByText("was ₩12,000").waitFor();
+  await page.getByText("A price changed since you chose.").waitFor();
+  await costs(14_000);
+  await page.getByRole("button", { name: "Order for ₩13,000" }).click();
+  await page.getByRole("button", { name: "Order for ₩14,000" }).waitFor();
+  check((await placed(page)) === 0, "nobody orders for another sum than the button said");
+  await page.getByRole("button", { name: "Order for ₩14,000" }).click();
+  await page.getByRole("heading", { name: "Your order is complete" }).waitFor();
+  check((await text(page)).includes("₩14,000"), "the order costs what the button said");
+
+  await choose(page, "가격이", name);
+  const gone = { status: 404, json: { code: "not-found", title: "Not found", status: 404 } };
+  await context.route(`**/api/v1/products/${id}`, (route) => route.fulfill(gone));
+  await page.reload();
+  await page.getByText("Remove what is not sold any more").waitFor();
+  check(await page.getByRole("button", { name: /^Order for/ }).isDisabled(), "it cannot be ordered");
+  return [/404/];
+}
+
 /** More orders are added once, however often one asks for them. */
 async function more({ page, context }) {
   const orders = Array.from({ length: 30 }, (_, index) => ({
@@ -312,6 +408,8 @@ const SCENES = {
   keyboard,
   calm,
   leaves,
+  lostAnswer,
+  prices,
   more,
   forgetful,
 };

@@ -1,8 +1,7 @@
 /** What one means to order. It outlives the tab, and holds no more than an order may. */
 
-import { newKey } from "./http";
 import { has, onKept, recall, remember } from "./memory";
-import type { Product, Wish } from "./types";
+import type { Product } from "./types";
 
 /** The most lines of an order and pieces of a line, by the rules of the service orders. */
 const MOST_LINES = 50;
@@ -16,8 +15,6 @@ export interface Chosen {
 
 class Basket {
   #lines = $state<Chosen[]>(kept());
-  /** The last order that was tried, and its key: tried again unchanged, it is placed once. */
-  #tried: { wish: string; key: string } | null = null;
 
   constructor() {
     // What was ordered in one tab must not wait to be ordered again in another.
@@ -52,6 +49,13 @@ class Basket {
     this.#keep();
   }
 
+  /** Takes a product as it is today in the place of what it was when it was put in. */
+  update(product: Product): void {
+    const line = this.#lines.find((line) => line.product.id === product.id);
+    if (line !== undefined) line.product = product;
+    this.#keep();
+  }
+
   remove(id: string): void {
     this.#lines = this.#lines.filter((line) => line.product.id !== id);
     this.#keep();
@@ -59,14 +63,7 @@ class Basket {
 
   clear(): void {
     this.#lines = [];
-    this.#tried = null;
     this.#keep();
-  }
-
-  keyOf(wish: Wish): string {
-    const text = JSON.stringify(wish);
-    if (this.#tried?.wish !== text) this.#tried = { wish: text, key: newKey() };
-    return this.#tried.key;
   }
 
   #keep(): void {

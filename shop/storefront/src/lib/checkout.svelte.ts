@@ -1,8 +1,9 @@
 /** How one means to receive and to pay, and the order that comes of it. */
 
 import { basket } from "./basket.svelte";
-import { keepCard, place } from "./shop";
-import type { Address, Card, Order, Wish } from "./types";
+import { keepCard } from "./shop";
+import type { Address, Card, Order, User, Wish } from "./types";
+import { placeOnce, settle } from "./unsettled";
 
 export type Delivery = "pickup" | "ship";
 export type Means = "account" | "card";
@@ -19,8 +20,8 @@ class Checkout {
   /** What the card that was entered last was swapped for. */
   #kept: { card: string; token: string } | null = null;
 
-  /** Places the order. Tried again unchanged, it is the same order. */
-  async order(): Promise<Order> {
+  /** Places the order of `user`. Tried again unchanged, it is the same order. */
+  async order(user: User): Promise<Order> {
     const items = basket.lines.map(({ product, quantity }) => ({
       productId: product.id,
       quantity,
@@ -28,7 +29,7 @@ class Checkout {
     const wish: Wish = { items };
     if (this.delivery === "ship") wish.address = this.#address();
     if (this.means === "card") wish.cardToken = await this.#token();
-    const order = await place(wish, basket.keyOf(wish));
+    const order = await placeOnce(user.id, wish);
     basket.clear();
     this.#forgetCard();
     return order;
@@ -37,6 +38,7 @@ class Checkout {
   /** Forgets where one lives and how one pays: the next at this tab may be somebody else. */
   forget(): void {
     this.#forgetCard();
+    settle();
     this.line = "";
     this.city = "";
     this.postalCode = "";

@@ -71,6 +71,10 @@ export const en: Texts = {
   cvc: "Security code",
   pay: (amount) => `Order for ${amount}`,
   paying: "Placing your order…",
+  askingPrices: "Asking for today’s prices…",
+  pricesChanged: "A price changed since you chose. The total is today’s.",
+  priceBefore: (amount) => `was ${amount}`,
+  removeGone: "Remove what is not sold any more to place your order.",
   signInFirst: "Sign in to place your order.",
 
   email: "E-mail",
@@ -171,6 +175,7 @@ export const en: Texts = {
     "invalid-card-number": "The card number is not valid.",
     "expired-card": "The card has expired, or the date is not one.",
     "invalid-cvc": "The security code has three or four digits.",
+    "idempotency-key-reused": "This order was placed before. Please look at your orders.",
     "unknown-product": "Something in your basket is not sold any more.",
     "not-found": "There is no such thing.",
     "401": "Your session has ended. Please sign in again.",

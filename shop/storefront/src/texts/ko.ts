@@ -76,6 +76,10 @@ export const ko = {
   cvc: "보안 코드",
   pay: (amount: string) => `${amount} 주문하기`,
   paying: "주문하는 중…",
+  askingPrices: "오늘 가격 확인 중…",
+  pricesChanged: "담은 뒤에 가격이 바뀐 상품이 있습니다. 합계는 오늘 가격입니다.",
+  priceBefore: (amount: string) => `담을 때 ${amount}`,
+  removeGone: "더 이상 팔지 않는 상품을 빼면 주문할 수 있습니다.",
   signInFirst: "주문하려면 로그인해 주세요.",
 
   email: "이메일",
@@ -176,6 +180,7 @@ export const ko = {
     "invalid-card-number": "카드 번호가 맞지 않습니다.",
     "expired-card": "유효 기간이 지났거나 날짜가 맞지 않습니다.",
     "invalid-cvc": "보안 코드는 숫자 세 자리나 네 자리입니다.",
+    "idempotency-key-reused": "이 주문은 이미 접수되었습니다. 주문 내역에서 확인해 주세요.",
     "unknown-product": "더 이상 팔지 않는 상품이 있습니다.",
     "not-found": "찾을 수 없습니다.",
     "401": "로그인이 끝났습니다. 다시 로그인해 주세요.",
