@@ -97,6 +97,28 @@ fn each_step_runs_with_one_command_and_ends_by_itself() -> Result<()> {
 }
 
 #[test]
+fn a_step_that_runs_does_not_start_again_and_one_that_was_killed_does() -> Result<()> {
+    let folder = copy()?;
+    let mut first = kit::run(folder.path(), 1, &["--stay"])?;
+    let ready = |line: &str| line.starts_with("ready: ").then_some(());
+    first.wait_for(kit::LONG, ready)?;
+    let journal = folder.path().join("adoption/1/data/monolith.jsonl");
+    let written = std::fs::read(&journal)?;
+    let mut second = kit::run(folder.path(), 1, &[])?;
+    let status = second.wait(kit::LONG)?;
+    let said = second.output();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("error: this step runs already"), "{said}");
+    assert_eq!(std::fs::read(&journal)?, written, "nothing was deleted");
+    first.kill()?;
+    let mut third = kit::run(folder.path(), 1, &[])?;
+    let status = third.wait(kit::LONG)?;
+    assert_eq!(status.code(), Some(0), "{}", third.output());
+    assert!(!folder.path().join("adoption/1/data.lock").exists());
+    Ok(())
+}
+
+#[test]
 fn step_1_is_the_monolith_and_finds_out_where_to_cut_it() -> Result<()> {
     let step = Step::start(1)?;
     assert_order_flow(&step)?;

@@ -7,6 +7,7 @@ import { createServer } from "node:net";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
+import { lock } from "./lock.mjs";
 import { pause, register } from "./platform.mjs";
 
 const START_MS = 60_000;
@@ -18,7 +19,14 @@ const AGAIN_MS = 500;
  * itself, or with Ctrl-C if it was called with `--stay`.
  */
 export async function run(folderUrl, { start, walk }) {
-  const world = new World(fileURLToPath(new URL(".", folderUrl)));
+  const folder = fileURLToPath(new URL(".", folderUrl));
+  try {
+    lock(join(folder, "data.lock"));
+  } catch (error) {
+    console.error(`error: ${error.message}`);
+    process.exit(1);
+  }
+  const world = new World(folder);
   const interrupted = new Promise((resolve) => process.once("SIGINT", resolve).once("SIGTERM", resolve));
   let status = 0;
   try {
