@@ -16,28 +16,39 @@ export class Refused extends Error {
 /** A platform that does not answer at all; no server gave this code. */
 export const UNREACHABLE: Problem = { title: "unreachable", status: 0 };
 
+/** How long a call may take until its answer is read, in milliseconds: one that asks, one that does. */
+const READ_LIMIT = 15_000;
+const ACTION_LIMIT = 30_000;
+
 /** What happened, as problem details. An aborted call is nobody's problem: `undefined`. */
 export function problemOf(thrown: unknown): Problem | undefined {
   if (thrown instanceof Refused) return thrown.problem;
   if (thrown instanceof DOMException && thrown.name === "AbortError") return undefined;
+  if (thrown instanceof DOMException && thrown.name === "TimeoutError") {
+    return { title: t("problem.late"), status: 0, detail: t("problem.late.next") };
+  }
   return { title: t("problem.unexpected"), status: 0, detail: String(thrown) };
 }
 
-/** Gets JSON. */
-export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
-  const answer = await call(path, signal ? { signal } : {});
-  return (await answer.json()) as T;
+/** Gets JSON, an object that has these lists. */
+export async function get<T>(path: string, signal?: AbortSignal, lists: readonly string[] = []): Promise<T> {
+  const answer = await call(path, { signal: within(READ_LIMIT, signal) });
+  const told: unknown = await answer.json();
+  const members = typeof told === "object" && told !== null ? new Map(Object.entries(told)) : undefined;
+  const missing = members ? lists.find((list) => !Array.isArray(members.get(list))) : "{}";
+  if (missing === undefined) return told as T;
+  throw new Refused({ title: t("problem.unexpected"), status: 0, detail: t("problem.missing", { name: missing }) });
 }
 
 /** Gets text, such as the page of an error. */
 export async function getText(path: string, signal?: AbortSignal): Promise<string> {
-  const answer = await call(path, signal ? { signal } : {});
+  const answer = await call(path, { signal: within(READ_LIMIT, signal) });
   return answer.text();
 }
 
 /** Tells the platform to do something; answers its JSON, or `undefined` if it has none. */
 export async function post<T>(path: string, body?: unknown): Promise<T | undefined> {
-  const request: RequestInit = { method: "POST" };
+  const request: RequestInit = { method: "POST", signal: within(ACTION_LIMIT) };
   if (body !== undefined) {
     request.body = JSON.stringify(body);
     request.headers = { "content-type": "application/json" };
@@ -47,7 +58,12 @@ export async function post<T>(path: string, body?: unknown): Promise<T | undefin
   return text === "" ? undefined : (JSON.parse(text) as T);
 }
 
-/** Sends one request with the token, if there is one. */
+function within(limit: number, signal?: AbortSignal): AbortSignal {
+  const alarm = AbortSignal.timeout(limit);
+  return signal ? AbortSignal.any([signal, alarm]) : alarm;
+}
+
+/** Sends one request with the token, if there is one; how long it may take is for the caller to say. */
 export async function call(path: string, request: RequestInit): Promise<Response> {
   const headers = new Headers(request.headers);
   authorize(headers);

@@ -1,5 +1,7 @@
-// The keys of the whole console. While somebody types, or a dialog is open, they mean nothing.
+// The keys of the whole console. While somebody types, or a dialog is open, or they are switched off (who
+// speaks to a computer, or trembles, hits keys that nobody meant), they mean nothing.
 
+import { settings } from "../state/settings.svelte";
 import { PLACES } from "./places";
 
 export interface KeyActions {
@@ -16,20 +18,28 @@ export function listenToKeys(actions: KeyActions): () => void {
   let chordEnds = 0;
 
   function onKey(event: KeyboardEvent): void {
-    if (event.ctrlKey || event.metaKey || event.altKey || isTaken(event.target)) return;
+    if (!settings.hasShortcuts || event.ctrlKey || event.metaKey || event.altKey || isTaken(event.target)) return;
+    const key = latin(event);
     const isChord = event.timeStamp < chordEnds;
     chordEnds = 0;
-    const place = isChord && PLACES.find(({ letter }) => letter === event.key);
+    const place = isChord && PLACES.find(({ letter }) => letter === key);
     if (place) actions.go(place.page);
-    else if (event.key === "g") chordEnds = event.timeStamp + CHORD;
-    else if (event.key === "/") actions.search();
-    else if (event.key === "?") actions.help();
+    else if (key === "g") chordEnds = event.timeStamp + CHORD;
+    else if (key === "/") actions.search();
+    else if (key === "?") actions.help();
     else return;
     event.preventDefault();
   }
 
   window.addEventListener("keydown", onKey);
   return () => window.removeEventListener("keydown", onKey);
+}
+
+/** The key as a Latin keyboard has it: under a Hangul one, `g` writes `ㅎ`, or is taken for composing. */
+function latin({ key, code, shiftKey }: KeyboardEvent): string {
+  if (/^[\x20-\x7e]$/.test(key)) return key;
+  if (code === "Slash") return shiftKey ? "?" : "/";
+  return /^Key([A-Z])$/.exec(code)?.[1]?.toLowerCase() ?? key;
 }
 
 function isTaken(target: EventTarget | null): boolean {

@@ -20,7 +20,10 @@ export interface Waterfall {
   services: string[];
 }
 
-/** Orders spans as a tree, by their start; those whose parent is missing stand at the top. */
+/**
+ * Orders spans as a tree, by their start; those whose parent is missing stand at the top. Of spans
+ * that are each other's parents, the first to start does.
+ */
 export function waterfall({ spans }: Trace): Waterfall {
   const times = new Map(
     spans.map((span) => [span.spanId, { start: millis(span.start), end: millis(span.end) }]),
@@ -46,6 +49,8 @@ export function waterfall({ spans }: Trace): Waterfall {
     return row.below + 1;
   };
   for (const top of tops.toSorted(byStart)) add(top, 0);
+  // What is left hangs in a circle, or below one.
+  for (const span of spans.toSorted(byStart)) add(span, 0);
   const services = [...new Set(rows.map(({ span }) => span.service))];
   return { rows, length: Math.max(0.001, end - begin), begin, services };
 }

@@ -133,7 +133,7 @@ class Live {
   /** Without a stream (too many listeners, a proxy that holds it back) figures come slowly. */
   async #catchUp(signal: AbortSignal): Promise<void> {
     try {
-      this.#show(await get<Overview>("/api/v1/overview", signal));
+      this.#show(await get<Overview>("/api/v1/overview", signal, ["services", "edges"]));
     } catch {
       // The sign says already that nothing is live.
     }

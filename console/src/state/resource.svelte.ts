@@ -6,6 +6,9 @@ import { get, problemOf } from "../api/client";
 import type { Part, Problem } from "../api/types";
 import { live } from "./live.svelte";
 
+/** The names of the lists of `T`. */
+type List<T> = { [Name in keyof T]: T[Name] extends readonly unknown[] ? Name : never }[keyof T] & string;
+
 export class Resource<T> {
   #data = $state.raw<T>();
   #problem = $state.raw<Problem>();
@@ -14,8 +17,11 @@ export class Resource<T> {
   #running: AbortController | undefined;
   #again = false;
 
-  /** To be made while a component is; an absent path shows nothing. */
-  constructor(path: () => string | undefined, parts: Part[] = []) {
+  readonly #lists: readonly List<T>[];
+
+  /** To be made while a component is; an absent path shows nothing. An answer has all of `lists`. */
+  constructor(path: () => string | undefined, lists: readonly List<T>[], parts: Part[] = []) {
+    this.#lists = lists;
     $effect(() => {
       const wanted = path();
       for (const part of parts) live.version(part);
@@ -49,6 +55,7 @@ export class Resource<T> {
       this.#running = undefined;
       this.#data = undefined;
       this.#problem = undefined;
+      this.#loading = false;
     }
     if (path === undefined) return;
     if (this.#running) this.#again = true;
@@ -61,7 +68,7 @@ export class Resource<T> {
     this.#again = false;
     this.#loading = true;
     try {
-      const data = await get<T>(path, running.signal);
+      const data = await get<T>(path, running.signal, this.#lists);
       if (this.#running !== running) return;
       this.#data = data;
       this.#problem = undefined;

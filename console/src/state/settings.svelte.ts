@@ -1,4 +1,4 @@
-// What a person chose for this browser: language and colours. Without a choice the system decides.
+// What a person chose for this browser: language, colours and keys. Without a choice the system decides.
 
 import { recall, remember } from "../lib/storage";
 import { LANGUAGES, type Language } from "../i18n/dictionaries";
@@ -11,6 +11,8 @@ class Settings {
   #language = $state<Language>(initialLanguage());
   #theme = $state<Theme>(pick(recall("local", "ieum.theme"), THEMES) ?? "auto");
 
+  #hasShortcuts = $state(recall("local", "ieum.shortcuts") !== "off");
+
   constructor() {
     this.#apply();
   }
@@ -21,6 +23,16 @@ class Settings {
 
   get theme(): Theme {
     return this.#theme;
+  }
+
+  /** Whether single keys do something on every page. */
+  get hasShortcuts(): boolean {
+    return this.#hasShortcuts;
+  }
+
+  set hasShortcuts(are: boolean) {
+    this.#hasShortcuts = are;
+    remember("local", "ieum.shortcuts", are ? undefined : "off");
   }
 
   nextLanguage(): void {
