@@ -169,41 +169,41 @@ impl Chaos {
     }
 
     /// Waits until something has become open just now, so that it is open for a while; takes what is
-    /// open if nothing more comes, and lets orders begin, one by one, if nothing is.
+    /// open if nothing more comes, and lets orders begin, one by one, if nothing is. A platform whose
+    /// sagas drive the orders is to die under a saga: an open order has one soon.
     async fn something_open(
         &self,
         victim: &str,
         field: &Field<'_>,
         allowed: &mut u32,
     ) -> Result<Open> {
-        let look = async || {
-            let open = field.site.open().await?;
-            let only_sagas = self.by_sagas && PLATFORMS.contains(&victim);
-            anyhow::Ok(if only_sagas {
-                open.without_orders()
-            } else {
-                open
-            })
-        };
+        let only_sagas = self.by_sagas && PLATFORMS.contains(&victim);
         let mut since = Instant::now();
-        let mut before = look().await?;
+        let mut before: Option<Open> = None;
         loop {
-            tokio::time::sleep(LOOK).await;
-            let now = look().await?;
-            if now.has_more_than(&before) {
+            let all = field.site.open().await?;
+            let is_idle = all.is_empty();
+            let now = if only_sagas {
+                all.without_orders()
+            } else {
+                all
+            };
+            if before.is_some_and(|before| now.has_more_than(&before)) {
                 return Ok(now);
             }
-            before = now;
             if since.elapsed() > IDLE {
-                if !before.is_empty() {
-                    return Ok(before);
+                if !now.is_empty() {
+                    return Ok(now);
                 }
-                if *allowed >= self.orders {
+                if *allowed < self.orders {
+                    allow(field, allowed, 1);
+                } else if is_idle {
                     bail!("no order is left to kill a process under: more orders are needed");
                 }
-                allow(field, allowed, 1);
                 since = Instant::now();
             }
+            before = Some(now);
+            tokio::time::sleep(LOOK).await;
         }
     }
 }
