@@ -30,7 +30,10 @@ async function signUp(page, name) {
 /** Finds a product by a part of its name and puts it into the basket. */
 async function choose(page, part, name) {
   await page.goto(`${gateway}/#/`);
+  // The shelf that was there gives way when the answer comes: a click in between hits nothing.
+  const found = page.waitForResponse((reply) => new URL(reply.url()).searchParams.get("q") === part);
   await page.getByRole("searchbox").fill(part);
+  await found;
   await page.getByRole("heading", { name: `Results for “${part}”` }).waitFor();
   await page.getByRole("link", { name }).click();
   await page.getByRole("heading", { name, level: 1 }).waitFor();
