@@ -92,7 +92,9 @@ fn the_configurations_of_the_documents_are_accepted() -> Result<()> {
         let mut check = Command::new(&ieum);
         check.arg("check").arg("-c").arg(&file);
         // What the pages have in the environment.
-        check.env("SHOP_JWT_SECRET", SECRET).env("IEUM_TOKEN", SECRET);
+        check
+            .env("SHOP_JWT_SECRET", SECRET)
+            .env("IEUM_TOKEN", SECRET);
         let output = check.output()?;
         let errors = String::from_utf8_lossy(&output.stderr);
         // Engines are features; `cargo xtask test` builds all of them.
