@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use ieum::base::{HumanDuration, Rng};
+use ieum::base::{Clock, HumanDuration, Rng};
 use tokio::time::Instant;
 
 use super::children::Children;
@@ -156,7 +156,7 @@ impl Chaos {
             toll.kills.platform += 1;
             toll.interrupted.extend(after.sagas.iter().cloned());
         }
-        tokio::time::sleep(DOWN.mul_f64(rng.fraction())).await;
+        Clock::system().sleep(DOWN.mul_f64(rng.fraction())).await;
         field.children.start(victim).await?;
         field.progress.made();
         let (orders, sagas) = (after.orders.len(), after.sagas.len());
@@ -203,7 +203,7 @@ impl Chaos {
                 since = Instant::now();
             }
             before = Some(now);
-            tokio::time::sleep(LOOK).await;
+            Clock::system().sleep(LOOK).await;
         }
     }
 }
